@@ -1,0 +1,14 @@
+//! tickcache: a lock-free, last-value stream cache.
+
+pub mod cache;
+pub mod feed;
+mod io;
+pub mod json;
+pub mod key;
+pub mod record;
+mod store;
+mod sync;
+mod time;
+pub mod ws;
+
+pub use time::Time;
