@@ -26,3 +26,21 @@ mod real {
 
 #[cfg(not(tickcache_loom))]
 pub(crate) use real::*;
+
+#[cfg(tickcache_loom)]
+mod model {
+    /// The real one, also in models: loom's cannot hold a `dyn` or a slice, and no protocol here
+    /// leans on the orderings of a reference count.
+    pub(crate) type Arc<T> = std::sync::Arc<T>;
+    pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
+    pub(crate) type Condvar = loom::sync::Condvar;
+    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
+    pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
+    pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
+    pub(crate) use loom::thread;
+}
+
+#[cfg(tickcache_loom)]
+pub(crate) use model::*;

@@ -1,1 +1,7 @@
 //! skeleton
+
+mod changes;
+mod wake;
+
+#[cfg(test)]
+mod tests;
