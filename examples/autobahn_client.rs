@@ -163,8 +163,10 @@ fn read_head(socket: &mut TcpStream) -> Result<(Vec<u8>, Vec<u8>), Error> {
     }
 }
 
+type Headers<'a> = Vec<(&'a str, &'a [u8])>;
+
 /// The status and the headers of a response head.
-fn parse_head(head: &[u8]) -> Option<(u16, Vec<(&str, &[u8])>)> {
+fn parse_head(head: &[u8]) -> Option<(u16, Headers<'_>)> {
     let mut lines = str::from_utf8(head).ok()?.split("\r\n");
     let status = lines
         .next()?

@@ -176,7 +176,7 @@ impl Settings {
 }
 
 /// Settings that were checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config(Settings);
 
 impl Config {
@@ -184,12 +184,6 @@ impl Config {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.0
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self(Settings::default())
     }
 }
 

@@ -114,7 +114,6 @@ pub struct Envelope {
 
 impl Envelope {
     /// An envelope with nothing said about it yet.
-    #[must_use]
     pub fn builder(name: &str) -> EnvelopeBuilder {
         EnvelopeBuilder::new(name)
     }

@@ -37,7 +37,7 @@ impl<P: Protocol> Intake<P> {
     #[inline]
     pub fn text<'a, S: Transaction>(
         &'a mut self,
-        text: &'a mut [u8],
+        text: &'a [u8],
         sink: &mut S,
     ) -> Result<Class<'a>, Refusal> {
         self.counters.messages.bump();
@@ -97,10 +97,9 @@ fn classify<'a, P: Protocol, S: Transaction>(
     protocol: &mut P,
     outbox: &mut Outbox,
     json: &'a mut json::Decoder,
-    text: &'a mut [u8],
+    text: &'a [u8],
     sink: &mut S,
 ) -> Result<Class<'a>, Refusal> {
-    let text: &'a [u8] = text;
     if let Some(class) = protocol.text(text) {
         return Ok(class);
     }

@@ -215,6 +215,12 @@ impl<P: Protocol> Machine<P> {
         &self.config
     }
 
+    /// What it counts.
+    #[must_use]
+    pub const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
     /// Its protocol.
     #[must_use]
     pub const fn protocol(&self) -> &P {
@@ -318,15 +324,16 @@ impl<P: Protocol> Machine<P> {
     /// # Panics
     /// If `n` is more than the space there was.
     pub fn handle_filled<S: Transaction>(&mut self, now: Time, n: usize, sink: &mut S) -> usize {
+        if !matches!(self.state, State::Open | State::Closing) {
+            // The rest of a connection that was given up.
+            return 0;
+        }
         self.frames.filled(n);
         if n > 0 {
             self.counters.bytes_received.add(n as u64);
-        }
-        if !matches!(self.state, State::Open | State::Closing) {
-            return 0;
-        }
-        if n > 0 && self.state == State::Open {
-            self.touch(now);
+            if self.state == State::Open {
+                self.touch(now);
+            }
         }
         let mut messages = 0;
         let mut has_data = false;

@@ -148,8 +148,7 @@ impl<P: Protocol> Desk<P> {
 
     /// What a message does: the recorded lines, or its class, or why it was refused.
     pub(crate) fn take(&mut self, message: &str) -> Vec<String> {
-        let mut text = message.as_bytes().to_vec();
-        let outcome = match self.intake.text(&mut text, &mut self.sink) {
+        let outcome = match self.intake.text(message.as_bytes(), &mut self.sink) {
             Ok(Class::Data | Class::Invalidation) => None,
             Ok(Class::Control(Control::Granted(n))) => Some(format!("granted {n}")),
             Ok(Class::Control(Control::Denied(n, why))) => {

@@ -7,6 +7,7 @@ use crate::feed::presets::{BinanceSpot, Events};
 use crate::feed::protocol::Refusal;
 use crate::feed::testing::{Pair, frame};
 
+mod custom;
 mod subscriptions;
 
 const EVENT: &str = r#"{"entity":"todos","id":7,"payload":{"done":true}}"#;
