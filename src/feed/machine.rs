@@ -31,9 +31,7 @@ use super::counters::Counters;
 use super::intake::Intake;
 use super::outbox::{Outbox, Window};
 use super::outgoing::Outgoing;
-use super::protocol::{
-    Class, Control, Protocol, SubscribeError, Subscription, Transaction, Verb,
-};
+use super::protocol::{Class, Control, Protocol, SubscribeError, Subscription, Transaction, Verb};
 use super::registry::{Registry, Settled, Ticket};
 use super::timer::{Timer, Timers};
 use crate::Time;
@@ -90,7 +88,8 @@ pub enum Lost {
 }
 
 fn code_text(code: &Option<u16>) -> String {
-    code.map(|code| format!(" with code {code}")).unwrap_or_default()
+    code.map(|code| format!(" with code {code}"))
+        .unwrap_or_default()
 }
 
 /// What a driver has to do, in this order.
@@ -173,7 +172,9 @@ impl<P: Protocol> Machine<P> {
         let pace = settings.pace.or_else(|| protocol.pace());
         let mut registry = Registry::default();
         let initial = protocol.initial();
-        initial.iter().try_for_each(|subscription| protocol.check(subscription))?;
+        initial
+            .iter()
+            .try_for_each(|subscription| protocol.check(subscription))?;
         registry.subscribe(None, initial, protocol.capacity())?;
         Ok(Self {
             frames: Decoder::new(settings.limits),
@@ -212,6 +213,12 @@ impl<P: Protocol> Machine<P> {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Its protocol.
@@ -262,15 +269,23 @@ impl<P: Protocol> Machine<P> {
         if self.generation > 1 {
             self.counters.reconnects.bump();
         }
-        self.actions.push_back(Action::Opened { generation: self.generation });
+        self.actions.push_back(Action::Opened {
+            generation: self.generation,
+        });
         self.registry.connected();
         self.touch(now);
-        self.timers.set(Timer::Silent, now.after(self.config.settings().silent_after));
+        self.timers.set(
+            Timer::Silent,
+            now.after(self.config.settings().silent_after),
+        );
         self.arm_heartbeat(now);
 
         let outbox = &mut self.intake.outbox;
         let queued = texts.iter().try_for_each(|text| outbox.push(text.as_str()));
-        if queued.and_then(|()| self.intake.protocol.opened(outbox)).is_err() {
+        if queued
+            .and_then(|()| self.intake.protocol.opened(outbox))
+            .is_err()
+        {
             return self.lose(now, Lost::Outgoing);
         }
         self.pump(now);
@@ -309,23 +324,28 @@ impl<P: Protocol> Machine<P> {
     /// # Panics
     /// If `n` is more than the space there was.
     pub fn handle_filled<S: Transaction>(&mut self, now: Time, n: usize, sink: &mut S) -> usize {
+        if !matches!(self.state, State::Open | State::Closing) {
+            // The rest of a connection that was given up.
+            return 0;
+        }
         self.frames.filled(n);
         if n > 0 {
             self.counters.bytes_received.add(n as u64);
-        }
-        if !matches!(self.state, State::Open | State::Closing) {
-            return 0;
-        }
-        if n > 0 && self.state == State::Open {
-            self.touch(now);
+            if self.state == State::Open {
+                self.touch(now);
+            }
         }
         let mut messages = 0;
         let mut has_data = false;
         let end = loop {
             let event = match self.frames.next() {
                 Ok(Some(event)) => event,
-                Ok(None) if self.refill() => continue,
-                Ok(None) => break None,
+                Ok(None) => {
+                    if self.refill() {
+                        continue;
+                    }
+                    break None;
+                }
                 Err(error) => break Some(Lost::Protocol(error)),
             };
             self.counters.frames.bump();
@@ -352,7 +372,9 @@ impl<P: Protocol> Machine<P> {
                 Event::Ping(payload) => {
                     self.counters.pings.bump();
                     if self.state == State::Open
-                        && self.outgoing.pong(payload, &mut self.random, &self.counters)
+                        && self
+                            .outgoing
+                            .pong(payload, &mut self.random, &self.counters)
                     {
                         self.window.note(now);
                     }
@@ -454,8 +476,11 @@ impl<P: Protocol> Machine<P> {
             return Err(SubscribeError::Stopped);
         }
         let protocol = &self.intake.protocol;
-        wanted.iter().try_for_each(|subscription| protocol.check(subscription))?;
-        self.registry.subscribe(Some(ticket), wanted, protocol.capacity())?;
+        wanted
+            .iter()
+            .try_for_each(|subscription| protocol.check(subscription))?;
+        self.registry
+            .subscribe(Some(ticket), wanted, protocol.capacity())?;
         self.pump(now);
         Ok(())
     }
@@ -486,10 +511,14 @@ impl<P: Protocol> Machine<P> {
             State::Open => {
                 self.state = State::Closing;
                 self.timers.clear_all();
-                self.timers.set(Timer::Close, now.after(self.config.settings().close_timeout));
+                self.timers.set(
+                    Timer::Close,
+                    now.after(self.config.settings().close_timeout),
+                );
                 self.intake.outbox.clear();
                 self.registry.stop();
-                self.outgoing.close(Some(NORMAL), &mut self.random, &self.counters);
+                self.outgoing
+                    .close(Some(NORMAL), &mut self.random, &self.counters);
                 self.actions.push_back(Action::Lost(Lost::Stopped));
             }
             State::Connecting => self.finish(),
@@ -515,7 +544,10 @@ impl<P: Protocol> Machine<P> {
     /// Data came: the source speaks, and the connection has proved itself.
     fn heard(&mut self, now: Time) {
         self.has_data = true;
-        self.timers.set(Timer::Silent, now.after(self.config.settings().silent_after));
+        self.timers.set(
+            Timer::Silent,
+            now.after(self.config.settings().silent_after),
+        );
         if self.silent {
             self.silent = false;
             self.actions.push_back(Action::Audible);
@@ -573,8 +605,12 @@ impl<P: Protocol> Machine<P> {
     #[cold]
     fn ask(&mut self, now: Time) {
         let request = self.registry.next_request();
-        let Some((verb, pending)) = self.registry.pending() else { return };
-        let Intake { protocol, outbox, .. } = &mut self.intake;
+        let Some((verb, pending)) = self.registry.pending() else {
+            return;
+        };
+        let Intake {
+            protocol, outbox, ..
+        } = &mut self.intake;
         let asked = match verb {
             Verb::Subscribe => protocol.subscribe(request, &pending, outbox),
             Verb::Unsubscribe => protocol.unsubscribe(request, &pending, outbox),
@@ -582,7 +618,8 @@ impl<P: Protocol> Machine<P> {
         match asked {
             Ok(asked) if asked.count > 0 => {
                 let deadline = now.after(self.config.settings().answer_timeout);
-                self.registry.asked(verb, request, asked.count, asked.answer, deadline);
+                self.registry
+                    .asked(verb, request, asked.count, asked.answer, deadline);
                 self.timers.set(Timer::Answer, self.registry.deadline());
             }
             Ok(_) => self.registry.give_up(verb, &SubscribeError::Unsupported),
@@ -607,7 +644,11 @@ impl<P: Protocol> Machine<P> {
 
     fn retry(&mut self, now: Time) {
         self.failures = self.failures.saturating_add(1);
-        let delay = self.config.settings().backoff.delay(self.failures, self.random.next_u64());
+        let delay = self
+            .config
+            .settings()
+            .backoff
+            .delay(self.failures, self.random.next_u64());
         let until = now.after(delay);
         self.timers.clear_all();
         self.timers.set(Timer::Reconnect, until);

@@ -108,7 +108,12 @@ impl Update {
     /// A whole value, which replaces the old one or makes the first.
     #[must_use]
     pub fn whole() -> Self {
-        Self { mode: Mode::Replace, whole: true, missing: Missing::Insert, ..Self::patch() }
+        Self {
+            mode: Mode::Replace,
+            whole: true,
+            missing: Missing::Insert,
+            ..Self::patch()
+        }
     }
 
     /// A part of a value, by RFC 7396, ignored where there is no value.
@@ -282,7 +287,10 @@ impl Subscription {
     /// The stream of `id` on `channel`.
     #[must_use]
     pub fn new(channel: &str, id: &str) -> Self {
-        Self { channel: channel.into(), id: id.into() }
+        Self {
+            channel: channel.into(),
+            id: id.into(),
+        }
     }
 }
 
