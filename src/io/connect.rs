@@ -13,7 +13,7 @@ pub use error::{ConnectError, Stage};
 pub(crate) use url::Url;
 pub use url::{Proxy, UrlError};
 
-use super::settings::{Attempt, Settings, SettingsSource};
+use super::endpoint::{Attempt, Endpoint, EndpointSource};
 use super::tls::{Tls, TlsFailure};
 use crate::ws;
 use http_body_util::Empty;
@@ -76,22 +76,22 @@ pub(crate) struct Connected {
     pub(crate) peer: SocketAddr,
 }
 
-/// Makes the settings of `attempt` and connects.
+/// Makes the endpoint of `attempt` and connects.
 pub(crate) async fn connect(
     options: &ConnectOptions,
-    source: &SettingsSource,
+    source: &EndpointSource,
     attempt: Attempt,
 ) -> Result<Connected, ConnectError> {
     let limit = options.stage_timeout;
-    let settings = within(Stage::Settings, limit, async {
+    let endpoint = within(Stage::Endpoint, limit, async {
         source
             .make(attempt)
             .await
-            .map_err(|error| ConnectError::Settings(error.to_string()))
+            .map_err(|error| ConnectError::Endpoint(error.to_string()))
     })
     .await?;
-    let url = Url::parse(&settings.url)?;
-    let request = upgrade_request(&url, &settings)?;
+    let url = Url::parse(&endpoint.url)?;
+    let request = upgrade_request(&url, &endpoint)?;
     let tcp = match &options.proxy {
         None => dial(options, &url.host, url.port).await?,
         Some(proxy) => {
@@ -116,7 +116,7 @@ pub(crate) async fn connect(
             tls,
             leftover,
             protocol,
-            texts: settings.texts,
+            texts: endpoint.texts,
             peer,
         })
     } else {
@@ -130,7 +130,7 @@ pub(crate) async fn connect(
             tls: None,
             leftover,
             protocol,
-            texts: settings.texts,
+            texts: endpoint.texts,
             peer,
         })
     }
@@ -151,7 +151,7 @@ async fn within<T>(
     }
 }
 
-fn upgrade_request(url: &Url, settings: &Settings) -> Result<ws::Request, ConnectError> {
+fn upgrade_request(url: &Url, endpoint: &Endpoint) -> Result<ws::Request, ConnectError> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| {
         broken(
@@ -162,10 +162,10 @@ fn upgrade_request(url: &Url, settings: &Settings) -> Result<ws::Request, Connec
     let mut request = ws::Request::new(&url.authority, &url.path, nonce)
         // Its own message repeats the path, which may hold a token.
         .map_err(|_| ConnectError::Url(UrlError::Malformed))?;
-    for name in &settings.protocols {
+    for name in &endpoint.protocols {
         request = request.protocol(name)?;
     }
-    for (name, value) in &settings.headers {
+    for (name, value) in &endpoint.headers {
         request = request.header(name, value)?;
     }
     Ok(request)

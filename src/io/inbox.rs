@@ -6,6 +6,7 @@
 //! [`Completion`] that ends in all three cases.
 
 use super::latch::{Latch, Waiting, WakeOn};
+use crate::feed::{Refusal, SubscribeError};
 use crossbeam_queue::ArrayQueue;
 use std::fmt;
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 /// Why a command was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
     /// The owner's inbox holds as many commands as it may. Nothing was enqueued.
@@ -31,16 +32,26 @@ pub enum CommandError {
     /// The wait was given up. The command may still be carried out.
     #[error("the feed did not answer in time")]
     TimedOut,
-    /// The peer refused the subscription.
-    #[error("the server refused the subscription")]
-    SubscriptionRefused,
+    /// It was refused as a message of the feed with the same content would have been.
+    #[error("the value is refused: {0}")]
+    Refused(#[from] Refusal),
+    /// Another feed owns the entity.
+    #[error("another feed owns this entity")]
+    Foreign,
+    /// A subscription was not made, or not ended.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
 }
 
 impl CommandError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::InboxFull | Self::TimedOut)
+        match self {
+            Self::InboxFull | Self::TimedOut => true,
+            Self::Subscribe(error) => error.is_retryable(),
+            _ => false,
+        }
     }
 }
 
@@ -53,6 +64,7 @@ pub(crate) fn inbox<C>(
 ) -> (Inbox<C>, Commands<C>) {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(capacity.max(1)),
+        stop: ArrayQueue::new(1),
         state: Mutex::new(State { closed: false }),
         owner: Arc::default(),
         wake_on,
@@ -63,6 +75,8 @@ pub(crate) fn inbox<C>(
 
 struct Shared<C> {
     queue: ArrayQueue<Request<C>>,
+    /// Not empty once the owner was told to stop: of its own, so that no full queue can refuse it.
+    stop: ArrayQueue<()>,
     state: Mutex<State>,
     owner: Owner,
     wake_on: WakeOn,
@@ -117,6 +131,13 @@ impl<C> Inbox<C> {
         Ok(completion)
     }
 
+    /// Tells the owner to stop. Never refused; once is enough.
+    pub(crate) fn stop(&self) {
+        // A full place means that it was told already.
+        let _ = self.0.stop.push(());
+        (self.0.bell)();
+    }
+
     /// How many commands wait.
     pub(crate) fn len(&self) -> usize {
         self.0.queue.len()
@@ -160,6 +181,16 @@ impl<C> Commands<C> {
     /// Whether a command waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
+    }
+
+    /// How many commands wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// Whether the owner was told to stop. Stays so.
+    pub(crate) fn is_stopping(&self) -> bool {
+        !self.0.stop.is_empty()
     }
 
     /// Refuses new commands and ends those that wait with [`CommandError::OwnerGone`].
@@ -304,12 +335,12 @@ mod tests {
             first.reply.finish(Ok(()));
             let second = commands.pop().expect("the second");
             assert_eq!(second.command, "second");
-            second.reply.finish(Err(CommandError::SubscriptionRefused));
+            second.reply.finish(Err(CommandError::Foreign));
         });
         assert_eq!(blocking.wait(LONG), Ok(()));
         assert_eq!(
             pollster::block_on(awaited),
-            Err(CommandError::SubscriptionRefused)
+            Err(CommandError::Foreign)
         );
         owner.join().expect("the owner");
     }

@@ -15,7 +15,7 @@ pub(crate) mod connect;
 #[cfg(feature = "net")]
 pub(crate) mod runtime;
 #[cfg(feature = "net")]
-pub(crate) mod settings;
+pub(crate) mod endpoint;
 #[cfg(feature = "net")]
 mod socket;
 #[cfg(feature = "net")]

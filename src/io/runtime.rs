@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 /// How long our own runtime waits at its end for blocking work (a look-up that hangs in the
 /// resolver). What takes longer is left to end by itself.
@@ -88,8 +89,8 @@ impl Runtime {
     }
 
     /// Runs `work` on it. If the runtime is gone, the future is dropped at once.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(self.handle.spawn(work));
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(work).abort_handle()
     }
 
     /// Tells our own runtime to end and gives its thread to join, once; `None` for a runtime that

@@ -12,8 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Making the settings of this attempt.
-    Settings,
+    /// Making the endpoint of this attempt.
+    Endpoint,
     /// Looking the host up.
     Resolve,
     /// Opening a TCP connection.
@@ -29,7 +29,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Settings => "making the settings of the attempt",
+            Self::Endpoint => "making the endpoint of the attempt",
             Self::Resolve => "looking up the host",
             Self::Connect => "opening the TCP connection",
             Self::Proxy => "asking the proxy for a tunnel",
@@ -49,9 +49,9 @@ pub enum ConnectError {
     /// A header or subprotocol cannot be sent.
     #[error("the request cannot be sent: {0}")]
     Request(#[from] RequestError),
-    /// The hook that makes the settings failed or panicked.
-    #[error("the settings of the attempt could not be made: {0}")]
-    Settings(String),
+    /// The hook that makes the endpoint of each attempt failed or panicked.
+    #[error("the endpoint of the attempt could not be made: {0}")]
+    Endpoint(String),
     /// The host was not found.
     #[error("cannot look up {host}: {source}")]
     Resolve {
@@ -124,7 +124,7 @@ impl ConnectError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Settings(_)
+            Self::Endpoint(_)
             | Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Broken { .. }

@@ -4,11 +4,11 @@ use crate::io::tls::{Roots, TlsSetupError};
 use crate::ws::HandshakeError;
 use std::io::{Read as _, Write as _};
 
-fn run(options: &ConnectOptions, settings: Settings) -> Result<Connected, ConnectError> {
+fn run(options: &ConnectOptions, endpoint: Endpoint) -> Result<Connected, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let source = SettingsSource::Fixed(settings);
+    let source = EndpointSource::Fixed(endpoint);
     let attempt = Attempt {
         number: 1,
         failed: 0,
@@ -59,7 +59,7 @@ fn a_handshake_hands_over_the_socket_and_the_bytes_behind_it() {
         stream.read_exact(&mut byte).expect("the client's byte");
         assert_eq!(byte, *b"!");
     });
-    let settings = Settings::new(peer.url("/feed?x=1"))
+    let endpoint = Endpoint::new(peer.url("/feed?x=1"))
         .header("X-Key", "secret")
         .subprotocol("v2")
         .subprotocol("v1")
@@ -69,7 +69,7 @@ fn a_handshake_hands_over_the_socket_and_the_bytes_behind_it() {
         bind: Some([127, 0, 0, 1].into()),
         ..options()
     };
-    let connected = run(&options, settings).expect("connected");
+    let connected = run(&options, endpoint).expect("connected");
     assert_eq!(connected.texts, ["login"]);
     assert_eq!(connected.protocol, Some(1));
     assert_eq!(connected.peer, peer.address);
@@ -92,7 +92,7 @@ fn a_handshake_hands_over_the_socket_and_the_bytes_behind_it() {
 #[test]
 fn the_socket_is_handed_over_non_blocking() {
     let peer = Peer::answering(switching);
-    let connected = run(&options(), Settings::new(peer.url("/"))).expect("connected");
+    let connected = run(&options(), Endpoint::new(peer.url("/"))).expect("connected");
     let error = (&connected.stream)
         .read(&mut [0])
         .expect_err("nothing was sent");
@@ -105,7 +105,7 @@ fn the_socket_is_handed_over_non_blocking() {
 fn a_server_that_proves_nothing_is_refused() {
     let check = |change: fn(String) -> String, expected: HandshakeError| {
         let peer = Peer::answering(move |head| change(switching(head)));
-        let error = run(&options(), Settings::new(peer.url("/"))).expect_err("refused");
+        let error = run(&options(), Endpoint::new(peer.url("/"))).expect_err("refused");
         let ConnectError::Handshake(found) = &error else {
             panic!("{error}")
         };
@@ -144,7 +144,7 @@ fn a_server_that_proves_nothing_is_refused() {
 fn a_refusal_carries_its_status_and_when_to_come_back() {
     let check = |answer: &'static str, status, retry_after, retryable| {
         let peer = Peer::answering(move |_| format!("HTTP/1.1 {answer}\r\n\r\n"));
-        let error = run(&options(), Settings::new(peer.url("/"))).expect_err("refused");
+        let error = run(&options(), Endpoint::new(peer.url("/"))).expect_err("refused");
         assert_eq!(error.status(), Some(status), "{error}");
         assert_eq!(error.retry_after(), retry_after, "{error}");
         assert_eq!(error.is_retryable(), retryable, "{error}");
@@ -176,7 +176,7 @@ fn a_refusal_carries_its_status_and_when_to_come_back() {
 #[test]
 fn answers_that_are_not_http_or_never_end_are_refused() {
     let peer = Peer::answering(|_| "SSH-2.0-server\r\n\r\n".into());
-    let error = run(&options(), Settings::new(peer.url("/"))).expect_err("refused");
+    let error = run(&options(), Endpoint::new(peer.url("/"))).expect_err("refused");
     assert!(
         matches!(
             error,
@@ -197,12 +197,12 @@ fn answers_that_are_not_http_or_never_end_are_refused() {
         let flood = (0..1000).try_fold((), |(), _| stream.write_all(line.as_bytes()));
         assert!(sent.and(flood).is_err(), "8 MB of headers were taken");
     });
-    let error = run(&options(), Settings::new(peer.url("/"))).expect_err("refused");
+    let error = run(&options(), Endpoint::new(peer.url("/"))).expect_err("refused");
     assert!(matches!(error, ConnectError::NotHttp { .. }), "{error:?}");
     peer.join();
 
     let peer = Peer::once(|mut stream| drop(read_head(&mut stream)));
-    let error = run(&options(), Settings::new(peer.url("/"))).expect_err("refused");
+    let error = run(&options(), Endpoint::new(peer.url("/"))).expect_err("refused");
     assert!(
         matches!(
             error,
@@ -221,8 +221,8 @@ fn answers_that_are_not_http_or_never_end_are_refused() {
 fn every_step_has_a_deadline() {
     let check = |url: &dyn Fn(&Peer) -> String, stage| {
         let peer = Peer::once(drain);
-        let settings = Settings::new(url(&peer));
-        let error = run(&hasty(), settings).expect_err("nobody answers");
+        let endpoint = Endpoint::new(url(&peer));
+        let error = run(&hasty(), endpoint).expect_err("nobody answers");
         assert!(
             matches!(error, ConnectError::TimedOut { stage: s, .. } if s == stage),
             "{error}"
@@ -239,7 +239,7 @@ fn every_step_has_a_deadline() {
         proxy: Some(proxy),
         ..hasty()
     };
-    let error = run(&through, Settings::new("ws://far.invalid/")).expect_err("nobody answers");
+    let error = run(&through, Endpoint::new("ws://far.invalid/")).expect_err("nobody answers");
     assert!(
         matches!(
             error,
@@ -255,7 +255,7 @@ fn every_step_has_a_deadline() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let source = SettingsSource::hook(|_| std::future::pending());
+    let source = EndpointSource::hook(|_| std::future::pending());
     let attempt = Attempt {
         number: 1,
         failed: 0,
@@ -268,7 +268,7 @@ fn every_step_has_a_deadline() {
         matches!(
             error,
             ConnectError::TimedOut {
-                stage: Stage::Settings,
+                stage: Stage::Endpoint,
                 ..
             }
         ),
@@ -277,32 +277,32 @@ fn every_step_has_a_deadline() {
 }
 
 #[test]
-fn settings_and_addresses_that_cannot_be_used_say_why() {
-    let refused = |settings| run(&options(), settings).expect_err("refused");
-    let error = refused(Settings::new("http://host/"));
+fn endpoint_and_addresses_that_cannot_be_used_say_why() {
+    let refused = |endpoint| run(&options(), endpoint).expect_err("refused");
+    let error = refused(Endpoint::new("http://host/"));
     assert!(
         matches!(error, ConnectError::Url(UrlError::Scheme(_))),
         "{error}"
     );
-    let error = refused(Settings::new("ws://host/").header("Host", "other"));
+    let error = refused(Endpoint::new("ws://host/").header("Host", "other"));
     assert!(matches!(error, ConnectError::Request(_)), "{error}");
-    let error = refused(Settings::new("ws://host/").header("X", "a\r\nY: b"));
+    let error = refused(Endpoint::new("ws://host/").header("X", "a\r\nY: b"));
     assert!(matches!(error, ConnectError::Request(_)), "{error}");
-    let error = refused(Settings::new("ws://no-such-host.invalid/"));
+    let error = refused(Endpoint::new("ws://no-such-host.invalid/"));
     assert!(matches!(error, ConnectError::Resolve { .. }), "{error}");
     let error = run(
         &ConnectOptions {
             bind: Some("::1".parse().expect("an address")),
             ..options()
         },
-        Settings::new("ws://127.0.0.1:1/"),
+        Endpoint::new("ws://127.0.0.1:1/"),
     );
     assert!(
         matches!(error, Err(ConnectError::NoAddress { .. })),
         "{error:?}"
     );
     let port = Peer::listen(drop).address.port();
-    let error = refused(Settings::new(format!(
+    let error = refused(Endpoint::new(format!(
         "ws://127.0.0.1:{port}/?token=secret"
     )));
     assert!(!format!("{error} {error:?}").contains("secret"));
@@ -313,7 +313,7 @@ fn a_refused_port_is_named() {
     let peer = Peer::listen(drop);
     let (url, address) = (peer.url("/"), peer.address);
     peer.join();
-    let error = run(&options(), Settings::new(url)).expect_err("nobody listens");
+    let error = run(&options(), Endpoint::new(url)).expect_err("nobody listens");
     let ConnectError::Connect { address: named, .. } = &error else {
         panic!("{error}")
     };
@@ -352,7 +352,7 @@ fn a_proxy_opens_a_tunnel_with_its_credentials() {
         proxy: Some(proxy),
         ..options()
     };
-    let connected = run(&through, Settings::new("ws://far.invalid/x")).expect("connected");
+    let connected = run(&through, Endpoint::new("ws://far.invalid/x")).expect("connected");
     assert_eq!(connected.peer, peer.address);
     drop(connected);
     peer.join();
@@ -368,7 +368,7 @@ fn a_proxy_that_refuses_is_named() {
         proxy: Some(proxy),
         ..options()
     };
-    let error = run(&through, Settings::new("wss://far.invalid/")).expect_err("refused");
+    let error = run(&through, Endpoint::new("wss://far.invalid/")).expect_err("refused");
     assert!(
         matches!(error, ConnectError::Proxy { status: 407 }),
         "{error}"
@@ -391,7 +391,7 @@ fn tls_hands_over_its_session() {
         assert_eq!(byte, *b"!");
     });
     let url = format!("wss://localhost:{}/", peer.address.port());
-    let connected = run(&trusting(&authority), Settings::new(url)).expect("connected");
+    let connected = run(&trusting(&authority), Endpoint::new(url)).expect("connected");
     let mut stream = connected.stream;
     stream.set_nonblocking(false).expect("an option");
     let mut tls = connected.tls.expect("a session");
@@ -418,7 +418,7 @@ fn tls_failures_name_the_reason() {
             assert!(stream.read(&mut [0]).is_err());
         });
         let url = format!("wss://localhost:{}/", peer.address.port());
-        let error = run(&trusting(trusted), Settings::new(url)).expect_err("refused");
+        let error = run(&trusting(trusted), Endpoint::new(url)).expect_err("refused");
         let ConnectError::Tls(failure) = &error else {
             panic!("{error:?}")
         };
@@ -449,7 +449,7 @@ fn garbage_instead_of_tls_is_named() {
         tls: Tls::from_roots(Roots::WebPki),
         ..options()
     };
-    let error = run(&roots, Settings::new(url)).expect_err("refused");
+    let error = run(&roots, Endpoint::new(url)).expect_err("refused");
     assert!(
         matches!(error, ConnectError::Tls(TlsFailure::NotTls)),
         "{error:?}"
@@ -462,7 +462,7 @@ fn roots_that_cannot_be_read_stop_the_attempt() {
     let peer = Peer::once(drain);
     let url = format!("wss://{}/", peer.address);
     let tls = Tls::from_roots(Roots::Pem(b"nonsense".to_vec()));
-    let error = run(&ConnectOptions { tls, ..options() }, Settings::new(url)).expect_err("refused");
+    let error = run(&ConnectOptions { tls, ..options() }, Endpoint::new(url)).expect_err("refused");
     assert!(
         matches!(error, ConnectError::TlsSetup(TlsSetupError::BadPem(_))),
         "{error:?}"

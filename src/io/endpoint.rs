@@ -8,14 +8,14 @@ use std::sync::Arc;
 /// Where and how one attempt connects. Its `Debug` form shows no secret: neither the query of the
 /// URL, nor a header's value, nor a text.
 #[derive(Clone, Default)]
-pub struct Settings {
+pub struct Endpoint {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) protocols: Vec<String>,
     pub(crate) texts: Vec<String>,
 }
 
-impl Settings {
+impl Endpoint {
     /// Connects to `url`: `ws://` or `wss://`, with path and query.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
@@ -49,10 +49,10 @@ impl Settings {
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Settings")
+        f.debug_struct("Endpoint")
             .field("url", &without_secrets(&self.url))
             .field("headers", &headers)
             .field("subprotocols", &self.protocols)
@@ -75,7 +75,7 @@ pub(crate) fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}{cut}")
 }
 
-/// Which attempt settings are asked for.
+/// Which attempt an endpoint is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -88,39 +88,39 @@ pub struct Attempt {
 /// Any error of a user's hook.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-type Made = Pin<Box<dyn Future<Output = Result<Settings, BoxError>> + Send>>;
+type Made = Pin<Box<dyn Future<Output = Result<Endpoint, BoxError>> + Send>>;
 
-/// Where the settings of each attempt come from.
+/// Where the endpoint of each attempt comes from.
 #[derive(Clone)]
-pub(crate) enum SettingsSource {
-    Fixed(Settings),
+pub(crate) enum EndpointSource {
+    Fixed(Endpoint),
     Hook(Arc<dyn Fn(Attempt) -> Made + Send + Sync>),
 }
 
-impl SettingsSource {
+impl EndpointSource {
     /// A hook that is run on the slow plane for each attempt.
     pub(crate) fn hook<F, R>(make: F) -> Self
     where
         F: Fn(Attempt) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Settings, BoxError>> + Send + 'static,
+        R: Future<Output = Result<Endpoint, BoxError>> + Send + 'static,
     {
         Self::Hook(Arc::new(move |attempt| Box::pin(make(attempt))))
     }
 
-    /// The settings of one attempt.
-    pub(crate) async fn make(&self, attempt: Attempt) -> Result<Settings, BoxError> {
+    /// The endpoint of one attempt.
+    pub(crate) async fn make(&self, attempt: Attempt) -> Result<Endpoint, BoxError> {
         match self {
-            Self::Fixed(settings) => Ok(settings.clone()),
+            Self::Fixed(endpoint) => Ok(endpoint.clone()),
             Self::Hook(make) => make(attempt).await,
         }
     }
 }
 
-impl fmt::Debug for SettingsSource {
+impl fmt::Debug for EndpointSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fixed(settings) => settings.fmt(f),
-            Self::Hook(_) => f.write_str("Settings(hook)"),
+            Self::Fixed(endpoint) => endpoint.fmt(f),
+            Self::Hook(_) => f.write_str("Endpoint(hook)"),
         }
     }
 }
@@ -131,11 +131,11 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_shown() {
-        let settings = Settings::new("wss://me:pass1@venue.example:9443/ws/feed?token=pass2#pass3")
+        let endpoint = Endpoint::new("wss://me:pass1@venue.example:9443/ws/feed?token=pass2#pass3")
             .header("Authorization", "Bearer pass4")
             .subprotocol("v2.json")
             .text(r#"{"login":"pass5"}"#);
-        let shown = format!("{settings:?} {:?}", SettingsSource::Fixed(settings.clone()));
+        let shown = format!("{endpoint:?} {:?}", EndpointSource::Fixed(endpoint.clone()));
         assert!(!shown.contains("pass"), "{shown}");
         assert!(
             shown.contains("wss://venue.example:9443/ws/feed?.."),
@@ -149,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_hook_makes_them_anew_for_each_attempt() {
-        let source = SettingsSource::hook(|attempt| async move {
+        let source = EndpointSource::hook(|attempt| async move {
             match attempt.number {
                 1 => Err("no key yet".into()),
-                n => Ok(Settings::new(format!("ws://host/{n}"))),
+                n => Ok(Endpoint::new(format!("ws://host/{n}"))),
             }
         });
         let make = |number| pollster::block_on(source.make(Attempt { number, failed: 0 }));
@@ -160,6 +160,6 @@ mod tests {
             make(1).expect_err("the first fails").to_string(),
             "no key yet"
         );
-        assert_eq!(make(2).expect("settings").url, "ws://host/2");
+        assert_eq!(make(2).expect("endpoint").url, "ws://host/2");
     }
 }
