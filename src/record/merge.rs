@@ -1,0 +1,380 @@
+//! How a message changes a record: RFC 7396, shallow, or whole replacement, in place, on cells.
+//!
+//! One rule holds before and after: below a field that is no object, nothing is there. It is why
+//! making a field an object clears nothing, and why setting one looks below only if it was an
+//! object.
+
+use std::sync::Arc;
+
+use super::cell::{self, ABSENT, OBJECT};
+use super::document::{Document, LongTexts, Tree};
+use super::patch::{Op, Patch, Rest};
+use super::record::RecordRef;
+use super::schema::{Layout, Node, Region};
+
+/// How a message is laid over the value before it. The kind of the message decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// RFC 7396: objects merge, `null` deletes, anything else replaces.
+    #[default]
+    Merge,
+    /// `{...old, ...message}`: each member named replaces the one before; `null` is a value.
+    Shallow,
+    /// The message is the value: what it does not name vanishes; `null` is a value.
+    Replace,
+}
+
+/// The cells of one record, as a merge reads and writes them.
+pub trait Cells {
+    /// The cell at this index, two words. Below the layout's number of cells.
+    fn get(&self, cell: u32) -> [u64; 2];
+    /// Writes the cell. Called only if it changes.
+    fn put(&mut self, cell: u32, value: [u64; 2]);
+}
+
+/// Cells in a plain vector, two words each. What lies beyond its end is absent, and is added when
+/// written.
+impl Cells for Vec<u64> {
+    fn get(&self, cell: u32) -> [u64; 2] {
+        let at = 2 * cell as usize;
+        self.as_slice()
+            .get(at..at + 2)
+            .map_or(ABSENT, |words| [words[0], words[1]])
+    }
+
+    fn put(&mut self, cell: u32, value: [u64; 2]) {
+        let at = 2 * cell as usize;
+        if self.len() < at + 2 {
+            self.resize(at + 2, 0);
+        }
+        self[at..at + 2].copy_from_slice(&value);
+    }
+}
+
+/// What a merge changed. Exact: a message that says what the record held already changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// At least one cell was put.
+    pub cells: bool,
+    /// The document beside the cells was replaced.
+    pub document: bool,
+}
+
+impl Change {
+    /// Whether anything changed.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.cells || self.document
+    }
+}
+
+/// Whether a record whose cells are laid out by `block` has the room that `patch` needs. If not,
+/// it has to be moved to a newer layout first ([`migrate`]).
+#[must_use]
+#[inline]
+pub fn fits(patch: &Patch, block: &Layout) -> bool {
+    patch
+        .generation()
+        .is_none_or(|generation| generation == block.generation())
+        || fits_each(patch, block)
+}
+
+#[cold]
+fn fits_each(patch: &Patch, block: &Layout) -> bool {
+    patch.ops.iter().all(|op| match block.region(op.node) {
+        Some(region) => region.cells >= op.cells(),
+        // Nothing is there to be deleted.
+        None => op.first == ABSENT,
+    })
+}
+
+/// Applies a message to a record whose cells are laid out by `layout`, and says what changed.
+///
+/// The patch has to fit ([`fits`]); an operation that does not is left out, and debug builds
+/// panic. Nothing else can fail: the same message applied twice changes nothing the second time.
+#[inline]
+pub fn apply<C: Cells>(
+    patch: &Patch,
+    mode: Mode,
+    layout: &Layout,
+    cells: &mut C,
+    document: &mut Option<Arc<Document>>,
+) -> Change {
+    debug_assert!(fits(patch, layout), "a patch is applied only where it fits");
+    let mut target = Target {
+        layout,
+        cells,
+        document,
+        change: Change::default(),
+    };
+    if patch.tree.is_some() || matches!(target.document.as_deref(), Some(Document::Whole(_))) {
+        target.merge_trees(patch, mode);
+    } else {
+        target.merge_cells(patch, mode);
+    }
+    target.change
+}
+
+struct Target<'a, C> {
+    layout: &'a Layout,
+    cells: &'a mut C,
+    document: &'a mut Option<Arc<Document>>,
+    change: Change,
+}
+
+impl<C: Cells> Target<'_, C> {
+    #[inline]
+    fn merge_cells(&mut self, patch: &Patch, mode: Mode) {
+        match mode {
+            Mode::Merge => {}
+            Mode::Shallow => self.clear_named(patch),
+            Mode::Replace => self.clear_unnamed(patch),
+        }
+        for op in &patch.ops {
+            let Some(region) = self.layout.region(op.node) else {
+                continue;
+            };
+            let old = self.cells.get(region.cell);
+            if op.rest == Rest::None {
+                if old == op.first {
+                    continue;
+                }
+                if cell::is_plain(old[0]) {
+                    self.put(region.cell, op.first);
+                    continue;
+                }
+            }
+            self.write_long(patch, op, region, old);
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, cell: u32, value: [u64; 2]) {
+        self.cells.put(cell, value);
+        self.change.cells = true;
+    }
+
+    fn put_if_changed(&mut self, cell: u32, value: [u64; 2]) {
+        if self.cells.get(cell) != value {
+            self.put(cell, value);
+        }
+    }
+
+    /// Writes where more than one cell is concerned: the field was an object, or the token before
+    /// or after is a long one.
+    fn write_long(&mut self, patch: &Patch, op: &Op, region: Region, old: [u64; 2]) {
+        let used = op.cells();
+        if used > region.cells {
+            return;
+        }
+        if cell::is_object(old[0]) && op.first != OBJECT {
+            self.clear_members(op.node, None);
+        }
+        match op.rest {
+            Rest::None => {
+                self.put_if_changed(region.cell, op.first);
+            }
+            Rest::Cells(start) => {
+                let words = &patch.words[start as usize..][..2 * usize::from(used)];
+                for (cell, pair) in (region.cell..).zip(words.chunks_exact(2)) {
+                    self.put_if_changed(cell, [pair[0], pair[1]]);
+                }
+            }
+            Rest::Document(_) => {
+                let token = patch.long_token(op);
+                let texts = self.long_texts();
+                if texts.and_then(|texts| texts.get(op.node)) != token {
+                    let mut texts = self.long_texts().cloned().unwrap_or_default();
+                    if let Some(token) = token {
+                        texts.set(op.node, token);
+                    }
+                    self.set_long_texts(texts);
+                }
+                self.put_if_changed(region.cell, op.first);
+            }
+        }
+        if cell::is_document(old[0]) && !cell::is_document(op.first[0]) {
+            self.drop_text(op.node);
+        }
+        for cell in used..cell::used_cells(old[0]) {
+            self.put_if_changed(region.cell + u32::from(cell), ABSENT);
+        }
+    }
+
+    /// Replace: all that the message does not name goes.
+    #[inline]
+    fn clear_unnamed(&mut self, patch: &Patch) {
+        let nodes = self.layout.nodes() as usize;
+        for at in 0..nodes.div_ceil(64) {
+            let valid = if nodes - at * 64 >= 64 {
+                u64::MAX
+            } else {
+                (1 << (nodes % 64)) - 1
+            };
+            let mut unnamed = valid & !patch.touched_word(at);
+            while unnamed != 0 {
+                self.clear_token(Node((at * 64) as u32 + unnamed.trailing_zeros()));
+                unnamed &= unnamed - 1;
+            }
+        }
+    }
+
+    /// Shallow: what lies below a top-level member that the message makes an object goes, except
+    /// for what the message writes itself. (A token clears what is below when it is written.)
+    fn clear_named(&mut self, patch: &Patch) {
+        for op in patch
+            .ops
+            .iter()
+            .filter(|op| op.first == OBJECT && op.node != Node::ROOT)
+        {
+            if self.layout.parent(op.node) == Node::ROOT {
+                self.clear_members(op.node, Some(patch));
+            }
+        }
+    }
+
+    /// Clears all below a node, except what `keep` writes.
+    #[cold]
+    fn clear_members(&mut self, node: Node, keep: Option<&Patch>) {
+        let layout = self.layout;
+        for child in layout.children(node) {
+            let Some(region) = layout.region(*child) else {
+                continue;
+            };
+            let first = self.cells.get(region.cell)[0];
+            if cell::is_object(first) {
+                self.clear_members(*child, keep);
+            }
+            if !keep.is_some_and(|patch| patch.touched(*child)) {
+                self.clear_token(*child);
+            }
+        }
+    }
+
+    /// Clears a node's own cells.
+    #[inline]
+    fn clear_token(&mut self, node: Node) {
+        let Some(region) = self.layout.region(node) else {
+            return;
+        };
+        let first = self.cells.get(region.cell)[0];
+        if cell::is_absent(first) {
+            return;
+        }
+        for cell in 1..cell::used_cells(first) {
+            self.put_if_changed(region.cell + u32::from(cell), ABSENT);
+        }
+        self.put(region.cell, ABSENT);
+        if cell::is_document(first) {
+            self.drop_text(node);
+        }
+    }
+
+    fn long_texts(&self) -> Option<&LongTexts> {
+        match self.document.as_deref() {
+            Some(Document::Long(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    fn set_long_texts(&mut self, texts: LongTexts) {
+        *self.document = (!texts.is_empty()).then(|| Arc::new(Document::Long(texts)));
+        self.change.document = true;
+    }
+
+    #[cold]
+    fn drop_text(&mut self, node: Node) {
+        if let Some(mut texts) = self.long_texts().cloned() {
+            texts.remove(node);
+            self.set_long_texts(texts);
+        }
+    }
+
+    /// The record is a tree, or becomes one, or comes back from it.
+    #[cold]
+    fn merge_trees(&mut self, patch: &Patch, mode: Mode) {
+        let old = match self.document.as_deref() {
+            Some(Document::Whole(tree)) => Some(tree.clone()),
+            _ => None,
+        };
+        match (&patch.tree, old) {
+            (Some(tree), Some(old)) => {
+                let new = old.merged(tree, mode);
+                self.set_tree(Some(&old), new);
+            }
+            (Some(tree), None) => {
+                let new = self.tree_of_cells().map(|old| old.merged(tree, mode));
+                let new = new.unwrap_or_else(|| Tree::object([]).merged(tree, mode));
+                self.set_tree(None, new);
+            }
+            (None, Some(old)) => {
+                let stays = mode != Mode::Replace
+                    && old.is_object()
+                    && patch
+                        .ops
+                        .iter()
+                        .any(|op| op.node == Node::ROOT && op.first == OBJECT);
+                if stays {
+                    let new = old.patched(patch, mode, self.layout);
+                    self.set_tree(Some(&old), new);
+                } else if !patch.is_empty() {
+                    *self.document = None;
+                    self.change.document = true;
+                    self.clear_token(Node::ROOT);
+                    self.merge_cells(patch, mode);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn set_tree(&mut self, old: Option<&Tree>, new: Tree) {
+        if old == Some(&new) {
+            return;
+        }
+        let root = self
+            .layout
+            .region(Node::ROOT)
+            .map_or(0, |region| region.cell);
+        let first = cell::document(new.kind(), new.to_json().as_bytes());
+        for cell in 0..self.layout.cells() {
+            self.put_if_changed(cell, if cell == root { first } else { ABSENT });
+        }
+        *self.document = Some(Arc::new(Document::Whole(new)));
+        self.change.document = true;
+    }
+
+    fn tree_of_cells(&self) -> Option<Tree> {
+        let words: Vec<u64> = (0..self.layout.cells())
+            .flat_map(|cell| self.cells.get(cell))
+            .collect();
+        RecordRef::new(self.layout, &words, self.document.as_deref()).to_tree()
+    }
+}
+
+/// Copies a record from one layout of its schema to a newer one. `put` is called for every cell
+/// that is not absent; the new cells have to be absent before.
+pub fn migrate(
+    from: &Layout,
+    to: &Layout,
+    get: impl Fn(u32) -> [u64; 2],
+    mut put: impl FnMut(u32, [u64; 2]),
+) {
+    for node in (0..from.nodes().min(to.nodes())).map(Node) {
+        let (Some(old), Some(new)) = (from.region(node), to.region(node)) else {
+            continue;
+        };
+        let first = get(old.cell);
+        if cell::is_absent(first[0]) {
+            continue;
+        }
+        put(new.cell, first);
+        let used = cell::used_cells(first[0]).min(old.cells).min(new.cells);
+        for at in 1..u32::from(used) {
+            put(new.cell + at, get(old.cell + at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! From the text of a number to a number, exactly.
+//!
+//! The grammar is JSON's, except that leading zeros are allowed: exchanges put numbers in strings,
+//! and some pad them.
+
+use super::decimal::Decimal;
+use super::value::FieldError;
+
+/// Powers of ten that an `f64` holds exactly.
+const EXACT_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+/// The largest integer below which an `f64` holds every one.
+const EXACT_INTEGER: u64 = 1 << 53;
+/// A `u64` holds any number of so many digits.
+pub(super) const U64_DIGITS: usize = 19;
+
+/// A plain decimal, up to 19 digits and no exponent.
+pub(super) struct Short {
+    pub(super) negative: bool,
+    pub(super) digits: u64,
+    /// How many of the digits come after the point.
+    pub(super) fraction: usize,
+}
+
+/// Reads a plain decimal of up to 19 digits; `None` for anything else, valid or not.
+#[inline]
+pub(super) fn short(text: &[u8]) -> Option<Short> {
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if text.is_empty() || text.len() > U64_DIGITS + 1 {
+        return None;
+    }
+    let mut digits = 0_u64;
+    let mut point = text.len();
+    for (at, byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+        } else if *byte == b'.' && point == text.len() && at > 0 && at + 1 < text.len() {
+            point = at;
+        } else {
+            return None;
+        }
+    }
+    if point == text.len() {
+        // 20 digits and no point would have wrapped.
+        return (text.len() <= U64_DIGITS).then_some(Short {
+            negative,
+            digits,
+            fraction: 0,
+        });
+    }
+    Some(Short {
+        negative,
+        digits,
+        fraction: text.len() - point - 1,
+    })
+}
+
+/// A number taken apart; the grammar is checked.
+pub(super) struct Parts<'a> {
+    pub(super) negative: bool,
+    pub(super) integer: &'a [u8],
+    pub(super) fraction: &'a [u8],
+    /// Saturated: no finite number that we hold has one near the bounds.
+    pub(super) exponent: i64,
+}
+
+/// Takes a number apart; `None` if it is none.
+pub(super) fn parts(text: &[u8]) -> Option<Parts<'_>> {
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let (integer, text) = take_digits(text)?;
+    let (fraction, text) = match text {
+        [b'.', rest @ ..] => take_digits(rest)?,
+        _ => (&[][..], text),
+    };
+    let exponent = match text {
+        [] => 0,
+        [b'e' | b'E', rest @ ..] => exponent(rest)?,
+        _ => return None,
+    };
+    Some(Parts {
+        negative,
+        integer,
+        fraction,
+        exponent,
+    })
+}
+
+fn take_digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+fn exponent(text: &[u8]) -> Option<i64> {
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let (digits, rest) = take_digits(text)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let value = digits.iter().fold(0_i64, |value, digit| {
+        value
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit - b'0'))
+    });
+    // Half the range, so that the lengths of digits can be added without a check.
+    let value = value.min(i64::MAX / 2);
+    Some(if negative { -value } else { value })
+}
+
+/// The number, rounded to nearest. Up to 15 digits or so by Clinger's fast path: one exact integer
+/// divided by one exact power of ten rounds once.
+#[inline]
+pub(super) fn f64(text: &[u8]) -> Result<f64, FieldError> {
+    match short(text) {
+        Some(short) if short.digits <= EXACT_INTEGER => {
+            let value = short.digits as f64 / EXACT_POWERS[short.fraction];
+            Ok(if short.negative { -value } else { value })
+        }
+        _ => f64_any(text),
+    }
+}
+
+#[cold]
+fn f64_any(text: &[u8]) -> Result<f64, FieldError> {
+    parts(text).ok_or(FieldError::WrongType)?;
+    let text = std::str::from_utf8(text).map_err(|_| FieldError::WrongType)?;
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(FieldError::Range),
+        Err(_) => Err(FieldError::WrongType),
+    }
+}
+
+/// The number, if it is whole and fits.
+#[inline]
+pub(super) fn i64(text: &[u8]) -> Result<i64, FieldError> {
+    match short(text) {
+        Some(Short {
+            negative: false,
+            digits,
+            fraction: 0,
+        }) if digits <= i64::MAX as u64 => Ok(digits as i64),
+        _ => i128(text)?.try_into().map_err(|_| FieldError::Range),
+    }
+}
+
+/// The number, if it is whole and fits.
+#[inline]
+pub(super) fn u64(text: &[u8]) -> Result<u64, FieldError> {
+    match short(text) {
+        Some(Short {
+            negative: false,
+            digits,
+            fraction: 0,
+        }) => Ok(digits),
+        _ => i128(text)?.try_into().map_err(|_| FieldError::Range),
+    }
+}
+
+/// The number, if it is whole and fits.
+pub(super) fn i128(text: &[u8]) -> Result<i128, FieldError> {
+    Decimal::parse(text)?.to_i128().ok_or(FieldError::Range)
+}
+
+#[cfg(test)]
+mod tests;
