@@ -16,7 +16,11 @@ pub(crate) enum Command {
         value: Vec<u8>,
     },
     /// Removes a value.
-    Remove { entity: Arc<str>, id: Id, update: Update },
+    Remove {
+        entity: Arc<str>,
+        id: Id,
+        update: Update,
+    },
     /// Wants subscriptions, all or none.
     Subscribe(Vec<Subscription>),
     /// Takes subscriptions back.

@@ -35,14 +35,24 @@ impl Connector {
         options: Arc<ConnectOptions>,
         waker: Arc<mio::Waker>,
     ) -> Self {
-        Self { runtime, options, waker, place: Place::default(), attempts: 0, current: None }
+        Self {
+            runtime,
+            options,
+            waker,
+            place: Place::default(),
+            attempts: 0,
+            current: None,
+        }
     }
 
     /// Begins an attempt, and ends the one under way if there is one.
     pub(crate) fn request(&mut self, source: EndpointSource, failed: u32) {
         self.cancel();
         self.attempts += 1;
-        let attempt = Attempt { number: self.attempts, failed };
+        let attempt = Attempt {
+            number: self.attempts,
+            failed,
+        };
         let promise = Promise {
             number: attempt.number,
             place: Arc::clone(&self.place),
@@ -115,7 +125,10 @@ impl Promise {
         self.kept = true;
         let mut place = lock(&self.place);
         // A newer attempt's outcome stays.
-        if place.as_ref().is_none_or(|(number, _)| *number <= self.number) {
+        if place
+            .as_ref()
+            .is_none_or(|(number, _)| *number <= self.number)
+        {
             *place = Some((self.number, outcome));
         }
         drop(place);

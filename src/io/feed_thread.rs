@@ -21,13 +21,17 @@ use super::socket::{ReadOutcome, Socket};
 use super::status::{Board, FeedEnd, FeedStatus};
 use super::target::Target;
 use crate::Time;
-use crate::feed::{Action, Backoff, Ended, Machine, Protocol, Random, Settled, Ticket};
+use crate::feed::{
+    Action, Backoff, Ended, Machine, Protocol, Random, Settled, Subscription, Ticket,
+};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -180,7 +184,8 @@ where
         // A user's waker is run on the slow plane, never here.
         let runtime = runtime.clone();
         WakeOn::elsewhere(move |wakers| {
-            runtime.spawn(async move { wakers.into_iter().for_each(std::task::Waker::wake) });
+            let wakers = Errand(wakers);
+            runtime.spawn(async move { drop(wakers) });
         })
     };
     let bell = Arc::clone(&waker);
@@ -192,26 +197,42 @@ where
     let connector = Connector::new(runtime, Arc::new(options.connect.clone()), waker);
     let thread = {
         let board = Arc::clone(&board);
-        std::thread::Builder::new().name(format!("feed-{}", options.name)).spawn(move || {
-            pin(&options);
-            let mut post = Post {
-                poll,
-                events: Events::with_capacity(EVENTS),
-                connector,
-                commands,
-                board,
-                clock,
-                replies: Replies::default(),
-                options,
-            };
-            let end = supervise(&mut post, first, &mut rebuild);
-            let board = Arc::clone(&post.board);
-            // Everything the feed holds is gone before it is said to have ended.
-            drop((post, rebuild));
-            board.ended(end);
-        })?
+        std::thread::Builder::new()
+            .name(format!("feed-{}", options.name))
+            .spawn(move || {
+                pin(&options);
+                let mut post = Post {
+                    poll,
+                    events: Events::with_capacity(EVENTS),
+                    connector,
+                    commands,
+                    board,
+                    clock,
+                    replies: Replies::default(),
+                    wanted: BTreeSet::new(),
+                    options,
+                };
+                let end = supervise(&mut post, first, &mut rebuild);
+                let board = Arc::clone(&post.board);
+                // Everything the feed holds is gone before it is said to have ended.
+                drop((post, rebuild));
+                board.ended(end);
+            })?
     };
-    Ok(FeedHandle { inbox, board, thread: Mutex::new(Some(thread)) })
+    Ok(FeedHandle {
+        inbox,
+        board,
+        thread: Mutex::new(Some(thread)),
+    })
+}
+
+/// Wakers to be run: even where the runtime that should run them has ended, nobody sleeps on.
+struct Errand(Vec<Waker>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -219,14 +240,22 @@ fn pin(options: &ThreadOptions) {
     if let Some(core) = options.pin
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
     {
-        tracing::warn!(feed = options.name, core, "the feed's thread could not be pinned");
+        tracing::warn!(
+            feed = options.name,
+            core,
+            "the feed's thread could not be pinned"
+        );
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn pin(options: &ThreadOptions) {
     if let Some(core) = options.pin {
-        tracing::warn!(feed = options.name, core, "threads are pinned on Linux only");
+        tracing::warn!(
+            feed = options.name,
+            core,
+            "threads are pinned on Linux only"
+        );
     }
 }
 
@@ -248,13 +277,15 @@ where
                 Some(parts) => Ok(parts),
                 None => rebuild(),
             };
-            made.map(|parts| Feed::new(post, parts).run())
+            Feed::new(post, made?)
+                .run()
+                .map_err(|error| format!("the poller failed: {error}"))
         }));
         match run {
             Ok(Ok(())) => return FeedEnd::Stopped,
             Ok(Err(reason)) => {
-                tracing::error!(feed = post.options.name, reason, "the feed cannot be restarted");
-                return FeedEnd::NotRestarted(reason);
+                tracing::error!(feed = post.options.name, reason, "the feed cannot go on");
+                return FeedEnd::Failed(reason);
             }
             Err(panic) => {
                 let message = text_of(&*panic);
@@ -270,8 +301,10 @@ where
                 }
                 panics_in_a_row += 1;
                 let random = Random::seeded(now.as_nanos()).next_u64();
-                if !post.rest(now.after(backoff.delay(panics_in_a_row, random))) {
-                    return FeedEnd::Stopped;
+                match post.rest(now.after(backoff.delay(panics_in_a_row, random))) {
+                    Ok(true) => {}
+                    Ok(false) => return FeedEnd::Stopped,
+                    Err(error) => return FeedEnd::Failed(format!("the poller failed: {error}")),
                 }
                 post.board.update(|status| status.restarts += 1);
                 post.commands.reopen();
@@ -295,6 +328,8 @@ struct Post {
     board: Arc<Board>,
     clock: Clock,
     replies: Replies,
+    /// Subscriptions made at run time, for the next run after a panic.
+    wanted: BTreeSet<Subscription>,
     options: ThreadOptions,
 }
 
@@ -311,26 +346,27 @@ impl Post {
     }
 
     /// Waits until `until`; `false` if the feed was told to stop meanwhile.
-    fn rest(&mut self, until: Time) -> bool {
+    fn rest(&mut self, until: Time) -> io::Result<bool> {
         loop {
             if self.commands.is_stopping() {
-                return false;
+                return Ok(false);
             }
             let left = until.since(self.clock.now());
             if left.is_zero() {
-                return true;
+                return Ok(true);
             }
-            self.wait(Some(left));
+            self.wait(Some(left))?;
         }
     }
 
-    fn wait(&mut self, timeout: Option<Duration>) {
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {}
             // A signal; the next turn comes back here.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-            // Nothing is left to wait on; reported as any other bug.
-            Err(error) => panic!("the poller failed: {error}"),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            waited => waited,
         }
     }
 }
@@ -349,7 +385,10 @@ impl Replies {
     }
 
     fn settle(&mut self, settled: Settled) -> Option<Settled> {
-        match settled.ticket.and_then(|ticket| self.waiting.remove(&ticket)) {
+        match settled
+            .ticket
+            .and_then(|ticket| self.waiting.remove(&ticket))
+        {
             Some(reply) => {
                 reply.finish(settled.result.map_err(Into::into));
                 None
@@ -377,23 +416,38 @@ struct Feed<'a, P, T> {
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
         let Parts { machine, target } = parts;
-        Self { post, machine, target, socket: None, stopping: false, finished: false }
+        Self {
+            post,
+            machine,
+            target,
+            socket: None,
+            stopping: false,
+            finished: false,
+        }
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> io::Result<()> {
         self.post.commands.adopt();
         let mut now = self.post.clock.now();
         self.target.begin(now);
+        if !self.post.wanted.is_empty() {
+            let ticket = self.post.replies.next_ticket();
+            let wanted = self.post.wanted.iter().cloned().collect();
+            if let Err(error) = self.machine.subscribe(now, ticket, wanted) {
+                let name = &self.post.options.name;
+                tracing::warn!(feed = name, %error, "the subscriptions of before are given up");
+            }
+        }
         self.machine.start(now);
         loop {
             self.act(now);
             self.write(now);
             self.target.finish();
             if self.finished {
-                return;
+                return Ok(());
             }
             let timeout = self.timeout(now);
-            self.post.wait(timeout);
+            self.post.wait(timeout)?;
             now = self.post.clock.now();
             self.target.begin(now);
             self.notice();
@@ -416,7 +470,10 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         if busy {
             return Some(Duration::ZERO);
         }
-        self.machine.poll_timeout().filter(|due| *due < Time::NEVER).map(|due| due.since(now))
+        self.machine
+            .poll_timeout()
+            .filter(|due| *due < Time::NEVER)
+            .map(|due| due.since(now))
     }
 
     /// Takes note of what the poller said.
@@ -447,7 +504,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             Some(Err(error)) => {
                 let retryable = error.is_retryable();
                 tracing::warn!(feed = self.post.options.name, %error, retryable, "not connected");
-                self.post.board.update(|status| status.last_error = Some(Arc::new(error)));
+                self.post
+                    .board
+                    .update(|status| status.last_error = Some(Arc::new(error)));
                 self.machine.handle_failed(now);
             }
         }
@@ -455,7 +514,14 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     }
 
     fn install(&mut self, connected: Connected, now: Time) -> io::Result<()> {
-        let Connected { stream, tls, leftover, protocol, texts, peer } = connected;
+        let Connected {
+            stream,
+            tls,
+            leftover,
+            protocol,
+            texts,
+            peer,
+        } = connected;
         let mut socket = Socket::new(stream, tls);
         socket.register(self.post.poll.registry(), SOCKET)?;
         self.socket = Some(socket);
@@ -476,25 +542,40 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.act(now);
         }
         for _ in 0..COMMANDS_PER_TURN {
-            let Some(Request { command, reply }) = self.post.commands.pop() else { break };
+            let Some(Request { command, reply }) = self.post.commands.pop() else {
+                break;
+            };
             match command {
-                Command::Set { entity, id, update, mut value } => {
+                Command::Set {
+                    entity,
+                    id,
+                    update,
+                    mut value,
+                } => {
                     reply.finish(self.target.set(&entity, &id, update, &mut value));
                 }
                 Command::Remove { entity, id, update } => {
-                    reply.finish(self.target.remove(&entity, &id, update));
+                    reply.finish(self.target.unset(&entity, &id, update));
                 }
                 Command::Subscribe(wanted) => {
                     let ticket = self.post.replies.next_ticket();
-                    match self.machine.subscribe(now, ticket, wanted) {
-                        Ok(()) => drop(self.post.replies.waiting.insert(ticket, reply)),
+                    match self.machine.subscribe(now, ticket, wanted.clone()) {
+                        Ok(()) => {
+                            self.post.wanted.extend(wanted);
+                            self.post.replies.waiting.insert(ticket, reply);
+                        }
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
                 Command::Unsubscribe(unwanted) => {
                     let ticket = self.post.replies.next_ticket();
                     match self.machine.unsubscribe(now, ticket, &unwanted) {
-                        Ok(()) => drop(self.post.replies.waiting.insert(ticket, reply)),
+                        Ok(()) => {
+                            for subscription in &unwanted {
+                                self.post.wanted.remove(subscription);
+                            }
+                            self.post.replies.waiting.insert(ticket, reply);
+                        }
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
@@ -509,7 +590,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     /// Reads what is there and hands it on.
     fn read(&mut self, now: Time) {
         for _ in 0..READS_PER_TURN {
-            let Some(socket) = &mut self.socket else { return };
+            let Some(socket) = &mut self.socket else {
+                return;
+            };
             if !socket.may_read() && self.post.options.waiting == Waiting::Sleep {
                 return;
             }
@@ -575,11 +658,16 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 let source = match &self.post.options.endpoint {
                     EndpointSource::Fixed(endpoint) if endpoint.url.is_empty() => {
                         let url = self.machine.address().unwrap_or_default();
-                        EndpointSource::Fixed(Endpoint { url, ..endpoint.clone() })
+                        EndpointSource::Fixed(Endpoint {
+                            url,
+                            ..endpoint.clone()
+                        })
                     }
                     source => source.clone(),
                 };
-                self.post.connector.request(source, attempt.saturating_sub(1));
+                self.post
+                    .connector
+                    .request(source, attempt.saturating_sub(1));
             }
             Action::Disconnect => {
                 self.post.connector.cancel();
@@ -592,14 +680,18 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
             Action::Opened { generation } => {
                 tracing::info!(feed = name, generation, "connected");
-                self.post.board.update(|status| status.generation = generation);
+                self.post
+                    .board
+                    .update(|status| status.generation = generation);
                 self.target.opened();
                 // Bytes may have come with the handshake.
                 self.machine.handle_filled(now, 0, &mut self.target);
             }
             Action::Lost(reason) => {
                 tracing::warn!(feed = name, %reason, "connection lost");
-                self.post.board.update(|status| status.last_loss = Some(reason));
+                self.post
+                    .board
+                    .update(|status| status.last_loss = Some(reason));
                 self.target.lost();
             }
             Action::Silent => {
@@ -608,7 +700,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
             Action::Audible => self.target.silent(false),
             Action::Settled(settled) => {
-                if let Some(Settled { result: Err(error), .. }) = self.post.replies.settle(settled)
+                if let Some(Settled {
+                    result: Err(error), ..
+                }) = self.post.replies.settle(settled)
                 {
                     tracing::warn!(feed = name, %error, "a subscription failed");
                 }

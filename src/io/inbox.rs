@@ -338,10 +338,7 @@ mod tests {
             second.reply.finish(Err(CommandError::Foreign));
         });
         assert_eq!(blocking.wait(LONG), Ok(()));
-        assert_eq!(
-            pollster::block_on(awaited),
-            Err(CommandError::Foreign)
-        );
+        assert_eq!(pollster::block_on(awaited), Err(CommandError::Foreign));
         owner.join().expect("the owner");
     }
 

@@ -7,17 +7,25 @@
 //! ([`local`]): the same machine, the same publications.
 
 pub(crate) mod clock;
+pub(crate) mod command;
 pub(crate) mod inbox;
 mod latch;
+pub(crate) mod target;
 
 #[cfg(feature = "net")]
 pub(crate) mod connect;
 #[cfg(feature = "net")]
-pub(crate) mod runtime;
+mod connector;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 #[cfg(feature = "net")]
+pub(crate) mod feed_thread;
+#[cfg(feature = "net")]
+pub(crate) mod runtime;
+#[cfg(feature = "net")]
 mod socket;
+#[cfg(feature = "net")]
+pub(crate) mod status;
 #[cfg(feature = "net")]
 pub(crate) mod tls;
 

@@ -1,7 +1,7 @@
 //! Where a feed stands, as everyone may see it, and how it ended.
 
 use super::connect::ConnectError;
-use super::latch::{Latch, WakeOn, Waiting};
+use super::latch::{Latch, Waiting, WakeOn};
 use crate::feed::{Lost, State};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,8 +54,8 @@ pub enum FeedEnd {
     Stopped,
     /// Its thread panicked, with this message, and the policy is not to start it again.
     Panicked(String),
-    /// It could not be started again after a panic, for this reason.
-    NotRestarted(String),
+    /// It could not go on, or not be started again after a panic, for this reason.
+    Failed(String),
 }
 
 impl FeedEnd {
@@ -76,12 +76,19 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(wake_on: WakeOn) -> Self {
-        Self { status: Mutex::default(), end: Latch::new(), wake_on }
+        Self {
+            status: Mutex::default(),
+            end: Latch::new(),
+            wake_on,
+        }
     }
 
     /// The present status. Takes a lock that is held for moments only.
     pub(crate) fn status(&self) -> FeedStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Changes the status.

@@ -31,5 +31,5 @@ pub(crate) trait Target: Transaction {
         value: &mut [u8],
     ) -> Result<(), CommandError>;
     /// Another thread's removal of an id.
-    fn remove(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError>;
+    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError>;
 }

@@ -90,9 +90,8 @@ fn host_and_port(uri: &Uri, usual: u16) -> Result<(String, u16), UrlError> {
         return Err(UrlError::NoHost);
     }
     // `Uri` takes a port that is no number for no port at all.
-    let after = uri
-        .authority()
-        .map_or("", |a| a.as_str().rsplit(']').next().unwrap_or_default());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let after = authority.rsplit(['@', ']']).next().unwrap_or_default();
     let port = match (uri.port_u16(), after.rsplit_once(':')) {
         (Some(0), _) | (None, Some((_, _))) => return Err(UrlError::Malformed),
         (Some(port), _) => port,
@@ -226,6 +225,10 @@ mod tests {
         );
         assert_eq!(format!("{proxy:?}"), "Proxy(gate:3128)");
         assert_eq!(Proxy::new("http://gate").expect("a proxy").port, 80);
+        assert_eq!(
+            Proxy::new("http://me:secret@gate").expect("a proxy").port,
+            80
+        );
         assert_eq!(
             Proxy::new("http://me:%zz@gate"),
             Err(UrlError::BadCredentials)
