@@ -21,19 +21,24 @@ use hyper::body::Bytes;
 use hyper::http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Method, Request};
 use rustls::pki_types::ServerName;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Sleep;
 use tokio_rustls::TlsConnector;
 
 /// How a feed connects; the same for all its attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectOptions {
-    /// Deadline of each single step.
-    pub(crate) stage_timeout: Duration,
+    /// How long making the endpoint may take; and then look-up and TCP together.
+    pub(crate) connect_timeout: Duration,
+    /// How long the proxy may take; and then TLS and the WebSocket handshake together.
+    pub(crate) handshake_timeout: Duration,
     /// The local address to connect from.
     pub(crate) bind: Option<IpAddr>,
     /// Sends small packets at once (`TCP_NODELAY`).
@@ -49,7 +54,8 @@ pub(crate) struct ConnectOptions {
 impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
-            stage_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             bind: None,
             nodelay: true,
             receive_buffer: None,
@@ -82,72 +88,95 @@ pub(crate) async fn connect(
     source: &EndpointSource,
     attempt: Attempt,
 ) -> Result<Connected, ConnectError> {
-    let limit = options.stage_timeout;
-    let endpoint = within(Stage::Endpoint, limit, async {
-        source
-            .make(attempt)
-            .await
-            .map_err(|error| ConnectError::Endpoint(error.to_string()))
-    })
-    .await?;
+    let endpoint = Deadline::new(options.connect_timeout)
+        .meet(Stage::Endpoint, async {
+            source
+                .make(attempt)
+                .await
+                .map_err(|error| ConnectError::Endpoint(error.to_string()))
+        })
+        .await?;
     let url = Url::parse(&endpoint.url)?;
     let request = upgrade_request(&url, &endpoint)?;
     let tcp = match &options.proxy {
         None => dial(options, &url.host, url.port).await?,
         Some(proxy) => {
             let tcp = dial(options, &proxy.host, proxy.port).await?;
-            within(Stage::Proxy, limit, tunnel(tcp, proxy, &url)).await?
+            let mut deadline = Deadline::new(options.handshake_timeout);
+            deadline
+                .meet(Stage::Proxy, tunnel(tcp, proxy, &url))
+                .await?
         }
     };
     let peer = tcp
         .peer_addr()
         .map_err(|source| broken(Stage::Connect, source))?;
-    if url.secure {
-        let stream = within(Stage::Tls, limit, secure(options, &url, tcp)).await?;
-        let (stream, leftover, protocol) =
-            within(Stage::Upgrade, limit, upgrade(stream, &request)).await?;
+    let mut deadline = Deadline::new(options.handshake_timeout);
+    let (tcp, tls, leftover, protocol) = if url.secure {
+        let stream = deadline
+            .meet(Stage::Tls, secure(options, &url, tcp))
+            .await?;
+        let upgraded = deadline
+            .meet(Stage::Upgrade, upgrade(stream, &request))
+            .await?;
+        let (stream, leftover, protocol) = upgraded;
         let (tcp, tls) = stream.into_inner();
-        let stream = tcp
-            .into_std()
-            .map_err(|source| broken(Stage::Upgrade, source))?;
-        let tls = Some(Box::new(tls));
-        Ok(Connected {
-            stream,
-            tls,
-            leftover,
-            protocol,
-            texts: endpoint.texts,
-            peer,
-        })
+        (tcp, Some(Box::new(tls)), leftover, protocol)
     } else {
-        let (tcp, leftover, protocol) =
-            within(Stage::Upgrade, limit, upgrade(tcp, &request)).await?;
-        let stream = tcp
-            .into_std()
-            .map_err(|source| broken(Stage::Upgrade, source))?;
-        Ok(Connected {
-            stream,
-            tls: None,
-            leftover,
-            protocol,
-            texts: endpoint.texts,
-            peer,
-        })
-    }
+        let upgraded = deadline
+            .meet(Stage::Upgrade, upgrade(tcp, &request))
+            .await?;
+        let (tcp, leftover, protocol) = upgraded;
+        (tcp, None, leftover, protocol)
+    };
+    let stream = tcp
+        .into_std()
+        .map_err(|source| broken(Stage::Upgrade, source))?;
+    Ok(Connected {
+        stream,
+        tls,
+        leftover,
+        protocol,
+        texts: endpoint.texts,
+        peer,
+    })
 }
 
 fn broken(stage: Stage, source: io::Error) -> ConnectError {
     ConnectError::Broken { stage, source }
 }
 
-async fn within<T>(
-    stage: Stage,
+/// The deadline of one or several steps together.
+struct Deadline {
     after: Duration,
-    work: impl Future<Output = Result<T, ConnectError>>,
-) -> Result<T, ConnectError> {
-    match tokio::time::timeout(after, work).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::TimedOut { stage, after }),
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Deadline {
+    fn new(after: Duration) -> Self {
+        Self {
+            after,
+            sleep: Box::pin(tokio::time::sleep(after)),
+        }
+    }
+
+    /// Does `work`, unless the deadline comes first.
+    async fn meet<T>(
+        &mut self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Pending => self.sleep.as_mut().poll(cx).map(|()| {
+                Err(ConnectError::TimedOut {
+                    stage,
+                    after: self.after,
+                })
+            }),
+            ready => ready,
+        })
+        .await
     }
 }
 
@@ -173,8 +202,8 @@ fn upgrade_request(url: &Url, endpoint: &Endpoint) -> Result<ws::Request, Connec
 
 /// Opens a TCP connection to one of the host's addresses.
 async fn dial(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-    let limit = options.stage_timeout;
-    let addresses = within(Stage::Resolve, limit, async {
+    let mut deadline = Deadline::new(options.connect_timeout);
+    let found = deadline.meet(Stage::Resolve, async {
         let found = tokio::net::lookup_host((host, port)).await;
         let found = found.map_err(|source| ConnectError::Resolve {
             host: host.into(),
@@ -182,14 +211,14 @@ async fn dial(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStre
         })?;
         let usable = |a: &SocketAddr| options.bind.is_none_or(|b| b.is_ipv4() == a.is_ipv4());
         Ok(alternate(found.filter(usable).collect()))
-    })
-    .await?;
-    within(Stage::Connect, limit, async {
+    });
+    let addresses = found.await?;
+    let tried = deadline.meet(Stage::Connect, async {
         let mut last = ConnectError::NoAddress { host: host.into() };
         for (tried, address) in addresses.iter().enumerate() {
             // An address that swallows packets must leave time for those behind it.
             let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = limit / left;
+            let share = options.connect_timeout / left;
             last = match tokio::time::timeout(share, dial_one(options, *address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(source)) => ConnectError::Connect {
@@ -203,8 +232,8 @@ async fn dial(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStre
             };
         }
         Err(last)
-    })
-    .await
+    });
+    tried.await
 }
 
 /// Orders addresses so that the two families take turns, the resolver's first choice first: one

@@ -10,6 +10,8 @@ pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod inbox;
 mod latch;
+pub(crate) mod local;
+mod staging;
 pub(crate) mod target;
 
 #[cfg(feature = "net")]

@@ -20,14 +20,16 @@ fn run(options: &ConnectOptions, endpoint: Endpoint) -> Result<Connected, Connec
 
 fn options() -> ConnectOptions {
     ConnectOptions {
-        stage_timeout: LONG,
+        connect_timeout: LONG,
+        handshake_timeout: LONG,
         ..ConnectOptions::default()
     }
 }
 
 fn hasty() -> ConnectOptions {
     ConnectOptions {
-        stage_timeout: Duration::from_millis(50),
+        connect_timeout: Duration::from_millis(50),
+        handshake_timeout: Duration::from_millis(50),
         ..ConnectOptions::default()
     }
 }

@@ -211,7 +211,8 @@ fn start(
         endpoint: EndpointSource::Fixed(Endpoint::new(url).text("hello")),
         ..ThreadOptions::default()
     };
-    options.connect.stage_timeout = LONG;
+    options.connect.connect_timeout = LONG;
+    options.connect.handshake_timeout = LONG;
     change(&mut options);
     let (tell, seen) = channel();
     let mut build = move || {
