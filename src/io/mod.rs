@@ -1,1 +1,35 @@
-//! skeleton
+//! Sockets, threads, timers and the clock: everything that waits.
+//!
+//! The rooms below decide; this one does. `feed` says what to send and when to give a connection
+//! up, `store` keeps what came: here is the thread that stands between them ([`feed_thread`]), the
+//! way in for other threads ([`inbox`]), and what turns patches into publications ([`ingest`]).
+//! Without the feature `net` there are no sockets, and a feed is driven by its caller
+//! ([`local`]): the same machine, the same publications.
+
+pub(crate) mod clock;
+pub(crate) mod command;
+pub(crate) mod inbox;
+mod latch;
+pub(crate) mod local;
+mod staging;
+pub(crate) mod target;
+
+#[cfg(feature = "net")]
+pub(crate) mod connect;
+#[cfg(feature = "net")]
+mod connector;
+#[cfg(feature = "net")]
+pub(crate) mod endpoint;
+#[cfg(feature = "net")]
+pub(crate) mod feed_thread;
+#[cfg(feature = "net")]
+pub(crate) mod runtime;
+#[cfg(feature = "net")]
+mod socket;
+#[cfg(feature = "net")]
+pub(crate) mod status;
+#[cfg(feature = "net")]
+pub(crate) mod tls;
+
+#[cfg(all(test, feature = "net", feature = "ring"))]
+mod peer;

@@ -1,0 +1,42 @@
+//! What other threads may ask of a feed.
+
+use crate::feed::{Subscription, Update};
+use crate::key::Id;
+use std::fmt;
+use std::sync::Arc;
+
+/// A command for the owner.
+pub(crate) enum Command {
+    /// Publishes a value.
+    Set {
+        entity: Arc<str>,
+        id: Id,
+        update: Update,
+        /// JSON text.
+        value: Vec<u8>,
+    },
+    /// Removes a value.
+    Remove {
+        entity: Arc<str>,
+        id: Id,
+        update: Update,
+    },
+    /// Wants subscriptions, all or none.
+    Subscribe(Vec<Subscription>),
+    /// Takes subscriptions back.
+    Unsubscribe(Vec<Subscription>),
+    /// Says that something was missed: what the feed covers is suspect until it is replaced.
+    Gap,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { entity, id, .. } => write!(f, "Set({entity}, {id})"),
+            Self::Remove { entity, id, .. } => write!(f, "Remove({entity}, {id})"),
+            Self::Subscribe(wanted) => write!(f, "Subscribe({})", wanted.len()),
+            Self::Unsubscribe(unwanted) => write!(f, "Unsubscribe({})", unwanted.len()),
+            Self::Gap => f.write_str("Gap"),
+        }
+    }
+}

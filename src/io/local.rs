@@ -1,0 +1,176 @@
+//! A feed without a connection: its messages are handed in by a caller, on the caller's thread.
+//!
+//! Behind replays through memory and behind users' tests. The protocol, the ledgers and the
+//! publications are those of a feed with a socket; frames, subscriptions and reconnects have no
+//! meaning here, and the caller says when a connection opens, is lost or falls silent.
+
+use super::command::Command;
+use super::inbox::{CommandError, Commands, Inbox, Request, inbox};
+use super::latch::WakeOn;
+use super::target::Target;
+use crate::Time;
+use crate::feed::{Class, Config, Counters, Intake, Outbox, Protocol, Refusal, Subscription};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A feed whose messages come from its caller. Not `Sync`: it is the owner of what it claims.
+#[derive(Debug)]
+pub(crate) struct LocalFeed<P, T> {
+    intake: Intake<P>,
+    target: T,
+    commands: Commands<Command>,
+    counters: Arc<Counters>,
+    silent_after: Duration,
+    open: bool,
+    was_open: bool,
+    heard_at: Time,
+    silent: bool,
+    /// The last batch has not been told to those who wait.
+    pending: bool,
+}
+
+impl<P: Protocol, T: Target> LocalFeed<P, T> {
+    /// A feed that is not open yet, and the way in for other threads' commands, of which
+    /// `capacity` may wait.
+    pub(crate) fn new(
+        config: &Config,
+        protocol: P,
+        counters: Arc<Counters>,
+        target: T,
+        capacity: usize,
+    ) -> (Self, Inbox<Command>) {
+        let settings = config.settings();
+        let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
+        let (inbox, commands) = inbox(capacity, WakeOn::here(), || {});
+        let feed = Self {
+            intake: Intake::new(protocol, settings.max_depth, outbox, Arc::clone(&counters)),
+            target,
+            commands,
+            counters,
+            silent_after: settings.silent_after,
+            open: false,
+            was_open: false,
+            heard_at: Time::ZERO,
+            silent: false,
+            pending: false,
+        };
+        (feed, inbox)
+    }
+
+    /// The connection is open. A feed that was open already is lost first.
+    pub(crate) fn opened(&mut self, now: Time) {
+        self.lost(now);
+        self.open = true;
+        self.silent = false;
+        self.heard_at = now;
+        if std::mem::replace(&mut self.was_open, true) {
+            self.counters.reconnects.bump();
+        }
+        self.counters.opens.bump();
+        self.target.begin(now);
+        self.target.opened();
+        // Texts that do not fit would not have gone anywhere.
+        let _ = self.intake.opened();
+        self.forget_replies();
+        self.target.finish();
+    }
+
+    /// The connection is lost. Without effect if there is none.
+    pub(crate) fn lost(&mut self, now: Time) {
+        if std::mem::take(&mut self.open) {
+            self.counters.losses.bump();
+            self.target.begin(now);
+            self.target.lost();
+            self.target.finish();
+        }
+    }
+
+    /// Something was missed on the connection.
+    pub(crate) fn gap(&mut self, now: Time) {
+        self.target.begin(now);
+        self.target.gap();
+        self.target.finish();
+    }
+
+    /// Takes one message, received at `now`; its bytes may be changed. What it says is visible at
+    /// once, and told to those who wait with the next [`settle`](Self::settle), or by `flush`.
+    ///
+    /// # Errors
+    /// Why it was refused, as it is counted.
+    pub(crate) fn message(&mut self, now: Time, text: &mut [u8]) -> Result<(), Refusal> {
+        self.target.begin(now);
+        self.pending = true;
+        let class = self.intake.text(text, &mut self.target)?;
+        let heard = matches!(class, Class::Data | Class::Invalidation);
+        self.forget_replies();
+        if heard {
+            self.heard_at = now;
+            if std::mem::take(&mut self.silent) {
+                self.target.silent(false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait what has come.
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.pending) {
+            self.target.finish();
+        }
+    }
+
+    /// Carries out the commands that wait, notices silence, and tells those who wait.
+    pub(crate) fn settle(&mut self, now: Time) {
+        self.commands.adopt();
+        self.target.begin(now);
+        while let Some(Request { command, reply }) = self.commands.pop() {
+            reply.finish(self.obey(command));
+        }
+        if self.open && !self.silent && now >= self.heard_at.after(self.silent_after) {
+            self.silent = true;
+            self.counters.silences.bump();
+            self.target.silent(true);
+        }
+        self.pending = false;
+        self.target.finish();
+    }
+
+    /// When [`settle`](Self::settle) has something to notice, if ever.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let due = self.heard_at.after(self.silent_after);
+        (self.open && !self.silent && due < Time::NEVER).then_some(due)
+    }
+
+    /// Where its messages land.
+    pub(crate) fn target(&mut self) -> &mut T {
+        &mut self.target
+    }
+
+    /// There is no server that replies could go to.
+    fn forget_replies(&mut self) {
+        while self.intake.outbox().pop().is_some() {}
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Set {
+                entity,
+                id,
+                update,
+                mut value,
+            } => self.target.set(&entity, &id, update, &mut value),
+            Command::Remove { entity, id, update } => self.target.unset(&entity, &id, update),
+            Command::Subscribe(wanted) => {
+                // There is no server to ask: what can be asked for is granted.
+                let check =
+                    |subscription: &Subscription| self.intake.protocol().check(subscription);
+                wanted.iter().try_for_each(check).map_err(Into::into)
+            }
+            Command::Unsubscribe(_) => Ok(()),
+            Command::Gap => {
+                self.target.gap();
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What one message wants done, kept until all of it is known to be possible.
+//!
+//! Everything is pooled: patches, ids and the list itself keep their memory from one message to
+//! the next, so that a steady stream allocates nothing.
+
+use crate::feed::{EntityIx, Update};
+use crate::key::IdRef;
+use crate::record::Patch;
+
+/// Patches that keep their memory. A message with more of them allocates for the rest.
+const KEPT_PATCHES: usize = 4096;
+
+/// Bytes of ids that are kept likewise.
+const KEPT_ID_BYTES: usize = 64 << 10;
+
+/// One thing that a message wants done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) entity: EntityIx,
+    id: StagedId,
+    pub(super) what: What,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// The patch with this number.
+    Patch(usize, Update),
+    Remove(Update),
+    /// Of the id, or of the whole entity.
+    Invalidate,
+    /// A patch for an entity of another owner: only to be counted.
+    Foreign,
+}
+
+/// An id, its text kept beside the items.
+#[derive(Clone, Copy, Debug)]
+enum StagedId {
+    None,
+    Int(i128),
+    Text { start: usize, end: usize },
+}
+
+/// The items of one message, in order.
+#[derive(Debug, Default)]
+pub(super) struct Staging {
+    items: Vec<Item>,
+    texts: String,
+    patches: Vec<Patch>,
+    used: usize,
+}
+
+impl Staging {
+    /// Adds an item.
+    pub(super) fn push(&mut self, entity: EntityIx, id: Option<IdRef<'_>>, what: What) {
+        let id = match id {
+            None => StagedId::None,
+            Some(IdRef::Int(number)) => StagedId::Int(number),
+            Some(IdRef::Text(text)) => {
+                let start = self.texts.len();
+                self.texts.push_str(text);
+                StagedId::Text {
+                    start,
+                    end: self.texts.len(),
+                }
+            }
+        };
+        self.items.push(Item { entity, id, what });
+    }
+
+    /// A patch to be compiled into. It is taken by [`keep`](Self::keep), or else reused.
+    pub(super) fn spare(&mut self) -> &mut Patch {
+        if self.used == self.patches.len() {
+            self.patches.push(Patch::new());
+        }
+        &mut self.patches[self.used]
+    }
+
+    /// Keeps what was compiled into the spare patch, and says its number.
+    pub(super) fn keep(&mut self) -> usize {
+        self.used += 1;
+        self.used - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn item(&self, at: usize) -> Item {
+        self.items[at]
+    }
+
+    /// The id of an item; `None` stands for the whole entity.
+    pub(super) fn id(&self, item: &Item) -> Option<IdRef<'_>> {
+        match item.id {
+            StagedId::None => None,
+            StagedId::Int(number) => Some(IdRef::Int(number)),
+            StagedId::Text { start, end } => Some(IdRef::Text(&self.texts[start..end])),
+        }
+    }
+
+    pub(super) fn patch(&self, number: usize) -> &Patch {
+        &self.patches[number]
+    }
+
+    /// Empties it, and gives back what an unusual message made it hold.
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.texts.clear();
+        self.used = 0;
+        if self.patches.len() > KEPT_PATCHES {
+            self.shrink();
+        }
+        self.texts.shrink_to(KEPT_ID_BYTES);
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        self.patches.truncate(KEPT_PATCHES);
+        self.items.shrink_to(KEPT_PATCHES);
+    }
+}

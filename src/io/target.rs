@@ -1,0 +1,35 @@
+//! What a driver feeds: a [`Transaction`] that also learns what becomes of the connection.
+
+use super::inbox::CommandError;
+use crate::Time;
+use crate::feed::{Transaction, Update};
+use crate::key::Id;
+
+/// Where the messages of one feed land. [`Ingest`](super::ingest::Ingest) is the real one.
+///
+/// Calls come in batches: [`begin`](Self::begin), then anything, then
+/// [`finish`](Self::finish), which tells the waiters once for all of it.
+pub(crate) trait Target: Transaction {
+    /// A batch begins: whatever is received from now on was received at `now`.
+    fn begin(&mut self, now: Time);
+    /// The batch ends. May be called any number of times.
+    fn finish(&mut self);
+    /// A connection is open.
+    fn opened(&mut self);
+    /// There is no connection any more.
+    fn lost(&mut self);
+    /// No data has come for too long, or (`false`) it came after all.
+    fn silent(&mut self, silent: bool);
+    /// Something was missed on the connection.
+    fn gap(&mut self);
+    /// Another thread's value for an id; `value` is JSON text and may be changed.
+    fn set(
+        &mut self,
+        entity: &str,
+        id: &Id,
+        update: Update,
+        value: &mut [u8],
+    ) -> Result<(), CommandError>;
+    /// Another thread's removal of an id.
+    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError>;
+}
