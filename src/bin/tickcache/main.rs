@@ -1,1 +1,8 @@
+//! The `tickcache` command: a demo, a replay of recorded messages, a live view of a feed.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+mod simulator;
+
 fn main() {}
