@@ -6,5 +6,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod args;
 mod input;
 mod simulator;
+mod ui;
 
 fn main() {}
