@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, PartialEq, Eq)]
 pub enum Tree {
     Token(String),
-    Object(BTreeMap<String, Tree>),
+    Object(BTreeMap<String, Self>),
 }
 
 /// The members of an object in the order in which they came.

@@ -14,6 +14,8 @@ use crate::simulator::Rate;
 /// Most symbols a demo simulates.
 const MAX_SYMBOLS: u64 = 100_000;
 
+const COMMANDS: [&str; 3] = ["demo", "replay", "watch"];
+
 /// A last-value cache for WebSocket feeds.
 ///
 /// Without a command it runs the demo: an exchange simulator on loopback and the engine connected
@@ -217,13 +219,17 @@ impl fmt::Display for Usage {
 pub(crate) fn parse<A>(args: A) -> Result<Command, Halt>
 where
     A: IntoIterator,
-    A::Item: Into<OsString> + Clone,
+    A::Item: Into<OsString>,
 {
-    let line = CommandLine::try_parse_from(args).map_err(halt)?;
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let typed = COMMANDS
+        .into_iter()
+        .find(|name| args.get(1).is_some_and(|arg| arg == name));
+    let line = CommandLine::try_parse_from(args).map_err(|error| halt(&error, typed))?;
     let command = match line.command {
         Some(command) => command,
         None => CommandLine::try_parse_from(["tickcache", "demo"])
-            .map_err(halt)?
+            .map_err(|error| halt(&error, None))?
             .command
             .ok_or_else(|| usage("type `tickcache demo`", None))?,
     };
@@ -258,7 +264,7 @@ fn usage(text: &str, command: Option<&str>) -> Halt {
 }
 
 /// One line out of clap's several: what is wrong, what would be right, where the help is.
-fn halt(error: clap::Error) -> Halt {
+fn halt(error: &clap::Error, command: Option<&str>) -> Halt {
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
@@ -279,10 +285,6 @@ fn halt(error: clap::Error) -> Halt {
     if let Some(better) = suggested.iter().find_map(|kind| error.get(*kind)) {
         text = format!("{text}: did you mean {better}?");
     }
-    // clap names the command in the usage line that it appends.
-    let command = ["demo", "replay", "watch"]
-        .into_iter()
-        .find(|name| rendered.contains(&format!("Usage: tickcache {name}")));
     usage(&text, command)
 }
 

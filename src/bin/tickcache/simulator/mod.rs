@@ -20,6 +20,12 @@
 //!
 //! The module uses nothing of the engine, so that tests can include it by path.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a program of its own beside the engine: it reads clocks and is run by no model"
+)]
+
 mod clock;
 mod cpu;
 mod encode;
