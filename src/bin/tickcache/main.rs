@@ -23,6 +23,9 @@ mod args;
 mod input;
 #[allow(dead_code, unused_imports, reason = "its users come with the engine")]
 mod simulator;
+#[cfg(test)]
+#[path = "simulator/tests.rs"]
+mod simulator_tests;
 #[allow(dead_code, unused_imports, reason = "its users come with the engine")]
 mod ui;
 

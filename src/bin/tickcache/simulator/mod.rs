@@ -18,7 +18,8 @@
 //! fastwebsockets does the handshake, reads what the client sends and writes the frame heads. The
 //! frames of one wake are put into one buffer and written by one call ([`wire::Outbox`]).
 //!
-//! The module uses nothing of the engine, so that tests can include it by path.
+//! The module uses nothing of the engine, so that tests can include it by path; its own tests are
+//! declared in `main.rs`, so that they do not run again there.
 
 #![allow(
     clippy::disallowed_types,
@@ -28,17 +29,14 @@
 
 mod clock;
 mod cpu;
-mod encode;
+pub(crate) mod encode;
 mod market;
-mod pace;
+pub(crate) mod pace;
 mod playback;
 mod protocol;
 mod server;
 mod session;
 mod wire;
-
-#[cfg(test)]
-mod tests;
 
 use std::num::NonZeroU64;
 use std::time::Duration;

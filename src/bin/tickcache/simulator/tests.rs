@@ -9,7 +9,7 @@ use serde_json::Value;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Error, Message, WebSocket};
 
-use super::*;
+use crate::simulator::*;
 
 type Client = WebSocket<MaybeTlsStream<TcpStream>>;
 
@@ -446,4 +446,19 @@ fn decimals_are_written_exactly() {
         encode::integer(&mut out, value);
         assert_eq!(out, value.to_string().into_bytes());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn processor_time_is_told_and_rises() {
+    let simulator = start(Settings {
+        symbols: 1,
+        ..bounded(u64::MAX)
+    });
+    let mut client = connect(&format!("{}?streams=btcusdt@bookTicker", simulator.url()));
+    while simulator.stats().cpu.is_zero() {
+        text(&mut client);
+    }
+    let whole = process_cpu().expect("told on Unix");
+    assert!(whole >= simulator.stats().cpu && whole >= thread_cpu().expect("told on Unix"));
 }

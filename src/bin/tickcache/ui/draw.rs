@@ -424,6 +424,7 @@ fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
     let place = format!("{first}–{last} of {}", count(model.rows.len() as u64));
     let place = Line::styled(place, DIM);
     let width = place.width() as u16;
+    let mut room = usize::from(area.width.saturating_sub(width + 1));
     let mut spans = Vec::new();
     for (keys, does) in [
         ("q", "quit"),
@@ -431,8 +432,14 @@ fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
         ("PgUp PgDn", "page"),
         ("Home End", "ends"),
     ] {
-        spans.push(Span::styled(keys, BOLD));
-        spans.push(Span::styled(format!(" {does}   "), DIM));
+        let keys = Span::styled(keys, BOLD);
+        let does = Span::styled(format!(" {does}   "), DIM);
+        let needed = keys.width() + does.width();
+        if needed > room {
+            break;
+        }
+        room -= needed;
+        spans.extend([keys, does]);
     }
     buffer.set_line(
         area.x,
