@@ -79,9 +79,13 @@ pub(crate) async fn run(
             shared.count_drop();
             connection.reset().await;
         }
+        Fate::Truncated if !outbox.is_empty() => {
+            // Left in the middle of a write: more bytes would be read as the rest of that frame.
+            shared.count_drop();
+            connection.end().await;
+        }
         Fate::Truncated => {
             shared.count_drop();
-            outbox.clear();
             outbox.text(|text| text.extend_from_slice(b"{\"stream\":\"cut off\"}"));
             connection.truncate(&outbox).await;
         }

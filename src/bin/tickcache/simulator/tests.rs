@@ -264,6 +264,43 @@ fn connections_are_lost_abruptly_both_ways() {
     assert_eq!(simulator.stats().drops, 4);
 }
 
+/// Without data the half frame is all there is to read.
+#[test]
+fn every_second_loss_is_in_the_middle_of_a_frame() {
+    let drop_every = Some(Duration::from_millis(10));
+    let simulator = start(Settings {
+        drop_every,
+        ..bounded(0)
+    });
+    let mut ends = [0, 0];
+    for round in 0..4 {
+        let mut client = connect(&simulator.url());
+        let MaybeTlsStream::Plain(socket) = client.get_mut() else {
+            panic!("a plain socket")
+        };
+        let mut bytes = Vec::new();
+        match std::io::Read::read_to_end(socket, &mut bytes) {
+            Ok(_) => {
+                let whole = 2 + usize::from(bytes[1]);
+                assert!(
+                    bytes[0] == 0x81 && bytes.len() < whole,
+                    "round {round}: {bytes:?}"
+                );
+                ends[0] += 1;
+            }
+            Err(error) => {
+                assert_eq!(
+                    error.kind(),
+                    std::io::ErrorKind::ConnectionReset,
+                    "round {round}"
+                );
+                ends[1] += 1;
+            }
+        }
+    }
+    assert_eq!(ends, [2, 2]);
+}
+
 #[test]
 fn a_client_that_answers_no_ping_is_closed() {
     let settings = Settings {
@@ -289,12 +326,13 @@ fn a_client_that_answers_no_ping_is_closed() {
 fn a_client_that_answers_pings_stays() {
     let settings = Settings {
         ping_every: Duration::from_millis(5),
-        pong_within: Duration::from_secs(15),
+        pong_within: Duration::from_secs(1),
         ..bounded(0)
     };
     let simulator = start(settings);
     let mut client = connect(&simulator.url());
-    for _ in 0..20 {
+    // For longer than a pong may take.
+    for _ in 0..300 {
         assert!(matches!(client.read(), Ok(Message::Ping(_))));
     }
     client.send(Message::Ping("hello".into())).expect("sent");
@@ -324,6 +362,39 @@ fn a_frozen_server_says_nothing_and_goes_on_later() {
     assert_eq!(
         waiting.join().expect("no panic")["stream"],
         "btcusdt@bookTicker"
+    );
+}
+
+#[test]
+fn a_frozen_server_answers_nobody() {
+    let simulator = start(Settings {
+        symbols: 1,
+        ..bounded(u64::MAX)
+    });
+    let mut client = connect(&format!("{}?streams=btcusdt@bookTicker", simulator.url()));
+    text(&mut client);
+    simulator.set_flow(Flow::Frozen);
+    // What was on its way is read; then nothing comes, an answer neither.
+    let MaybeTlsStream::Plain(socket) = client.get_ref() else {
+        panic!("a plain socket")
+    };
+    let timeout = |limit| Some(Duration::from_millis(limit));
+    socket
+        .set_read_timeout(timeout(100))
+        .expect("a timeout can be set");
+    while client.read().is_ok() {}
+    client.send(Message::Ping("anybody?".into())).expect("sent");
+    assert!(matches!(client.read(), Err(Error::Io(_))));
+    simulator.set_flow(Flow::Silent);
+    let MaybeTlsStream::Plain(socket) = client.get_ref() else {
+        panic!("a plain socket")
+    };
+    socket
+        .set_read_timeout(timeout(20_000))
+        .expect("a timeout can be set");
+    assert_eq!(
+        client.read().expect("an answer"),
+        Message::Pong("anybody?".into())
     );
 }
 

@@ -250,6 +250,22 @@ fn a_stale_value_does_not_look_live() {
 }
 
 #[test]
+fn one_stale_value_of_a_thousand_is_seen() {
+    let mut model = model(1000);
+    model
+        .rows
+        .iter_mut()
+        .for_each(|row| row.state = State::Live);
+    model.rows[500].state = State::Stale("gap".to_owned());
+    let picture = picture(&model, &mut View::new(true), 80, 24);
+    assert!(
+        picture[7].contains("█▓  999 live   1 stale"),
+        "{}",
+        picture[7]
+    );
+}
+
+#[test]
 fn without_colour_nothing_is_coloured_and_all_is_said() {
     let terminal = terminal(&model(20), &mut View::new(false), 80, 24);
     let cells = &terminal.backend().buffer().content;
