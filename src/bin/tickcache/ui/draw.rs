@@ -285,24 +285,21 @@ fn freshness(buffer: &mut Buffer, area: Rect, model: &Model) {
     let all = model.rows.len();
     let width = usize::from(area.width).saturating_sub(54).clamp(8, 40);
     let mut spans = Vec::new();
-    let (mut before, mut drawn) = (0, 0);
-    for (number, _, colour, sign) in parts {
-        before += number;
-        // Ends are rounded, not lengths, so that the bar has its full length.
-        let end = (before * width).checked_div(all).unwrap_or(0);
-        // Whatever exists is seen, one of a thousand too.
-        let end = if number > 0 {
-            end.max(drawn + 1).min(width)
-        } else {
-            end.max(drawn)
-        };
-        spans.push(Span::styled(
-            sign.repeat(end - drawn),
-            Style::new().fg(colour),
-        ));
-        drawn = end;
+    // Whatever exists is seen, one of a thousand too; the longest part makes up for it.
+    let mut lengths = parts.map(|(number, ..)| {
+        let length = (number * width).checked_div(all).unwrap_or(0);
+        length.max(usize::from(number > 0))
+    });
+    let others: usize = lengths.iter().sum();
+    if let Some(longest) = lengths.iter_mut().max().filter(|longest| **longest > 0) {
+        *longest = (*longest + width).saturating_sub(others);
     }
-    spans.push(Span::styled("·".repeat(width - drawn), DIM));
+    for ((.., colour, sign), length) in parts.into_iter().zip(lengths) {
+        spans.push(Span::styled(sign.repeat(length), Style::new().fg(colour)));
+    }
+    if all == 0 {
+        spans.push(Span::styled("·".repeat(width), DIM));
+    }
     spans.push(Span::raw("  "));
     for (number, name, colour, _) in parts {
         let style = if number > 0 { BOLD.fg(colour) } else { DIM };

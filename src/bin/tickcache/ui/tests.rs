@@ -257,9 +257,10 @@ fn one_stale_value_of_a_thousand_is_seen() {
         .iter_mut()
         .for_each(|row| row.state = State::Live);
     model.rows[500].state = State::Stale("gap".to_owned());
+    model.rows[501].state = State::Empty;
     let picture = picture(&model, &mut View::new(true), 80, 24);
     assert!(
-        picture[7].contains("█▓  999 live   1 stale"),
+        picture[7].contains("█▓░  998 live   1 stale   1 empty"),
         "{}",
         picture[7]
     );
