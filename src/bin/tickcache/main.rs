@@ -24,7 +24,7 @@ mod input;
 #[allow(dead_code, unused_imports, reason = "its users come with the engine")]
 mod simulator;
 #[cfg(test)]
-#[path = "simulator/tests.rs"]
+#[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
 #[allow(dead_code, unused_imports, reason = "its users come with the engine")]
 mod ui;
