@@ -40,6 +40,11 @@ impl Notes {
         self.slots.is_empty()
     }
 
+    #[cfg(test)]
+    pub(in crate::store) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// Drops repeated notes, and grows only if that did not free half: so there is never room for
     /// more than four times the slots that moved.
     #[cold]

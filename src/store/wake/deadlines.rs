@@ -23,11 +23,8 @@ impl Deadlines {
         self.heap.peek().map_or(Time::NEVER, |Reverse((time, _))| *time)
     }
 
-    /// Adds a node; `true` if it is the earliest now.
-    pub(super) fn push(&mut self, time: Time, ticket: Ticket) -> bool {
-        let sooner = time < self.next();
+    pub(super) fn push(&mut self, time: Time, ticket: Ticket) {
         self.heap.push(Reverse((time, ticket)));
-        sooner
     }
 
     /// Takes the earliest node if its time has come.

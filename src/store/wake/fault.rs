@@ -21,6 +21,8 @@ pub(in crate::store) enum Fault {
     CloseUnmarked,
     /// A subscriber trusts what it copied from the ring without looking at its lap.
     LapUnchecked,
+    /// A lapped subscriber compares the epochs first and takes the position afterwards.
+    PositionLate,
 }
 
 #[cfg(all(test, tickcache_loom))]

@@ -134,6 +134,18 @@ impl Hub {
         self.panics.load(Ordering::Relaxed)
     }
 
+    /// Registrations, sources and deadlines in the table.
+    #[cfg(test)]
+    pub(in crate::store) fn sizes(&self) -> (usize, usize, usize) {
+        lock(&self.waiters).sizes()
+    }
+
+    /// Owners that may still have something to tell.
+    #[cfg(test)]
+    pub(in crate::store) fn lanes(&self) -> usize {
+        lock(&self.lanes).len()
+    }
+
     /// Whether nobody is registered. Comes after a `fence(SeqCst)`.
     pub(super) fn is_quiet(&self) -> bool {
         self.count.is_zero()
@@ -227,7 +239,7 @@ impl Runner {
             self.close();
             return None;
         }
-        Some(lock(&self.hub.waiters).next_deadline())
+        Some(lock(&self.hub.waiters).plan())
     }
 
     fn wake_listed(&mut self) {

@@ -49,7 +49,8 @@ mod waiters;
 
 pub(crate) use batch::{Batch, Notes, Wakes};
 #[cfg(all(test, tickcache_loom))]
-pub(super) use fault::{Fault, inject};
+pub(super) use fault::inject;
+pub(super) use fault::{Fault, injected};
 pub(crate) use hub::{Hub, Runner};
 pub(crate) use registration::{Registration, Woken};
 

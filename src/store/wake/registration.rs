@@ -105,12 +105,13 @@ impl Registration {
             return Some(Woken::Moved);
         }
         // What it replaces may be a user's waker and is dropped here, after the lock.
-        let (armed, _replaced) = lock(&self.hub.waiters).arm(self.ticket, sleeper, seen, until);
+        let (armed, _replaced) =
+            lock(&self.hub.waiters).arm(self.ticket, sleeper, seen, until, hub_keeps_time);
         match armed {
             Armed::Closed => return Some(Woken::Closed),
             Armed::Due => return Some(Woken::Deadline),
-            Armed::Asleep { sooner: true } if hub_keeps_time => self.hub.raise(reason::TIME),
-            Armed::Asleep { .. } => {}
+            Armed::Asleep { sooner: true } => self.hub.raise(reason::TIME),
+            Armed::Asleep { sooner: false } => {}
         }
         for source in self.sources.iter() {
             set_mask(source.mask());

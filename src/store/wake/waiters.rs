@@ -43,7 +43,7 @@ pub(super) struct Waiter {
 
 /// What became of arming.
 pub(super) enum Armed {
-    /// Asleep as soon as it likes. `sooner`: the hub has to look at its deadlines again.
+    /// Asleep as soon as it likes. `sooner`: the hub sleeps longer than that, and has to be told.
     Asleep { sooner: bool },
     /// The time is over already.
     Due,
@@ -57,6 +57,9 @@ pub(super) struct Waiters {
     deadlines: Deadlines,
     /// The latest time the hub was told.
     now: Time,
+    /// When the hub means to look at the deadlines again. Not always the earliest of them: it
+    /// is not told of those that their waiters keep themselves.
+    planned: Time,
     pub(super) closed: bool,
 }
 
@@ -67,6 +70,7 @@ impl Waiters {
             listed: HashMap::with_hasher(RandomState::default()),
             deadlines: Deadlines::default(),
             now: Time::ZERO,
+            planned: Time::NEVER,
             closed: false,
         }
     }
@@ -109,7 +113,7 @@ impl Waiters {
         Some(waiter)
     }
 
-    /// Enters how to wake it. The second is what stood there before, to be dropped when the lock
+    /// Enters how to wake it; `hub_keeps_time` unless it wakes by itself at `until`. The second is what stood there before, to be dropped when the lock
     /// is released.
     pub(super) fn arm(
         &mut self,
@@ -117,6 +121,7 @@ impl Waiters {
         sleeper: Sleeper,
         seen: &[Seen],
         until: Time,
+        hub_keeps_time: bool,
     ) -> (Armed, Option<Sleeper>) {
         if self.closed {
             return (Armed::Closed, Some(sleeper));
@@ -129,14 +134,17 @@ impl Waiters {
         waiter.seen.extend_from_slice(seen);
         waiter.until = until;
         let old = waiter.sleeper.replace(sleeper);
-        let mut sooner = false;
         if until < waiter.queued {
             waiter.queued = until;
-            sooner = self.deadlines.push(until, ticket);
+            self.deadlines.push(until, ticket);
             if self.deadlines.is_bloated(self.slab.len()) {
                 let queued = self.slab.iter().filter(|(_, waiter)| waiter.queued != Time::NEVER);
                 self.deadlines.rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
             }
+        }
+        let sooner = hub_keeps_time && until < self.planned;
+        if sooner {
+            self.planned = until;
         }
         (Armed::Asleep { sooner }, old)
     }
@@ -213,9 +221,11 @@ impl Waiters {
         false
     }
 
-    /// The earliest time at which [`Waiters::take_due`] may find somebody.
-    pub(super) fn next_deadline(&self) -> Time {
-        self.deadlines.next()
+    /// The earliest time at which [`Waiters::take_due`] may find somebody; the hub means to look
+    /// again then.
+    pub(super) fn plan(&mut self) -> Time {
+        self.planned = self.deadlines.next();
+        self.planned
     }
 
     #[cfg(test)]
