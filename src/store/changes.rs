@@ -72,7 +72,8 @@ impl Ring {
     fn put(&self, position: u64, slot: u32) {
         // Relaxed: a subscriber looks only at words before a position that it has acquired. If it
         // finds a later one there, it goes by the epochs.
-        self.place(position).store(self.lap(position) | u64::from(slot), Ordering::Relaxed);
+        self.place(position)
+            .store(self.lap(position) | u64::from(slot), Ordering::Relaxed);
     }
 
     /// The slot at a position that was appended; `None` if a later lap has overwritten it.
@@ -83,7 +84,10 @@ impl Ring {
     }
 
     fn next(&self) -> Option<Arc<Self>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -112,7 +116,11 @@ impl Changes {
 
     /// The producer's end. There must be one at a time: the entity's owner, which holds its claim.
     pub(crate) fn producer(self: &Arc<Self>) -> Producer {
-        Producer { ring: self.last(), position: self.position(), changes: Arc::clone(self) }
+        Producer {
+            ring: self.last(),
+            position: self.position(),
+            changes: Arc::clone(self),
+        }
     }
 
     /// A subscriber from now on: what was published before is not a change to it, but see
@@ -176,7 +184,9 @@ impl Producer {
         self.ring.put(self.position, slot);
         self.position += 1;
         // Pairs with the acquire in `Changes::position`: the publication, the word and a growth.
-        self.changes.position.store(self.position, Ordering::Release);
+        self.changes
+            .position
+            .store(self.position, Ordering::Release);
     }
 
     /// The shared half.
@@ -194,7 +204,11 @@ impl Producer {
             return;
         }
         let next = Ring::new(capacity);
-        *self.ring.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&next));
+        *self
+            .ring
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&next));
         // Released by the position that follows.
         self.ring.end.store(self.position, Ordering::Relaxed);
         self.ring = next;
@@ -203,7 +217,9 @@ impl Producer {
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("position", &self.position).finish_non_exhaustive()
+        f.debug_struct("Producer")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 
@@ -286,7 +302,11 @@ impl Subscriber {
             // So far behind that a lap may look like another.
             lapped = position.min(self.ring.end.load(Ordering::Relaxed)) - self.cursor
                 > self.ring.capacity();
-            let slot = if lapped { None } else { self.ring.get(self.cursor) };
+            let slot = if lapped {
+                None
+            } else {
+                self.ring.get(self.cursor)
+            };
             let Some(slot) = slot else {
                 lapped = true;
                 break;
@@ -299,7 +319,11 @@ impl Subscriber {
                 note(&mut self.seen, slot);
             }
             let late = injected(Fault::PositionLate);
-            self.cursor = if late { self.changes.position() } else { position };
+            self.cursor = if late {
+                self.changes.position()
+            } else {
+                position
+            };
             self.behind = false;
         }
         polled.lapped = lapped;

@@ -13,7 +13,13 @@ fn poll(subscriber: &mut Subscriber, epochs: &[u64]) -> (Vec<(u32, u64)>, bool) 
         |slot| epochs[slot as usize],
         |slot, epoch| reported.push((slot, epoch)),
     );
-    assert_eq!(polled, Polled { slots: reported.len(), lapped: polled.lapped });
+    assert_eq!(
+        polled,
+        Polled {
+            slots: reported.len(),
+            lapped: polled.lapped
+        }
+    );
     (reported, polled.lapped)
 }
 
@@ -29,9 +35,18 @@ fn each_slot_is_reported_once_a_poll_and_only_if_it_moved() {
         producer.push(slot);
     }
     assert!(subscriber.is_behind());
-    assert!(changes.moved(&Seen { epoch: subscriber.position(), ..Seen::default() }));
-    assert_eq!(poll(&mut subscriber, &epochs), (vec![(1, 7), (0, 1)], false));
-    assert!(!changes.moved(&Seen { epoch: subscriber.position(), ..Seen::default() }));
+    assert!(changes.moved(&Seen {
+        epoch: subscriber.position(),
+        ..Seen::default()
+    }));
+    assert_eq!(
+        poll(&mut subscriber, &epochs),
+        (vec![(1, 7), (0, 1)], false)
+    );
+    assert!(!changes.moved(&Seen {
+        epoch: subscriber.position(),
+        ..Seen::default()
+    }));
     assert!(!subscriber.is_behind());
     // It moved before the poll that reported it, and was named only afterwards.
     producer.push(1);

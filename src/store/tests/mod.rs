@@ -66,7 +66,11 @@ fn guarded(test: impl FnOnce() + Send + 'static) {
         done.send(()).expect("the guard waits");
     });
     let waited = finished.recv_timeout(std::time::Duration::from_secs(60));
-    assert_ne!(waited, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "somebody waits for ever");
+    assert_ne!(
+        waited,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout),
+        "somebody waits for ever"
+    );
     if let Err(panic) = body.join() {
         std::panic::resume_unwind(panic);
     }

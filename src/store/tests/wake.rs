@@ -58,7 +58,9 @@ fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
     let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
     let cells = [Cell::new(), Cell::new()];
     let resolve = |slot: u32| cells.get(slot as usize).map(|cell| &**cell);
-    let mut waiting = cells.each_ref().map(|cell| (hub.register(vec![source(cell)]), Counter::new()));
+    let mut waiting = cells
+        .each_ref()
+        .map(|cell| (hub.register(vec![source(cell)]), Counter::new()));
     for (registration, (_, waker)) in &mut waiting {
         assert_eq!(poll(registration, waker, &[Seen::default()]), Poll::Pending);
     }
@@ -74,7 +76,10 @@ fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
 
     // Not armed again, so not woken again; the first still is.
     let (registration, (_, waker)) = &mut waiting[1];
-    assert_eq!(poll(registration, waker, &[Seen::default()]), Poll::Ready(Woken::Moved));
+    assert_eq!(
+        poll(registration, waker, &[Seen::default()]),
+        Poll::Ready(Woken::Moved)
+    );
     for (slot, cell) in cells.iter().enumerate() {
         cell.publish(2);
         notes.note(slot as u32);
@@ -104,7 +109,10 @@ fn a_waiter_that_was_listed_too_early_is_woken_and_arms_again() {
     wakes.batch().one(&*cell);
     turn(&mut runner);
     assert_eq!(counter.count(), 2);
-    assert_eq!(poll(&mut registration, &waker, &[seen]), Poll::Ready(Woken::Moved));
+    assert_eq!(
+        poll(&mut registration, &waker, &[seen]),
+        Poll::Ready(Woken::Moved)
+    );
 }
 
 #[test]
@@ -128,7 +136,10 @@ fn a_scan_wakes_those_for_whom_something_moved_and_leaves_the_others_armed() {
     let mut wakes = hub.wakes();
     hub.scan(); // Nobody waits.
     let (a, b) = (Cell::new(), Cell::new());
-    let (mut on_a, mut on_b) = (hub.register(vec![source(&a)]), hub.register(vec![source(&b)]));
+    let (mut on_a, mut on_b) = (
+        hub.register(vec![source(&a)]),
+        hub.register(vec![source(&b)]),
+    );
     let ((count_a, waker_a), (count_b, waker_b)) = (Counter::new(), Counter::new());
     assert!(poll(&mut on_a, &waker_a, &[a.seen()]).is_pending());
     assert!(poll(&mut on_b, &waker_b, &[b.seen()]).is_pending());
@@ -162,7 +173,10 @@ fn one_registration_waits_for_many_things_at_once() {
     turn(&mut runner);
     assert_eq!(counter.count(), 1);
     for at in [0, 1, 2, 4] {
-        assert_eq!(poll(&mut registration, &waker, &seen), Poll::Ready(Woken::Moved));
+        assert_eq!(
+            poll(&mut registration, &waker, &seen),
+            Poll::Ready(Woken::Moved)
+        );
         seen[at].epoch = 1;
     }
     assert!(poll(&mut registration, &waker, &seen).is_pending());
@@ -170,7 +184,10 @@ fn one_registration_waits_for_many_things_at_once() {
     wakes.batch().one(&*flag);
     turn(&mut runner);
     assert_eq!(counter.count(), 2);
-    assert_eq!(poll(&mut registration, &waker, &seen), Poll::Ready(Woken::Moved));
+    assert_eq!(
+        poll(&mut registration, &waker, &seen),
+        Poll::Ready(Woken::Moved)
+    );
     seen[3].epoch = flag.level();
     assert!(poll(&mut registration, &waker, &seen).is_pending());
     drop(registration);
@@ -192,7 +209,10 @@ fn whoever_is_dropped_leaves_nothing_behind_and_is_not_woken() {
         .collect();
     drop(waker);
     drop(registrations);
-    assert_eq!((Arc::strong_count(&cell), Arc::strong_count(&counter)), (1, 1));
+    assert_eq!(
+        (Arc::strong_count(&cell), Arc::strong_count(&counter)),
+        (1, 1)
+    );
     cell.publish(1);
     wakes.batch().one(&*cell);
     hub.scan();
@@ -206,11 +226,17 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
     let (hub, mut runner) = Hub::new();
     let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
     let cells: Vec<_> = (0..SLOTS).map(|_| Cell::new()).collect();
-    let mut waiting: Vec<_> = cells.iter().map(|cell| hub.register(vec![source(cell)])).collect();
+    let mut waiting: Vec<_> = cells
+        .iter()
+        .map(|cell| hub.register(vec![source(cell)]))
+        .collect();
     waiting.extend((0..200).map(|_| hub.register(vec![source(&cells[5])])));
     for epoch in 1..4 {
         let (counter, waker) = Counter::new();
-        let seen = Seen { epoch: epoch - 1, ..Seen::default() };
+        let seen = Seen {
+            epoch: epoch - 1,
+            ..Seen::default()
+        };
         for registration in &mut waiting {
             assert!(poll(registration, &waker, &[seen]).is_pending());
         }
@@ -218,7 +244,9 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
             cells[slot as usize].publish(epoch);
             notes.note(slot);
         }
-        wakes.flush(&mut notes, |slot| cells.get(slot as usize).map(|cell| &**cell));
+        wakes.flush(&mut notes, |slot| {
+            cells.get(slot as usize).map(|cell| &**cell)
+        });
         turn(&mut runner);
         assert_eq!(counter.count(), u64::from(SLOTS) + 200);
     }
@@ -229,7 +257,10 @@ fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
     let (hub, mut runner) = Hub::new();
     let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
     let crowd: Vec<_> = (0..1100).map(|_| Cell::new()).collect();
-    let mut waiting: Vec<_> = crowd.iter().map(|cell| hub.register(vec![source(cell)])).collect();
+    let mut waiting: Vec<_> = crowd
+        .iter()
+        .map(|cell| hub.register(vec![source(cell)]))
+        .collect();
     let (_, waker) = Counter::new();
     for registration in &mut waiting {
         assert!(poll(registration, &waker, &[Seen::default()]).is_pending());
@@ -244,7 +275,9 @@ fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
         cell.publish(1);
         notes.note(slot);
     }
-    wakes.flush(&mut notes, |slot| crowd.get(slot as usize).map(|cell| &**cell));
+    wakes.flush(&mut notes, |slot| {
+        crowd.get(slot as usize).map(|cell| &**cell)
+    });
     turn(&mut runner);
     assert_eq!(counter.count(), 0);
     last.publish(2);
@@ -268,17 +301,26 @@ fn time_wakes_each_at_its_own_deadline_and_tells_it_so() {
     assert_eq!(runner.turn(at(10)), Some(at(20)));
     // It goes on waiting, for longer; the node it had is pushed on.
     let (registration, (_, waker), until) = &mut waiting[1];
-    assert_eq!(poll_until(registration, waker, &seen, *until), Poll::Ready(Woken::Deadline));
+    assert_eq!(
+        poll_until(registration, waker, &seen, *until),
+        Poll::Ready(Woken::Deadline)
+    );
     assert!(poll_until(registration, waker, &seen, at(25)).is_pending());
     assert!(poll_until(registration, waker, &seen, at(40)).is_pending());
     assert_eq!(runner.turn(at(20)), Some(at(25)));
     assert_eq!(runner.turn(at(35)), Some(at(40)));
-    let counts: Vec<_> = waiting.iter().map(|(_, (counter, _), _)| counter.count()).collect();
+    let counts: Vec<_> = waiting
+        .iter()
+        .map(|(_, (counter, _), _)| counter.count())
+        .collect();
     assert_eq!(counts, [1, 1, 1]);
     // What has moved is told before the time.
     cell.publish(1);
     let (registration, (_, waker), until) = &mut waiting[0];
-    assert_eq!(poll_until(registration, waker, &seen, *until), Poll::Ready(Woken::Moved));
+    assert_eq!(
+        poll_until(registration, waker, &seen, *until),
+        Poll::Ready(Woken::Moved)
+    );
     // A clock that stands still or goes back makes nobody wait longer.
     assert_eq!(runner.turn(at(1)), Some(at(40)));
     assert_eq!(
@@ -314,13 +356,19 @@ fn stopping_ends_all_waiting_now_and_later() {
     let mut late = hub.register(vec![source(&cell)]);
     let closed = Poll::Ready(Woken::Closed);
     assert_eq!(poll(&mut late, &waker, &[cell.seen()]), closed);
-    assert_eq!(late.wait(&[cell.seen()], Time::NEVER, &|| Time::ZERO), Woken::Closed);
+    assert_eq!(
+        late.wait(&[cell.seen()], Time::NEVER, &|| Time::ZERO),
+        Woken::Closed
+    );
     assert_eq!(runner.turn(Time::ZERO), None);
     assert_eq!(counter.count(), 1);
     assert_eq!(poll(&mut early, &waker, &[cell.seen()]), closed);
     // The last publication is not lost by it.
     cell.publish(1);
-    assert_eq!(poll(&mut early, &waker, &[Seen::default()]), Poll::Ready(Woken::Moved));
+    assert_eq!(
+        poll(&mut early, &waker, &[Seen::default()]),
+        Poll::Ready(Woken::Moved)
+    );
 }
 
 #[test]
@@ -332,7 +380,10 @@ fn a_runner_that_never_ran_leaves_nobody_waiting() {
     assert!(poll(&mut registration, &waker, &[cell.seen()]).is_pending());
     drop(runner);
     assert_eq!(counter.count(), 1);
-    assert_eq!(poll(&mut registration, &waker, &[cell.seen()]), Poll::Ready(Woken::Closed));
+    assert_eq!(
+        poll(&mut registration, &waker, &[cell.seen()]),
+        Poll::Ready(Woken::Closed)
+    );
 }
 
 #[test]
@@ -376,8 +427,9 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
         let drops = hub.register(vec![source(&cell)]);
         let returns = Waker::from(Arc::new(Rude(Mutex::new(Some(drops)))));
         let mut waiting: Vec<_> = (0..5).map(|_| hub.register(vec![source(&cell)])).collect();
-        for (registration, waker) in
-            waiting.iter_mut().zip([&polite, &panics, &polite, &returns, &polite])
+        for (registration, waker) in waiting
+            .iter_mut()
+            .zip([&polite, &panics, &polite, &returns, &polite])
         {
             assert!(poll(registration, waker, &[cell.seen()]).is_pending());
         }

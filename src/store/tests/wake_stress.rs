@@ -30,10 +30,16 @@ fn everybody_sees_the_last_of_many_publications() {
                 mine.push(Arc::clone(&cells[(number + 1) % 3]));
             }
             waiters.push(thread::spawn(move || {
-                let sources = mine.iter().map(|cell| Arc::clone(cell) as Arc<dyn Watched>).collect();
+                let sources = mine
+                    .iter()
+                    .map(|cell| Arc::clone(cell) as Arc<dyn Watched>)
+                    .collect();
                 let mut registration = hub.register(sources);
                 let mut seen = vec![Seen::default(); mine.len()];
-                while seen.iter().any(|seen| seen.epoch != BUMPS || seen.link != 100) {
+                while seen
+                    .iter()
+                    .any(|seen| seen.epoch != BUMPS || seen.link != 100)
+                {
                     let woken = if number % 2 == 0 {
                         await_move(&mut registration, &seen)
                     } else {
@@ -66,7 +72,9 @@ fn everybody_sees_the_last_of_many_publications() {
             }
             // Batches of one, and of a few.
             if epoch % 7 < 4 || epoch == BUMPS {
-                wakes.flush(&mut notes, |slot| cells.get(slot as usize).map(|cell| &**cell));
+                wakes.flush(&mut notes, |slot| {
+                    cells.get(slot as usize).map(|cell| &**cell)
+                });
             }
         }
         for waiter in waiters {
@@ -98,14 +106,21 @@ fn subscribers_of_changes_end_up_with_every_slots_last_epoch() {
                     let mut registration =
                         hub.register(vec![Arc::clone(&changes) as Arc<dyn Watched>]);
                     while last.iter().any(|&epoch| epoch != ROUNDS) {
-                        subscriber.poll(|| SLOTS, &epoch, |slot, epoch| {
-                            assert!(epoch > last[slot as usize], "reported once, and forward");
-                            last[slot as usize] = epoch;
-                        });
+                        subscriber.poll(
+                            || SLOTS,
+                            &epoch,
+                            |slot, epoch| {
+                                assert!(epoch > last[slot as usize], "reported once, and forward");
+                                last[slot as usize] = epoch;
+                            },
+                        );
                         if last.iter().all(|&epoch| epoch == ROUNDS) {
                             break;
                         }
-                        let seen = [Seen { epoch: subscriber.position(), ..Seen::default() }];
+                        let seen = [Seen {
+                            epoch: subscriber.position(),
+                            ..Seen::default()
+                        }];
                         let woken = if number % 2 == 0 {
                             await_move(&mut registration, &seen)
                         } else {
@@ -125,7 +140,9 @@ fn subscribers_of_changes_end_up_with_every_slots_last_epoch() {
             wakes.batch().one(&*changes);
         }
         for follower in followers {
-            follower.join().expect("it has seen every slot's last epoch");
+            follower
+                .join()
+                .expect("it has seen every slot's last epoch");
         }
         hub.stop();
         hub_thread.join().expect("the hub ends");

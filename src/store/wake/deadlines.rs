@@ -20,7 +20,9 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// The earliest time, [`Time::NEVER`] if there is none.
     pub(super) fn next(&self) -> Time {
-        self.heap.peek().map_or(Time::NEVER, |Reverse((time, _))| *time)
+        self.heap
+            .peek()
+            .map_or(Time::NEVER, |Reverse((time, _))| *time)
     }
 
     pub(super) fn push(&mut self, time: Time, ticket: Ticket) {

@@ -130,7 +130,10 @@ pub(crate) struct Flag {
 impl Flag {
     /// A flag at level 0.
     pub(crate) fn new() -> Self {
-        Self { level: AtomicU64::new(0), mask: AtomicU32::new(0) }
+        Self {
+            level: AtomicU64::new(0),
+            mask: AtomicU32::new(0),
+        }
     }
 
     /// How often it was raised; what [`Seen::epoch`] is compared with. Acquires what was written

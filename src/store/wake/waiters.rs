@@ -102,7 +102,9 @@ impl Waiters {
         let waiter = self.slab.remove(ticket)?;
         for source in waiter.sources.iter() {
             let key = key_of(source.mask());
-            let Some(tickets) = self.listed.get_mut(&key) else { continue };
+            let Some(tickets) = self.listed.get_mut(&key) else {
+                continue;
+            };
             if let Some(at) = tickets.iter().position(|other| *other == ticket) {
                 tickets.swap_remove(at);
             }
@@ -129,7 +131,10 @@ impl Waiters {
         if until <= self.now {
             return (Armed::Due, Some(sleeper));
         }
-        let waiter = self.slab.get_mut(ticket).expect("a registration keeps its entry");
+        let waiter = self
+            .slab
+            .get_mut(ticket)
+            .expect("a registration keeps its entry");
         waiter.seen.clear();
         waiter.seen.extend_from_slice(seen);
         waiter.until = until;
@@ -138,8 +143,12 @@ impl Waiters {
             waiter.queued = until;
             self.deadlines.push(until, ticket);
             if self.deadlines.is_bloated(self.slab.len()) {
-                let queued = self.slab.iter().filter(|(_, waiter)| waiter.queued != Time::NEVER);
-                self.deadlines.rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
+                let queued = self
+                    .slab
+                    .iter()
+                    .filter(|(_, waiter)| waiter.queued != Time::NEVER);
+                self.deadlines
+                    .rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
             }
         }
         let sooner = hub_keeps_time && until < self.planned;
@@ -163,7 +172,9 @@ impl Waiters {
         cursor: &mut Option<usize>,
         woken: &mut Vec<Sleeper>,
     ) -> bool {
-        let Some(tickets) = self.listed.get(&key) else { return true };
+        let Some(tickets) = self.listed.get(&key) else {
+            return true;
+        };
         let mut at = cursor.map_or(tickets.len(), |at| at.min(tickets.len()));
         while at > 0 {
             if woken.len() >= CHUNK {
@@ -190,7 +201,9 @@ impl Waiters {
                 *cursor = Some(at);
                 return false;
             }
-            let Some(waiter) = self.slab.at_mut(at) else { continue };
+            let Some(waiter) = self.slab.at_mut(at) else {
+                continue;
+            };
             if waiter.sleeper.is_some() && (everybody || moved(&waiter.sources, &waiter.seen)) {
                 woken.extend(waiter.sleeper.take());
             }
@@ -202,8 +215,12 @@ impl Waiters {
     pub(super) fn take_due(&mut self, now: Time, woken: &mut Vec<Sleeper>) -> bool {
         self.now = self.now.max(now);
         while woken.len() < CHUNK {
-            let Some((time, ticket)) = self.deadlines.pop_due(self.now) else { return true };
-            let Some(waiter) = self.slab.get_mut(ticket) else { continue };
+            let Some((time, ticket)) = self.deadlines.pop_due(self.now) else {
+                return true;
+            };
+            let Some(waiter) = self.slab.get_mut(ticket) else {
+                continue;
+            };
             if waiter.queued != time {
                 continue;
             }
@@ -236,5 +253,8 @@ impl Waiters {
 
 /// Whether any of the sources is no longer as it was seen.
 pub(super) fn moved(sources: &[Arc<dyn Watched>], seen: &[Seen]) -> bool {
-    sources.iter().zip(seen).any(|(source, seen)| source.moved(seen))
+    sources
+        .iter()
+        .zip(seen)
+        .any(|(source, seen)| source.moved(seen))
 }
