@@ -20,7 +20,9 @@ pub(crate) struct Notes {
 impl Notes {
     /// No notes.
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::with_capacity(NOTES) }
+        Self {
+            slots: Vec::with_capacity(NOTES),
+        }
     }
 
     /// Notes that a slot was published.
@@ -38,6 +40,11 @@ impl Notes {
     /// Whether nothing was noted.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn capacity(&self) -> usize {
+        self.slots.capacity()
     }
 
     /// Drops repeated notes, and grows only if that did not free half: so there is never room for
@@ -70,7 +77,11 @@ impl Wakes {
             fence(Ordering::SeqCst);
         }
         let quiet = self.hub.is_quiet();
-        Batch { wakes: self, quiet, scan: false }
+        Batch {
+            wakes: self,
+            quiet,
+            scan: false,
+        }
     }
 
     /// A batch of one entity's notes: [`Wakes::batch`] and [`Batch::notes`]. No notes, no fence.
@@ -177,6 +188,8 @@ impl Drop for Batch<'_> {
 
 impl fmt::Debug for Batch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("quiet", &self.quiet).finish_non_exhaustive()
+        f.debug_struct("Batch")
+            .field("quiet", &self.quiet)
+            .finish_non_exhaustive()
     }
 }

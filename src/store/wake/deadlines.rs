@@ -20,14 +20,13 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// The earliest time, [`Time::NEVER`] if there is none.
     pub(super) fn next(&self) -> Time {
-        self.heap.peek().map_or(Time::NEVER, |Reverse((time, _))| *time)
+        self.heap
+            .peek()
+            .map_or(Time::NEVER, |Reverse((time, _))| *time)
     }
 
-    /// Adds a node; `true` if it is the earliest now.
-    pub(super) fn push(&mut self, time: Time, ticket: Ticket) -> bool {
-        let sooner = time < self.next();
+    pub(super) fn push(&mut self, time: Time, ticket: Ticket) {
         self.heap.push(Reverse((time, ticket)));
-        sooner
     }
 
     /// Takes the earliest node if its time has come.

@@ -3,7 +3,10 @@
 
 /// One step left out, or done in the wrong order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(all(test, tickcache_loom)), allow(dead_code, reason = "only the models inject"))]
+#[cfg_attr(
+    not(all(test, tickcache_loom)),
+    allow(dead_code, reason = "only the models inject")
+)]
 pub(in crate::store) enum Fault {
     /// The owner publishes and looks at the mask without a fence between.
     OwnerFence,
@@ -19,8 +22,12 @@ pub(in crate::store) enum Fault {
     ClearLate,
     /// Shutting down wakes who sleeps, but does not stop others from falling asleep.
     CloseUnmarked,
+    /// The hub reads the clock before it takes the reasons it was woken for.
+    TimeFirst,
     /// A subscriber trusts what it copied from the ring without looking at its lap.
     LapUnchecked,
+    /// A lapped subscriber compares the epochs first and takes the position afterwards.
+    PositionLate,
 }
 
 #[cfg(all(test, tickcache_loom))]

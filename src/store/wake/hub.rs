@@ -134,6 +134,18 @@ impl Hub {
         self.panics.load(Ordering::Relaxed)
     }
 
+    /// Registrations, sources and deadlines in the table.
+    #[cfg(test)]
+    pub(in crate::store) fn sizes(&self) -> (usize, usize, usize) {
+        lock(&self.waiters).sizes()
+    }
+
+    /// Owners that may still have something to tell.
+    #[cfg(test)]
+    pub(in crate::store) fn lanes(&self) -> usize {
+        lock(&self.lanes).len()
+    }
+
     /// Whether nobody is registered. Comes after a `fence(SeqCst)`.
     pub(super) fn is_quiet(&self) -> bool {
         self.count.is_zero()
@@ -196,8 +208,9 @@ impl Runner {
         let bound = self.hub.parker.bind();
         debug_assert!(bound, "there is one runner, and it stays on its thread");
         loop {
-            let time = now();
-            let Some(next) = self.turn(time) else { return };
+            let Some((time, next)) = self.step(now) else {
+                return;
+            };
             let timeout = (next != Time::NEVER).then(|| next.since(time));
             // Whatever was raised since the turn took its reasons has unparked this thread: the
             // parker was bound before that, and `Signal::take` has released it.
@@ -208,7 +221,15 @@ impl Runner {
     /// One turn at `now`: wakes whoever is listed, moved or due. Answers when the next deadline
     /// is, [`Time::NEVER`] without one; `None` once stopped. For tests that have no hub thread.
     pub(crate) fn turn(&mut self, now: Time) -> Option<Time> {
+        self.step(&|| now).map(|(_, next)| next)
+    }
+
+    /// The time of this turn and of the next deadline.
+    fn step(&mut self, now: &dyn Fn() -> Time) -> Option<(Time, Time)> {
+        let early = injected(Fault::TimeFirst).then(now);
         let raised = self.hub.signal.take();
+        // Read after the reasons were taken, or a clock moved in between would be missed.
+        let now = early.unwrap_or_else(now);
         if raised & reason::LANES != 0 {
             self.lanes.clone_from(&lock(&self.hub.lanes));
         }
@@ -227,7 +248,7 @@ impl Runner {
             self.close();
             return None;
         }
-        Some(lock(&self.hub.waiters).next_deadline())
+        Some((now, lock(&self.hub.waiters).plan()))
     }
 
     fn wake_listed(&mut self) {
@@ -270,6 +291,8 @@ impl Drop for Runner {
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("lanes", &self.lanes.len()).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("lanes", &self.lanes.len())
+            .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,15 @@ impl Lane {
             head: CachePadded::new(AtomicU64::new(0)),
             gone: AtomicBool::new(false),
         });
-        (Sender { lane: Arc::clone(&lane), tail: 0, published: 0, head: 0 }, lane)
+        (
+            Sender {
+                lane: Arc::clone(&lane),
+                tail: 0,
+                published: 0,
+                head: 0,
+            },
+            lane,
+        )
     }
 
     /// Hands what was published to `take`. The runner alone calls this.
@@ -75,7 +83,10 @@ impl Sender {
 
     /// Adds a key; there has to be room. The hub sees it once published.
     pub(super) fn push(&mut self, key: Key) {
-        debug_assert!(self.tail - self.head < LANE as u64, "room was not asked for");
+        debug_assert!(
+            self.tail - self.head < LANE as u64,
+            "room was not asked for"
+        );
         self.lane.keys[self.tail as usize & (LANE - 1)].store(key, Ordering::Relaxed);
         self.tail += 1;
     }
@@ -96,4 +107,3 @@ impl Sender {
         self.lane.gone.store(true, Ordering::Release);
     }
 }
-

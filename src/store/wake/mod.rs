@@ -49,7 +49,8 @@ mod waiters;
 
 pub(crate) use batch::{Batch, Notes, Wakes};
 #[cfg(all(test, tickcache_loom))]
-pub(super) use fault::{Fault, inject};
+pub(super) use fault::inject;
+pub(super) use fault::{Fault, injected};
 pub(crate) use hub::{Hub, Runner};
 pub(crate) use registration::{Registration, Woken};
 
@@ -129,7 +130,10 @@ pub(crate) struct Flag {
 impl Flag {
     /// A flag at level 0.
     pub(crate) fn new() -> Self {
-        Self { level: AtomicU64::new(0), mask: AtomicU32::new(0) }
+        Self {
+            level: AtomicU64::new(0),
+            mask: AtomicU32::new(0),
+        }
     }
 
     /// How often it was raised; what [`Seen::epoch`] is compared with. Acquires what was written

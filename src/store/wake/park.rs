@@ -21,7 +21,9 @@ mod real {
 
     impl Parker {
         pub(in super::super) const fn new() -> Self {
-            Self { thread: OnceLock::new() }
+            Self {
+                thread: OnceLock::new(),
+            }
         }
 
         /// Makes this the calling thread's; `false` if it is another thread's already.
@@ -31,7 +33,11 @@ mod real {
 
         /// Sleeps until told, for `timeout` at most, or for no reason.
         pub(in super::super) fn park(&self, timeout: Option<Duration>) {
-            debug_assert!(self.thread.get().is_some_and(|t| t.id() == thread::current().id()));
+            debug_assert!(
+                self.thread
+                    .get()
+                    .is_some_and(|t| t.id() == thread::current().id())
+            );
             match timeout {
                 Some(timeout) => thread::park_timeout(timeout),
                 None => thread::park(),
@@ -62,7 +68,10 @@ mod model {
 
     impl Parker {
         pub(in super::super) fn new() -> Self {
-            Self { told: Mutex::new(false), changed: Condvar::new() }
+            Self {
+                told: Mutex::new(false),
+                changed: Condvar::new(),
+            }
         }
 
         pub(in super::super) fn bind(&self) -> bool {

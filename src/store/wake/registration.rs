@@ -39,12 +39,21 @@ impl Registration {
         let ticket = waiters.insert(Arc::clone(&sources));
         hub.set_count(&waiters);
         drop(waiters);
-        Self { hub, sources, ticket, parker: None }
+        Self {
+            hub,
+            sources,
+            ticket,
+            parker: None,
+        }
     }
 
     /// Whether a source is no longer as it was seen: a few loads.
     pub(crate) fn moved(&self, seen: &[Seen]) -> bool {
-        debug_assert_eq!(seen.len(), self.sources.len(), "what was seen of each source");
+        debug_assert_eq!(
+            seen.len(),
+            self.sources.len(),
+            "what was seen of each source"
+        );
         moved(&self.sources, seen)
     }
 
@@ -52,12 +61,7 @@ impl Registration {
     /// ([`Time::NEVER`]: not by time), or the hub has stopped; of several, the first named.
     ///
     /// May be ready late by the time that the hub and the executor take, never early.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        seen: &[Seen],
-        until: Time,
-    ) -> Poll<Woken> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, seen: &[Seen], until: Time) -> Poll<Woken> {
         if self.moved(seen) {
             return Poll::Ready(Woken::Moved);
         }
@@ -105,12 +109,13 @@ impl Registration {
             return Some(Woken::Moved);
         }
         // What it replaces may be a user's waker and is dropped here, after the lock.
-        let (armed, _replaced) = lock(&self.hub.waiters).arm(self.ticket, sleeper, seen, until);
+        let (armed, _replaced) =
+            lock(&self.hub.waiters).arm(self.ticket, sleeper, seen, until, hub_keeps_time);
         match armed {
             Armed::Closed => return Some(Woken::Closed),
             Armed::Due => return Some(Woken::Deadline),
-            Armed::Asleep { sooner: true } if hub_keeps_time => self.hub.raise(reason::TIME),
-            Armed::Asleep { .. } => {}
+            Armed::Asleep { sooner: true } => self.hub.raise(reason::TIME),
+            Armed::Asleep { sooner: false } => {}
         }
         for source in self.sources.iter() {
             set_mask(source.mask());

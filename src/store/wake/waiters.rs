@@ -43,7 +43,7 @@ pub(super) struct Waiter {
 
 /// What became of arming.
 pub(super) enum Armed {
-    /// Asleep as soon as it likes. `sooner`: the hub has to look at its deadlines again.
+    /// Asleep as soon as it likes. `sooner`: the hub sleeps longer than that, and has to be told.
     Asleep { sooner: bool },
     /// The time is over already.
     Due,
@@ -57,6 +57,9 @@ pub(super) struct Waiters {
     deadlines: Deadlines,
     /// The latest time the hub was told.
     now: Time,
+    /// When the hub means to look at the deadlines again. Not always the earliest of them: it
+    /// is not told of those that their waiters keep themselves.
+    planned: Time,
     pub(super) closed: bool,
 }
 
@@ -67,6 +70,7 @@ impl Waiters {
             listed: HashMap::with_hasher(RandomState::default()),
             deadlines: Deadlines::default(),
             now: Time::ZERO,
+            planned: Time::NEVER,
             closed: false,
         }
     }
@@ -98,7 +102,9 @@ impl Waiters {
         let waiter = self.slab.remove(ticket)?;
         for source in waiter.sources.iter() {
             let key = key_of(source.mask());
-            let Some(tickets) = self.listed.get_mut(&key) else { continue };
+            let Some(tickets) = self.listed.get_mut(&key) else {
+                continue;
+            };
             if let Some(at) = tickets.iter().position(|other| *other == ticket) {
                 tickets.swap_remove(at);
             }
@@ -109,7 +115,7 @@ impl Waiters {
         Some(waiter)
     }
 
-    /// Enters how to wake it. The second is what stood there before, to be dropped when the lock
+    /// Enters how to wake it; `hub_keeps_time` unless it wakes by itself at `until`. The second is what stood there before, to be dropped when the lock
     /// is released.
     pub(super) fn arm(
         &mut self,
@@ -117,6 +123,7 @@ impl Waiters {
         sleeper: Sleeper,
         seen: &[Seen],
         until: Time,
+        hub_keeps_time: bool,
     ) -> (Armed, Option<Sleeper>) {
         if self.closed {
             return (Armed::Closed, Some(sleeper));
@@ -124,19 +131,29 @@ impl Waiters {
         if until <= self.now {
             return (Armed::Due, Some(sleeper));
         }
-        let waiter = self.slab.get_mut(ticket).expect("a registration keeps its entry");
+        let waiter = self
+            .slab
+            .get_mut(ticket)
+            .expect("a registration keeps its entry");
         waiter.seen.clear();
         waiter.seen.extend_from_slice(seen);
         waiter.until = until;
         let old = waiter.sleeper.replace(sleeper);
-        let mut sooner = false;
         if until < waiter.queued {
             waiter.queued = until;
-            sooner = self.deadlines.push(until, ticket);
+            self.deadlines.push(until, ticket);
             if self.deadlines.is_bloated(self.slab.len()) {
-                let queued = self.slab.iter().filter(|(_, waiter)| waiter.queued != Time::NEVER);
-                self.deadlines.rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
+                let queued = self
+                    .slab
+                    .iter()
+                    .filter(|(_, waiter)| waiter.queued != Time::NEVER);
+                self.deadlines
+                    .rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
             }
+        }
+        let sooner = hub_keeps_time && until < self.planned;
+        if sooner {
+            self.planned = until;
         }
         (Armed::Asleep { sooner }, old)
     }
@@ -155,7 +172,9 @@ impl Waiters {
         cursor: &mut Option<usize>,
         woken: &mut Vec<Sleeper>,
     ) -> bool {
-        let Some(tickets) = self.listed.get(&key) else { return true };
+        let Some(tickets) = self.listed.get(&key) else {
+            return true;
+        };
         let mut at = cursor.map_or(tickets.len(), |at| at.min(tickets.len()));
         while at > 0 {
             if woken.len() >= CHUNK {
@@ -182,7 +201,9 @@ impl Waiters {
                 *cursor = Some(at);
                 return false;
             }
-            let Some(waiter) = self.slab.at_mut(at) else { continue };
+            let Some(waiter) = self.slab.at_mut(at) else {
+                continue;
+            };
             if waiter.sleeper.is_some() && (everybody || moved(&waiter.sources, &waiter.seen)) {
                 woken.extend(waiter.sleeper.take());
             }
@@ -194,8 +215,12 @@ impl Waiters {
     pub(super) fn take_due(&mut self, now: Time, woken: &mut Vec<Sleeper>) -> bool {
         self.now = self.now.max(now);
         while woken.len() < CHUNK {
-            let Some((time, ticket)) = self.deadlines.pop_due(self.now) else { return true };
-            let Some(waiter) = self.slab.get_mut(ticket) else { continue };
+            let Some((time, ticket)) = self.deadlines.pop_due(self.now) else {
+                return true;
+            };
+            let Some(waiter) = self.slab.get_mut(ticket) else {
+                continue;
+            };
             if waiter.queued != time {
                 continue;
             }
@@ -213,9 +238,11 @@ impl Waiters {
         false
     }
 
-    /// The earliest time at which [`Waiters::take_due`] may find somebody.
-    pub(super) fn next_deadline(&self) -> Time {
-        self.deadlines.next()
+    /// The earliest time at which [`Waiters::take_due`] may find somebody; the hub means to look
+    /// again then.
+    pub(super) fn plan(&mut self) -> Time {
+        self.planned = self.deadlines.next();
+        self.planned
     }
 
     #[cfg(test)]
@@ -226,5 +253,8 @@ impl Waiters {
 
 /// Whether any of the sources is no longer as it was seen.
 pub(super) fn moved(sources: &[Arc<dyn Watched>], seen: &[Seen]) -> bool {
-    sources.iter().zip(seen).any(|(source, seen)| source.moved(seen))
+    sources
+        .iter()
+        .zip(seen)
+        .any(|(source, seen)| source.moved(seen))
 }
