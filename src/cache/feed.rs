@@ -33,7 +33,7 @@ pub struct Feed<P> {
     pub(super) protocol: P,
     pub(super) settings: Settings,
     pub(super) inbox: usize,
-    pub(super) max_patches: usize,
+    pub(super) max_items: usize,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
 }
@@ -41,7 +41,7 @@ pub struct Feed<P> {
 /// How many commands may wait for a feed, unless set.
 const INBOX: usize = 1024;
 /// How many patches one message may hold, unless set.
-const MAX_PATCHES: usize = 65_536;
+const MAX_ITEMS: usize = 65_536;
 
 impl<P: Protocol> Feed<P> {
     /// A feed with a protocol of your own.
@@ -51,7 +51,7 @@ impl<P: Protocol> Feed<P> {
             protocol,
             settings: Settings::default(),
             inbox: INBOX,
-            max_patches: MAX_PATCHES,
+            max_items: MAX_ITEMS,
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
         }
@@ -123,8 +123,8 @@ impl<P: Protocol> Feed<P> {
 
     /// How many patches one message may hold; one with more is refused whole. Default: 65,536.
     #[must_use]
-    pub fn max_patches(mut self, patches: usize) -> Self {
-        self.max_patches = patches;
+    pub fn max_items(mut self, patches: usize) -> Self {
+        self.max_items = patches;
         self
     }
 }

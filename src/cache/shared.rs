@@ -3,13 +3,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entity::Entity;
 use super::freshness::Policy;
 use super::ready::near_misses;
+use crate::feed::Counters;
 use crate::io::clock::Clock;
-use crate::store::{Flag, Hub, Store};
+use crate::io::command::Command;
+use crate::io::inbox::Inbox;
+use crate::io::slow::Slow;
+use crate::store::{Flag, Hub, Store, TurnCounter};
 use crate::sync::Arc;
 
 /// The data plane of one cache.
@@ -18,15 +22,19 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     policies: HashMap<String, Policy>,
-    owners: Mutex<Owners>,
+    owners: Mutex<HashMap<Arc<str>, Owner>>,
+    slow: Slow,
     closed: Flag,
 }
 
-/// Who writes what, for errors and for the way in.
-#[derive(Default)]
-struct Owners {
-    /// Feeds that claim what nobody owns.
-    wildcards: usize,
+/// A feed as others need to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) inbox: Inbox<Command>,
+    pub(crate) turns: Arc<TurnCounter>,
+    pub(crate) counters: Arc<Counters>,
+    /// It claims what nobody owns.
+    pub(crate) wildcard: bool,
 }
 
 impl Shared {
@@ -36,7 +44,9 @@ impl Shared {
         clock: Clock,
         policies: HashMap<String, Policy>,
     ) -> Self {
-        Self { store, hub, clock, policies, owners: Mutex::default(), closed: Flag::new() }
+        let slow = Slow::new(Arc::clone(&store), &hub, clock.clone());
+        let owners = Mutex::default();
+        Self { store, hub, clock, policies, owners, slow, closed: Flag::new() }
     }
 
     pub(crate) fn policy(&self, entity: &str) -> Policy {
@@ -47,29 +57,51 @@ impl Shared {
         self.closed.level() > 0
     }
 
-    /// Marks the cache closed; `true` for the one who did.
     pub(crate) fn close(&self) {
         self.closed.raise();
     }
 
-    /// A feed came (`1`) or went (`-1`) that claims entities nobody owns.
-    pub(crate) fn count_wildcard(&self, by: isize) {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.wildcards = owners.wildcards.saturating_add_signed(by);
+    /// Who writes what no feed owns.
+    pub(crate) fn slow(&self) -> &Slow {
+        &self.slow
+    }
+
+    fn owners(&self) -> MutexGuard<'_, HashMap<Arc<str>, Owner>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a feed known; `false` if there is one of that name.
+    pub(crate) fn register(&self, name: &Arc<str>, owner: Owner) -> bool {
+        let mut owners = self.owners();
+        // One that has ended makes room for its successor.
+        if owners.get(name).is_some_and(|present| !present.inbox.is_closed()) {
+            return false;
+        }
+        owners.insert(Arc::clone(name), owner);
+        true
+    }
+
+    /// The feed of a name.
+    pub(crate) fn owner(&self, name: &str) -> Option<Owner> {
+        self.owners().get(name).cloned()
+    }
+
+    /// Counts updates of an entity that a reader skipped over.
+    pub(crate) fn count_conflated(&self, entity: &Entity, updates: u64) {
+        if let Some(owner) = entity.core().owner().and_then(|name| self.owner(&name)) {
+            owner.counters.add_conflated(updates);
+        }
     }
 
     /// Similar names of declared entities, if nobody declares this one.
     pub(crate) fn undeclared(&self, entity: &Entity) -> Option<Vec<String>> {
-        if entity.core().owner().is_some() || self.wildcards() > 0 {
+        let wildcard = self.owners().values().any(|owner| owner.wildcard && !owner.inbox.is_closed());
+        if wildcard || entity.core().owner().is_some() {
             return None;
         }
         let declared = self.store.entities();
         let declared = declared.iter().filter(|entity| entity.owner().is_some());
         Some(near_misses(entity.name(), declared.map(|entity| entity.name().to_string())))
-    }
-
-    fn wildcards(&self) -> usize {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner).wildcards
     }
 }
 
@@ -78,4 +110,3 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
-
