@@ -160,10 +160,9 @@ impl Patch {
         }
     }
 
-    /// `Delete(node)`: the field goes, with all below it. The layout has to be one that has the node.
+    /// `Delete(node)`: the field goes, with all below it.
     #[inline]
-    pub fn delete(&mut self, node: Node, layout: &Layout) {
-        self.generation = Some(layout.generation());
+    pub fn delete(&mut self, node: Node) {
         self.push(Op {
             first: ABSENT,
             node,
