@@ -329,13 +329,15 @@ impl Compiled<'_> {
     }
 
     fn members(&self, node: Node) -> Vec<(Arc<str>, Edit)> {
-        let touched = self
-            .layout
-            .children(node)
-            .iter()
-            .filter(|child| self.patch.touched(**child));
-        touched
-            .filter_map(|child| Some((self.layout.shared_name(*child), self.edit(*child)?)))
-            .collect()
+        // A name may have been unknown when it was deleted and added after: so deletes go first.
+        let unknown = self
+            .patch
+            .unknown(node)
+            .map(|name| (Arc::from(name), Edit::Remove));
+        let children = self.layout.children(node).iter();
+        let touched = children.filter(|child| self.patch.touched(**child));
+        let named =
+            touched.filter_map(|child| Some((self.layout.shared_name(*child), self.edit(*child)?)));
+        unknown.chain(named).collect()
     }
 }
