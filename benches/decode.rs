@@ -152,7 +152,7 @@ impl Ours {
             &mut self.patch,
         )
         .expect("within limits");
-        self.patch.ops().len()
+        self.patch.len()
     }
 
     fn compile_and_read(&mut self, text: &[u8]) -> f64 {

@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use super::value::Value;
-use crate::record::{
-    Kind, Layout, Limits, Mode, Node, Patch, SchemaFull, SchemaSource, Token, Tree,
-};
+use crate::record::{Kind, Limits, Mode, Node, Patch, SchemaFull, SchemaSource, Token, Tree};
 
 /// Why a value that is valid JSON was not made a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,33 +103,6 @@ fn deeper_than(value: Value<'_>, depth: u32) -> bool {
                 .any(|(_, member)| deeper_than(member, depth - 1)))
 }
 
-/// How many names the schema lacks for `value` at the member `node`, which is `None` if the schema
-/// lacks that. Names that the value repeats are counted each time. Stops counting beyond `enough`.
-fn new_names(layout: &Layout, node: Option<Node>, value: Value<'_>, enough: usize) -> usize {
-    let mut count = 0;
-    for (name, member) in value.members() {
-        let child = node.and_then(|node| layout.child(node, name.as_str()));
-        count += usize::from(child.is_none());
-        if member.kind() == Kind::Object && count <= enough {
-            count += new_names(layout, child, member, enough - count);
-        }
-        if count > enough {
-            break;
-        }
-    }
-    count
-}
-
-/// The member that comes after `place` others, if it has this name.
-#[inline]
-fn expected(layout: &Layout, parent: Node, place: usize, name: &str) -> Option<Node> {
-    layout
-        .children(parent)
-        .get(place)
-        .copied()
-        .filter(|&child| layout.name(child) == name)
-}
-
 /// Why a value cannot be compiled into operations.
 enum Stop {
     Refused(Refused),
@@ -163,11 +134,15 @@ impl<S: SchemaSource> Compiler<'_, S> {
         self.open(node, depth)?;
         let mut place = 0;
         for (name, member) in value.members() {
-            let child = self.child(node, name.as_str(), &mut place)?;
+            let kind = member.kind();
+            let name = name.as_str();
+            let Some(child) = self.child(node, name, kind, &mut place)? else {
+                continue;
+            };
             if self.patch.touched(child) {
                 return Err(Stop::Repeated);
             }
-            match member.kind() {
+            match kind {
                 Kind::Object => self.object(child, member, depth + 1)?,
                 _ => self.leaf(child, member.token()),
             }
@@ -191,7 +166,9 @@ impl<S: SchemaSource> Compiler<'_, S> {
         self.open(node, depth)?;
         let mut place = 0;
         for (name, member) in tree.members() {
-            let child = self.child(node, name, &mut place)?;
+            let Some(child) = self.child(node, name, member.kind(), &mut place)? else {
+                continue;
+            };
             match member.as_token() {
                 None => self.tree(child, member, depth + 1)?,
                 Some(token) => self.leaf(child, token),
@@ -204,59 +181,101 @@ impl<S: SchemaSource> Compiler<'_, S> {
         if depth >= self.limits.max_depth {
             return Err(Stop::Refused(Refused::TooDeep));
         }
-        self.patch.object(node, self.schema.layout());
+        self.patch.object(node);
         Ok(())
     }
 
     #[inline]
     fn leaf(&mut self, node: Node, token: Token<'_>) {
-        if self.nulls_delete && token.kind == Kind::Null {
-            self.patch.delete(node, self.schema.layout());
+        if self.deletes(token.kind) {
+            self.patch.delete(node);
         } else {
             self.patch.set(self.schema, node, token);
         }
     }
 
-    /// The member `name` of `parent`, where the one that comes after `place` others is expected.
+    /// Whether a member of this kind says that the field goes.
     #[inline]
-    fn child(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
-        match expected(self.schema.layout(), parent, *place, name) {
-            Some(child) => {
+    fn deletes(&self, kind: Kind) -> bool {
+        kind == Kind::Null && self.nulls_delete
+    }
+
+    /// The member `name` of `parent`, where the one that comes after `place` others is expected.
+    /// `None` if that is all there is to do: the schema lacks the name, and the message deletes it.
+    #[inline]
+    fn child(
+        &mut self,
+        parent: Node,
+        name: &str,
+        kind: Kind,
+        place: &mut usize,
+    ) -> Result<Option<Node>, Stop> {
+        let layout = self.schema.layout();
+        match layout.children(parent).get(*place) {
+            Some(&child) if layout.name(child) == name => {
                 *place += 1;
-                Ok(child)
+                Ok(Some(child))
             }
-            None => self.look_up(parent, name, place),
+            _ => self.look_up(parent, name, kind, place),
         }
     }
 
-    /// The member `name` of `parent` if it is not the one expected; `place` is where the one after it
-    /// would be. A name is added even if it is only deleted: patches may be kept while a fetch runs
-    /// and then be laid over a value that has it.
-    fn look_up(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
-        let layout = self.schema.layout();
-        let child = match layout.child(parent, name) {
+    /// The member `name` of `parent` if it is not the one expected; `place` is then where the one
+    /// after it is.
+    #[inline(never)]
+    fn look_up(
+        &mut self,
+        parent: Node,
+        name: &str,
+        kind: Kind,
+        place: &mut usize,
+    ) -> Result<Option<Node>, Stop> {
+        let child = match self.schema.layout().child(parent, name) {
             Some(child) => child,
+            None if self.deletes(kind) => {
+                self.patch.delete_unknown(parent, name);
+                return Ok(None);
+            }
             None => self.add(parent, name)?,
         };
         // Children are in order of appearance, and so are the numbers of nodes.
         if let Ok(at) = self.schema.layout().children(parent).binary_search(&child) {
             *place = at + 1;
         }
-        Ok(child)
+        Ok(Some(child))
     }
 
     #[cold]
     fn add(&mut self, parent: Node, name: &str) -> Result<Node, Stop> {
         if !self.counted {
             // All or nothing, so that one odd record does not use up the schema of the others.
-            let layout = self.schema.layout();
-            let room = self.limits.max_fields.saturating_sub(layout.nodes() - 1) as usize;
-            if new_names(layout, Some(Node::ROOT), self.root, room) > room {
+            let fields = self.schema.layout().nodes() - 1;
+            let room = self.limits.max_fields.saturating_sub(fields) as usize;
+            if self.new_names(Some(Node::ROOT), self.root, room) > room {
                 return Err(Stop::Full);
             }
             self.counted = true;
         }
         Ok(self.schema.add(parent, name)?)
+    }
+
+    /// How many names the schema lacks for `value` at the member `node`, which is `None` if the
+    /// schema lacks that. A name that the value repeats is counted each time. Stops counting when
+    /// there are more than `enough`.
+    fn new_names(&self, node: Option<Node>, value: Value<'_>, enough: usize) -> usize {
+        let layout = self.schema.layout();
+        let mut count = 0;
+        for (name, member) in value.members() {
+            let child = node.and_then(|node| layout.child(node, name.as_str()));
+            count += usize::from(child.is_none() && !self.deletes(member.kind()));
+            if member.is_object() && count <= enough {
+                count += self.new_names(child, member, enough - count);
+            }
+            if count > enough {
+                break;
+            }
+        }
+        count
     }
 }
 
