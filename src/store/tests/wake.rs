@@ -154,6 +154,25 @@ fn a_scan_wakes_those_for_whom_something_moved_and_leaves_the_others_armed() {
 }
 
 #[test]
+fn a_batch_may_ask_for_a_look_at_everybody() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    wakes.batch().everything(); // Nobody waits.
+    let (a, b) = (Cell::new(), Cell::new());
+    let (mut on_a, mut on_b) = (
+        hub.register(vec![source(&a)]),
+        hub.register(vec![source(&b)]),
+    );
+    let ((count_a, waker_a), (count_b, waker_b)) = (Counter::new(), Counter::new());
+    assert!(poll(&mut on_a, &waker_a, &[a.seen()]).is_pending());
+    assert!(poll(&mut on_b, &waker_b, &[b.seen()]).is_pending());
+    b.relink(1);
+    wakes.batch().everything();
+    turn(&mut runner);
+    assert_eq!((count_a.count(), count_b.count()), (0, 1));
+}
+
+#[test]
 fn one_registration_waits_for_many_things_at_once() {
     let (hub, mut runner) = Hub::new();
     let mut wakes = hub.wakes();

@@ -1,6 +1,6 @@
 //! The owner's side: what moved is noted while publishing, and told once a batch.
 
-use super::fault::{Fault, injected};
+use super::fault::{Fault, injected, torn_down};
 use super::hub::{Hub, reason};
 use super::lane::Sender;
 use super::{HUB, Watched, is_masked, key_of, take_mask};
@@ -98,7 +98,9 @@ impl Wakes {
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        // The lane says that it is over when it is dropped, and the hub must look after that.
+        if torn_down() {
+            return;
+        }
         self.sender.close();
         self.hub.raise(reason::LANES);
     }
@@ -173,6 +175,9 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        if torn_down() {
+            return;
+        }
         let mut reasons = 0;
         if self.wakes.sender.publish() {
             reasons |= reason::LIST;
