@@ -272,6 +272,24 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
 }
 
 #[test]
+fn a_crowd_that_waits_for_one_slot_is_woken_in_parts() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cell = Cell::new();
+    let mut crowd: Vec<_> = (0..100)
+        .map(|_| hub.register(vec![source(&cell)]))
+        .collect();
+    let (counter, waker) = Counter::new();
+    for registration in &mut crowd {
+        assert!(poll(registration, &waker, &[cell.seen()]).is_pending());
+    }
+    cell.publish(1);
+    wakes.batch().one(&*cell);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 100);
+}
+
+#[test]
 fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
     let (hub, mut runner) = Hub::new();
     let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
