@@ -3,7 +3,7 @@
 use super::{Cell, guarded};
 use crate::Time;
 use crate::store::wake::{Flag, Hub, Notes, Registration, Runner, Seen, Watched, Woken};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Counts how often it is woken.
@@ -476,39 +476,4 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
         assert_eq!((counter.count(), hub.panics()), (3, 1));
         assert_eq!(hub.sizes().0, 5);
     });
-}
-
-#[test]
-fn notes_are_bounded_by_the_slots_that_moved() {
-    let mut notes = Notes::new();
-    for round in 0..100_000_u32 {
-        notes.note(round % 5);
-    }
-    assert_eq!(notes.capacity(), Notes::new().capacity());
-    for slot in 0..10_000 {
-        notes.note(slot);
-        notes.note(slot / 2);
-    }
-    assert!(notes.capacity() <= 4 * 10_000);
-    let seen = Mutex::new(Vec::new());
-    struct Never(AtomicU32);
-    impl Watched for Never {
-        fn mask(&self) -> &AtomicU32 {
-            &self.0
-        }
-        fn moved(&self, _: &Seen) -> bool {
-            false
-        }
-    }
-    let never = Arc::new(Never(AtomicU32::new(0)));
-    let (hub, _runner) = Hub::new();
-    let _registration = hub.register(vec![Arc::clone(&never) as Arc<dyn Watched>]);
-    hub.wakes().flush(&mut notes, |slot| {
-        seen.lock().expect("not poisoned").push(slot);
-        Some(&*never)
-    });
-    let mut slots = seen.into_inner().expect("not poisoned");
-    slots.sort_unstable();
-    slots.dedup();
-    assert_eq!(slots, (0..10_000).collect::<Vec<_>>());
 }
