@@ -102,7 +102,7 @@ fn a_lapped_one_has_to_take_the_position_first() {
 /// A subscriber that sleeps between its polls sees the last change.
 #[test]
 fn one_who_sleeps_is_woken_for_the_last_change() {
-    model(2, || {
+    model(3, || {
         let (hub, runner) = Hub::new();
         let mut wakes = hub.wakes();
         let (changes, table) = (Arc::new(Changes::new()), Table::new());

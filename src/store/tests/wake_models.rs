@@ -63,7 +63,7 @@ fn a_publication_is_never_missed() {
 
 #[test]
 fn nor_is_a_second_one_by_a_waiter_that_arms_again() {
-    publications(2, 2);
+    publications(3, 2);
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn without_a_check_after_the_bit_is_set_it_is() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn with_a_mask_cleared_after_the_hub_was_told_it_is() {
-    inject(Fault::ClearLate, || publications(2, 2));
+    inject(Fault::ClearLate, || publications(3, 2));
 }
 
 /// A batch of more slots than a lane holds, for one who waits for all of them.
 #[test]
 fn a_full_lane_loses_nobody() {
-    model(2, || {
+    model(3, || {
         let (hub, runner) = Hub::new();
         let mut wakes = hub.wakes();
         let cells = [Cell::new(), Cell::new(), Cell::new()];
@@ -208,7 +208,7 @@ fn nobody_sleeps_on_when_the_runner_is_dropped() {
 
 /// A virtual clock is moved while somebody falls asleep until then, and the hub is busy.
 fn clock_moved() {
-    model(2, || {
+    model(3, || {
         let (hub, runner) = Hub::new();
         let clock = Arc::new(AtomicU64::new(0));
         let read = |clock: &Arc<AtomicU64>| {

@@ -66,3 +66,9 @@ pub(in crate::store) use injection::{inject, injected};
 pub(in crate::store) const fn injected(_: Fault) -> bool {
     false
 }
+
+/// Whether a model has failed and its threads are being dropped where they stand: loom's
+/// primitives panic then when touched, and a second panic would hide what the first one says.
+pub(super) fn torn_down() -> bool {
+    cfg!(tickcache_loom) && std::thread::panicking()
+}

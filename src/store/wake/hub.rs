@@ -1,7 +1,7 @@
 //! The hub and the thread that runs it.
 
 use super::batch::Wakes;
-use super::fault::{Fault, injected};
+use super::fault::{Fault, injected, torn_down};
 use super::lane::Lane;
 use super::lock;
 use super::park::Parker;
@@ -285,7 +285,9 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.close();
+        if !torn_down() {
+            self.close();
+        }
     }
 }
 
