@@ -6,14 +6,16 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::key::IdRef;
 use crate::record::{Layout, Limits, Node, Schema, SchemaFull, SchemaSource};
+use crate::store::StoreFull;
+use crate::store::changes::Changes;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
 use crate::store::link::LinkWord;
 use crate::store::reader::Field;
 use crate::store::slot::Slot;
+use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::store::StoreFull;
-use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicU64, Mutex, Ordering, fence};
+use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, fence};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(crate) struct Shared {
     everything: Arc<AtomicU64>,
     /// Invalidations of this one.
     invalidated: AtomicU64,
+    /// Invalidations of single slots, for who watches the entity.
+    slots_invalidated: AtomicU64,
     /// The owner's batch.
     batch: AtomicU64,
 }
@@ -66,6 +70,7 @@ impl Shared {
             link: LinkWord::new(),
             everything,
             invalidated: AtomicU64::new(0),
+            slots_invalidated: AtomicU64::new(0),
             batch: AtomicU64::new(0),
         }
     }
@@ -83,6 +88,11 @@ impl Shared {
     #[inline]
     pub(super) fn invalidations(&self) -> u64 {
         self.everything.load(Ordering::Acquire) + self.invalidated.load(Ordering::Acquire)
+    }
+
+    /// A slot was invalidated.
+    pub(super) fn slot_invalidated(&self) {
+        self.slots_invalidated.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The owner's batch, for an invalidation of one slot. The fence pairs with the one in
@@ -113,7 +123,10 @@ impl SharedSchema {
     pub(super) fn new(limits: Limits) -> Self {
         let schema = Schema::new(limits);
         let newest = ArcSwap::new(schema.layout().clone());
-        Self { schema: Mutex::new(schema), newest }
+        Self {
+            schema: Mutex::new(schema),
+            newest,
+        }
     }
 
     /// The newest layout.
@@ -187,7 +200,10 @@ impl SchemaSource for SchemaHandle {
     }
 
     fn widen(&mut self, node: Node, cells: u16) -> Result<(), SchemaFull> {
-        self.layout = self.shared.schema.change(|schema| schema.widen(node, cells))?;
+        self.layout = self
+            .shared
+            .schema
+            .change(|schema| schema.widen(node, cells))?;
         Ok(())
     }
 }
@@ -207,10 +223,15 @@ pub(crate) struct Entity {
     /// The highest epoch of a purged slot.
     purged: AtomicU64,
     owner: Mutex<Option<Arc<str>>>,
+    changes: Arc<Changes>,
 }
 
 impl Entity {
-    pub(super) fn new(name: Arc<str>, config: &super::StoreConfig, everything: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        config: &super::StoreConfig,
+        everything: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             name,
             shared: Arc::new(Shared::new(config.limits, everything)),
@@ -222,6 +243,7 @@ impl Entity {
             present: AtomicUsize::new(0),
             purged: AtomicU64::new(0),
             owner: Mutex::new(None),
+            changes: Arc::new(Changes::new()),
         }
     }
 
@@ -252,7 +274,8 @@ impl Entity {
             }
             self.text_ids.store(config.text_ids, Ordering::Release);
         }
-        self.insert_missing.store(config.missing == Missing::Insert, Ordering::Release);
+        self.insert_missing
+            .store(config.missing == Missing::Insert, Ordering::Release);
         Ok(())
     }
 
@@ -260,7 +283,11 @@ impl Entity {
         let insert = self.insert_missing.load(Ordering::Acquire);
         EntityConfig {
             text_ids: self.text_ids.load(Ordering::Acquire),
-            missing: if insert { Missing::Insert } else { Missing::Ignore },
+            missing: if insert {
+                Missing::Insert
+            } else {
+                Missing::Ignore
+            },
         }
     }
 
@@ -269,7 +296,10 @@ impl Entity {
     pub(super) fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
         match id {
             IdRef::Int(number) if self.text_ids.load(Ordering::Relaxed) => {
-                let mut text = Decimal::default();
+                let mut text = Decimal {
+                    bytes: [0; 40],
+                    len: 0,
+                };
                 // Forty bytes hold every such number.
                 let _ = fmt::Write::write_fmt(&mut text, format_args!("{number}"));
                 then(IdRef::Text(text.as_str()))
@@ -286,17 +316,27 @@ impl Entity {
         self.read_id(id, |id| self.slot_within(id, self.max_empty))
     }
 
-    pub(super) fn slot_within(&self, id: IdRef<'_>, max_empty: usize) -> Result<Arc<Slot>, StoreFull> {
+    pub(super) fn slot_within(
+        &self,
+        id: IdRef<'_>,
+        max_empty: usize,
+    ) -> Result<Arc<Slot>, StoreFull> {
         let make = |number| {
             if self.empty.fetch_add(1, Ordering::Relaxed) >= max_empty {
                 self.empty.fetch_sub(1, Ordering::Relaxed);
                 return Err(index::Full);
             }
             // Under the shard's lock, which whoever purged this id has held since.
-            let start = if injected(Fault::StartAtZero) { 0 } else { self.purged.load(Ordering::Relaxed) };
+            let start = if injected(Fault::StartAtZero) {
+                0
+            } else {
+                self.purged.load(Ordering::Relaxed)
+            };
             Ok(Arc::new(Slot::new(id, number, start, self.shared.clone())))
         };
-        self.index.get_or_insert(id, make).map_err(|index::Full| StoreFull::Ids)
+        self.index
+            .get_or_insert(id, make)
+            .map_err(|index::Full| StoreFull::Ids)
     }
 
     /// The slot of an id, if there is one.
@@ -341,6 +381,22 @@ impl Entity {
         &self.shared.link
     }
 
+    /// Which slots moved.
+    pub(crate) fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
+    /// What a waiter for any move of the entity has seen, with [`Seen::epoch`] from
+    /// [`Subscriber::position`](super::Subscriber::position).
+    pub(crate) fn seen(&self, position: u64) -> Seen {
+        let slots = self.shared.slots_invalidated.load(Ordering::Acquire);
+        Seen {
+            epoch: position,
+            link: self.shared.link.load(),
+            invalidation: self.shared.invalidations() + slots,
+        }
+    }
+
     /// Sets one source's part in the link. The caller then has the hub scan.
     pub(crate) fn set_link(&self, source: u64, link: super::link::Link) {
         self.shared.link.set(source, link);
@@ -366,7 +422,10 @@ impl Entity {
 
     /// Who writes here.
     pub(crate) fn owner(&self) -> Option<Arc<str>> {
-        self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.owner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn return_claim(&self) {
@@ -394,6 +453,17 @@ impl Entity {
     }
 }
 
+/// Waits for publications, and for what makes or breaks the freshness of any slot.
+impl Watched for Entity {
+    fn mask(&self) -> &AtomicU32 {
+        self.changes.mask()
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen(self.changes.position()) != *seen
+    }
+}
+
 impl fmt::Debug for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entity")
@@ -405,7 +475,6 @@ impl fmt::Debug for Entity {
 }
 
 /// The text of an integer id, without allocating.
-#[derive(Default)]
 struct Decimal {
     bytes: [u8; 40],
     len: usize,
@@ -420,7 +489,10 @@ impl Decimal {
 impl fmt::Write for Decimal {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::record::{self, Cells, Document, Layout, Mode, Patch, Record, Tree};
 use crate::store::block::{Block, Body, CHUNK, Version};
 use crate::store::epoch::Epoch;
-use crate::store::head::{Head, Header, Stamp, flags};
+use crate::store::head::{Head, Header, Stamp, State, flags};
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -81,6 +81,11 @@ impl<const K: usize> Place<K> {
         self.block().epoch.own()
     }
 
+    /// What the slot holds.
+    pub(super) fn state(&self) -> State {
+        Head::without_value(self.epoch(), &Header::BLANK).state
+    }
+
     /// The newest version's head; the owner needs no check.
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
@@ -93,7 +98,12 @@ impl<const K: usize> Place<K> {
 
     /// Lays `patch` over the value and publishes the outcome, unless nothing changed.
     #[inline]
-    pub(super) fn update(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+    pub(super) fn update(
+        &mut self,
+        patch: &Patch,
+        stamp: &Stamp,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
         let body = match self.block().body() {
             Some(body) => body,
             None => self.install(batch.layout),
@@ -127,8 +137,18 @@ impl<const K: usize> Place<K> {
 
         block.epoch.begin();
         catch_up(from, to);
-        let mut document = if old.document == 0 { None } else { block.document(old.document) };
-        let mut cells = Next::<K> { body, number: next.number(), cells: to.cells, chunk: 0, put: 0 };
+        let mut document = if old.document == 0 {
+            None
+        } else {
+            block.document(old.document)
+        };
+        let mut cells = Next::<K> {
+            body,
+            number: next.number(),
+            cells: to.cells,
+            chunk: 0,
+            put: 0,
+        };
         let change = record::apply(patch, stamp.mode, &body.layout, &mut cells, &mut document);
         cells.flush();
 
@@ -152,7 +172,9 @@ impl<const K: usize> Place<K> {
     #[cold]
     fn grow(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
         let block = self.block();
-        let Some(body) = block.body() else { return Outcome::Unchanged };
+        let Some(body) = block.body() else {
+            return Outcome::Unchanged;
+        };
         let next = Body::new::<K>(batch.layout.clone());
         if self.retired_words() > RETIRED_FACTOR * next.words() + RETIRED_WORDS {
             return self.update_as_document(body, patch, stamp, batch);
@@ -174,8 +196,13 @@ impl<const K: usize> Place<K> {
         }
         successor.install(next);
         let successor = Arc::new(successor);
-        let place = Self { slot: self.slot.clone(), later: Some(successor.clone()) };
-        let Some(next) = successor.body() else { return Outcome::Unchanged };
+        let place = Self {
+            slot: self.slot.clone(),
+            later: Some(successor.clone()),
+        };
+        let Some(next) = successor.body() else {
+            return Outcome::Unchanged;
+        };
         let outcome = place.update_in_place(next, patch, stamp, batch);
         if outcome == Outcome::Unchanged {
             Header::load(next.version::<K>(epoch.number()).header).store_times(from.header);
@@ -210,14 +237,24 @@ impl<const K: usize> Place<K> {
         let block = self.block();
         let from = body.version::<K>(block.epoch.own().number());
         let old = Header::load(from.header);
-        let document = if old.document == 0 { None } else { block.document(old.document) };
+        let document = if old.document == 0 {
+            None
+        } else {
+            block.document(old.document)
+        };
         let words = from.cells.iter().flat_map(load).collect();
         let mut record = Record::new(body.layout.clone(), words, document);
         record.apply(patch, stamp.mode, batch.layout);
-        let tree = record.as_ref().to_tree().unwrap_or_else(|| Tree::object([]));
+        let tree = record
+            .as_ref()
+            .to_tree()
+            .unwrap_or_else(|| Tree::object([]));
         let mut whole = Patch::new();
         whole.set_tree(tree);
-        let stamp = Stamp { mode: Mode::Replace, ..*stamp };
+        let stamp = Stamp {
+            mode: Mode::Replace,
+            ..*stamp
+        };
         self.update_in_place(body, &whole, &stamp, batch)
     }
 
@@ -237,7 +274,12 @@ impl<const K: usize> Place<K> {
         }
         block.epoch.begin();
         catch_up(from, to);
-        Header { flags: old.flags | reasons, turn, ..old }.store(to.header);
+        Header {
+            flags: old.flags | reasons,
+            turn,
+            ..old
+        }
+        .store(to.header);
         block.epoch.publish(next);
         Outcome::Applied
     }
@@ -253,7 +295,10 @@ impl<const K: usize> Place<K> {
         let from = body.version::<K>(epoch.number());
         let to = body.version::<K>(next.number());
         let old = Header::load(from.header);
-        let whole = Stamp { whole: true, ..*stamp };
+        let whole = Stamp {
+            whole: true,
+            ..*stamp
+        };
         let mut header = Header::stamped(&old, true, &whole, || {
             self.slot.invalidation_at(batch.base, batch.number)
         });
@@ -268,7 +313,9 @@ impl<const K: usize> Place<K> {
         for cell in to.cells {
             store(cell, record::ABSENT);
         }
-        to.behind.iter().for_each(|mask| mask.store(0, Ordering::Relaxed));
+        to.behind
+            .iter()
+            .for_each(|mask| mask.store(0, Ordering::Relaxed));
         all_behind::<K>(body, next.number());
         if old.document != 0 {
             header.document += 1;
@@ -300,7 +347,10 @@ fn all_behind<const K: usize>(body: &Body, number: u64) {
 
 #[inline]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [cell[0].load(Ordering::Relaxed), cell[1].load(Ordering::Relaxed)]
+    [
+        cell[0].load(Ordering::Relaxed),
+        cell[1].load(Ordering::Relaxed),
+    ]
 }
 
 #[inline]
