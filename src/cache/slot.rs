@@ -297,7 +297,7 @@ impl<'a> View<'a> {
 pub struct Snapshot {
     freshness: Freshness,
     head: Head,
-    inner: Arc<store::Snapshot>,
+    inner: store::Snapshot,
 }
 
 impl Snapshot {

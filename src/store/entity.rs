@@ -12,7 +12,7 @@ use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
 use crate::store::link::LinkWord;
 use crate::store::reader::Field;
-use crate::store::slot::Slot;
+use crate::store::slot::{NO_NUMBER, Slot};
 use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
 use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, fence};
@@ -337,6 +337,19 @@ impl Entity {
         self.index
             .get_or_insert(id, make)
             .map_err(|index::Full| StoreFull::Ids)
+    }
+
+    /// As [`slot`](Self::slot); beyond the bounds a slot that is in no index, and that nobody will
+    /// ever write.
+    pub(crate) fn slot_or_detached(&self, id: IdRef<'_>) -> Arc<Slot> {
+        self.slot(id).unwrap_or_else(|_| {
+            self.read_id(id, |id| Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone())))
+        })
+    }
+
+    /// The epoch of the slot with a number; 0 if there is none.
+    pub(crate) fn epoch_of(&self, number: u32) -> u64 {
+        self.numbered(number).map_or(0, |slot| slot.epoch().number())
     }
 
     /// The slot of an id, if there is one.
