@@ -1,23 +1,4 @@
 //! One upstream as a state machine: bytes and instants in, bytes and actions out.
-//!
-//! It owns everything that has to be decided about a connection (when to connect, what to send,
-//! when to give up, what a message means) and nothing that waits. A driver
-//!
-//! 1. calls [`start`](Machine::start), then takes [`poll_action`](Machine::poll_action) until it
-//!    yields `None`, after this and after every other call;
-//! 2. on [`Action::Connect`] makes a connection (to [`address`](Machine::address), or wherever the
-//!    user says) and reports [`handle_connected`](Machine::handle_connected) or
-//!    [`handle_failed`](Machine::handle_failed);
-//! 3. while it is open reads into [`space`](Machine::space) and reports
-//!    [`handle_filled`](Machine::handle_filled), which decodes every message that came; the end of
-//!    the socket is [`handle_closed`](Machine::handle_closed);
-//! 4. writes [`transmit`](Machine::transmit) and reports
-//!    [`handle_transmitted`](Machine::handle_transmitted);
-//! 5. sleeps until [`poll_timeout`](Machine::poll_timeout) at most, then calls
-//!    [`handle_timeout`](Machine::handle_timeout).
-//!
-//! No call blocks; between two messages of steady state nothing is allocated. After
-//! [`stop`](Machine::stop) nothing connects again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +23,26 @@ pub use action::{Action, Ended, Lost, State};
 /// Close code of an endpoint that is done (RFC 6455, section 7.4.1).
 const NORMAL: u16 = 1000;
 
-/// One upstream. See the [module](self) for the order of calls.
+/// One upstream as a state machine: bytes and instants in, bytes and actions out.
+///
+/// It owns everything that has to be decided about a connection (when to connect, what to send,
+/// when to give up, what a message means) and nothing that waits. A driver
+///
+/// 1. calls [`start`](Self::start), then takes [`poll_action`](Self::poll_action) until it
+///    yields `None`, after this and after every other call;
+/// 2. on [`Action::Connect`] makes a connection (to [`address`](Self::address), or wherever the
+///    user says) and reports [`handle_connected`](Self::handle_connected) or
+///    [`handle_failed`](Self::handle_failed);
+/// 3. while it is open reads into [`space`](Self::space) and reports
+///    [`handle_filled`](Self::handle_filled), which decodes every message that came; the end of
+///    the socket is [`handle_closed`](Self::handle_closed);
+/// 4. writes [`transmit`](Self::transmit) and reports
+///    [`handle_transmitted`](Self::handle_transmitted);
+/// 5. sleeps until [`poll_timeout`](Self::poll_timeout) at most, then calls
+///    [`handle_timeout`](Self::handle_timeout).
+///
+/// No call blocks; between two messages of steady state nothing is allocated. After
+/// [`stop`](Self::stop) nothing connects again.
 #[derive(Debug)]
 pub struct Machine<P> {
     config: Config,
