@@ -25,7 +25,8 @@ pub enum Refused {
 /// Names and wider regions that the schema lacks are added to it. A value with more new names than
 /// the schema has room for adds none, and becomes a patch that holds it as a [`Tree`]. A value that
 /// is no object replaces the record under every mode. Allocates only where the schema or the patch
-/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`] times.
+/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`]
+/// times.
 ///
 /// # Errors
 ///
@@ -75,7 +76,8 @@ pub fn tree(value: Value<'_>) -> Tree {
     )
 }
 
-/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the value.
+/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the
+/// value.
 #[cold]
 fn give_up(
     stop: Stop,
