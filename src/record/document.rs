@@ -239,7 +239,7 @@ enum Edit {
     Put(Tree),
     Object {
         fresh: bool,
-        members: Vec<(Arc<str>, Edit)>,
+        members: Vec<(Arc<str>, Self)>,
     },
 }
 
@@ -329,15 +329,10 @@ impl Compiled<'_> {
     }
 
     fn members(&self, node: Node) -> Vec<(Arc<str>, Edit)> {
-        // A name may have been unknown when it was deleted and added after: so deletes go first.
-        let unknown = self
-            .patch
-            .unknown(node)
-            .map(|name| (Arc::from(name), Edit::Remove));
         let children = self.layout.children(node).iter();
-        let touched = children.filter(|child| self.patch.touched(**child));
-        let named =
-            touched.filter_map(|child| Some((self.layout.shared_name(*child), self.edit(*child)?)));
-        unknown.chain(named).collect()
+        children
+            .filter(|child| self.patch.touched(**child))
+            .filter_map(|child| Some((self.layout.shared_name(*child), self.edit(*child)?)))
+            .collect()
     }
 }

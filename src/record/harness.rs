@@ -1,6 +1,7 @@
 //! For tests: messages as text, a compiler of them, and an oracle that merges by walking trees and
 //! shares no code with the room.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::text;
 #[derive(Clone, Debug)]
 pub(super) enum Message {
     Token(String),
-    Object(Vec<(String, Message)>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Message {
@@ -24,9 +25,8 @@ impl Message {
         match text::token(json).kind {
             Kind::Object => {
                 let members = text::members(json).expect("valid JSON");
-                let member = |(name, text): (std::borrow::Cow<'_, str>, &str)| {
-                    (name.into_owned(), Self::parse(text))
-                };
+                let member =
+                    |(name, text): (Cow<'_, str>, &str)| (name.into_owned(), Self::parse(text));
                 Self::Object(members.into_iter().map(member).collect())
             }
             _ => Self::Token(json.trim().to_owned()),
@@ -76,11 +76,6 @@ fn compile_members(
 ) -> Result<(), SchemaFull> {
     for (name, member) in members {
         let deletes = mode == Mode::Merge && member.is_null();
-        let known = schema.layout().child(parent, name);
-        if deletes && known.is_none() {
-            patch.delete_unknown(parent, name);
-            continue;
-        }
         let node = schema.add(parent, name)?;
         if patch.touched(node) {
             patch.undo(node, schema.layout());
@@ -107,7 +102,7 @@ pub(super) fn patch_of(json: &str, mode: Mode, schema: &mut Schema) -> Patch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Oracle {
     Token(String),
-    Object(BTreeMap<String, Oracle>),
+    Object(BTreeMap<String, Self>),
 }
 
 impl Oracle {
@@ -210,7 +205,7 @@ impl Subject {
         let mut grown = Self::new(to);
         let get = |cell| self.cells.get(cell);
         merge::migrate(&self.layout, to, get, |cell, value| {
-            grown.cells.put(cell, value)
+            grown.cells.put(cell, value);
         });
         grown.document = self.document.take();
         *self = grown;

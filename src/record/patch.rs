@@ -55,9 +55,9 @@ pub enum Operation {
 ///
 /// Owned and reusable: [`clear`](Self::clear) keeps the memory, so a steady stream of messages
 /// allocates nothing. The compiler emits [`object`](Self::object) for the root and for *every*
-/// object of the message before that object's members, empty ones included;
-/// [`undo`](Self::undo) before it visits a name that this message has touched before; and
-/// [`delete_unknown`](Self::delete_unknown) for a name to delete that the schema does not have.
+/// object of the message before that object's members, empty ones included; and
+/// [`undo`](Self::undo) before it visits a name that this message has touched before. A name that
+/// is only deleted is added to the schema too: a record that outgrew the schema may have it.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     pub(super) ops: Vec<Op>,
@@ -65,8 +65,6 @@ pub struct Patch {
     pub(super) words: Vec<u64>,
     /// Longer ones: their kind and where they lie in `bytes`.
     long: Vec<(Kind, Range<usize>)>,
-    /// Names to delete that the schema does not know: their parents, and where they lie in `bytes`.
-    unknown: Vec<(Node, Range<usize>)>,
     bytes: Vec<u8>,
     touched: Vec<u64>,
     pub(super) tree: Option<Tree>,
@@ -89,7 +87,6 @@ impl Patch {
         self.ops.clear();
         self.words.clear();
         self.long.clear();
-        self.unknown.clear();
         self.bytes.clear();
         self.touched.fill(0);
         self.tree = None;
@@ -173,22 +170,6 @@ impl Patch {
         });
     }
 
-    /// Deletes a member whose name the schema does not know. No record in cells has it, so nothing
-    /// is added to the schema; a record that outgrew the schema may have it.
-    pub fn delete_unknown(&mut self, parent: Node, name: &str) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.unknown.push((parent, start..self.bytes.len()));
-    }
-
-    /// The names of [`delete_unknown`](Self::delete_unknown) below this node.
-    pub(super) fn unknown(&self, parent: Node) -> impl Iterator<Item = &str> {
-        self.unknown
-            .iter()
-            .filter(move |(node, _)| *node == parent)
-            .filter_map(|(_, range)| std::str::from_utf8(&self.bytes[range.clone()]).ok())
-    }
-
     /// Makes it a patch with this value instead of operations: for an object with more names than
     /// the schema may hold. How the value is merged is up to the mode, as for operations.
     pub fn set_tree(&mut self, tree: Tree) {
@@ -233,8 +214,6 @@ impl Patch {
             }
             !undone
         });
-        self.unknown
-            .retain(|(parent, _)| !layout.is_within(*parent, node));
     }
 
     /// Whether a layout is known, without a look at each operation, to have the room that this
@@ -303,12 +282,6 @@ impl PartialEq for Patch {
             && self.ops.iter().zip(&other.ops).all(|(a, b)| {
                 (a.node, a.first) == (b.node, b.first) && tokens(self, a) == tokens(other, b)
             })
-            && self.unknown.len() == other.unknown.len()
-            && self
-                .unknown
-                .iter()
-                .zip(&other.unknown)
-                .all(|((a, x), (b, y))| a == b && self.bytes[x.clone()] == other.bytes[y.clone()])
     }
 }
 

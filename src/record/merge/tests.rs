@@ -267,12 +267,7 @@ fn a_patch_for_a_newer_layout_fits_an_older_one_if_its_own_fields_do() {
     let old = subject(r#"{"a":1,"w":"0123456789abcdef"}"#, &mut schema).layout;
     let mut patch = |json| patch_of(json, Mode::Merge, &mut schema);
     patch(r#"{"b":1,"w":"0123456789abcdef0123456789abcdef"}"#);
-    for fitting in [
-        r#"{"a":3}"#,
-        r#"{"w":1}"#,
-        r#"{"a":3,"unheard of":null}"#,
-        "[1]",
-    ] {
+    for fitting in [r#"{"a":3}"#, r#"{"w":1}"#, "[1]"] {
         assert!(patch(fitting).fits(&old), "{fitting} fits at a glance");
     }
     // It takes a second look to see that the older region is wide enough.

@@ -106,3 +106,25 @@ fn floats_are_rounded_as_the_standard_library_does() {
         assert_eq!(read.to_bits(), expected.to_bits(), "{text}");
     }
 }
+
+/// The straight way reads what the general one reads, and leaves the rest to it.
+#[test]
+fn plain_decimals_are_read_alike_both_ways() {
+    let random = &mut Random::new(2);
+    for _ in 0..300_000 {
+        let odd = *random.pick::<&[u8]>(&[b"0123456789", b"0123456789.", b"019.-/:e+\0\xb0"]);
+        let text: Vec<u8> = (0..random.below(24)).map(|_| *random.pick(odd)).collect();
+        let printed = || String::from_utf8_lossy(&text).into_owned();
+        let short = super::short(&text).map(|it| (it.negative, it.digits, it.fraction));
+        let general = super::parts(&text)
+            .filter(|_| !text.contains(&b'e'))
+            .and_then(|parts| {
+                let digits = [parts.integer, parts.fraction].concat();
+                let digits = str::from_utf8(&digits).expect("digits").parse().ok()?;
+                Some((parts.negative, digits, parts.fraction.len()))
+            });
+        if text.len() <= super::U64_DIGITS || short.is_some() {
+            assert_eq!(short, general, "{}", printed());
+        }
+    }
+}

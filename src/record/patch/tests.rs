@@ -61,7 +61,7 @@ fn a_cleared_patch_is_a_new_one_that_kept_its_memory() {
     assert_eq!(patch, first);
     assert_eq!((patch.ops.as_ptr(), patch.words.as_ptr()), (ops, words));
     patch.set_tree(message.tree());
-    assert!(patch.is_tree() && !patch.is_empty() && patch.len() == 0);
+    assert!(patch.is_tree() && !patch.is_empty() && patch.operations().next().is_none());
     patch.clear();
     assert!(patch.is_empty() && !patch.touched(Node::ROOT));
 }
