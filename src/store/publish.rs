@@ -108,10 +108,19 @@ impl<const K: usize> Place<K> {
             Some(body) => body,
             None => self.install(batch.layout),
         };
-        if !record::fits(patch, &body.layout) {
+        if !is_of(patch, &body.layout) && !self.has_room(body, patch) {
             return self.grow(patch, stamp, batch);
         }
         self.update_in_place(body, patch, stamp, batch)
+    }
+
+    /// Whether a patch that was compiled with another layout can be applied here.
+    #[cold]
+    fn has_room(&self, body: &Body, patch: &Patch) -> bool {
+        // A document has names that the block's layout may not have: the patch finds them only by
+        // its own.
+        let header = body.version::<K>(self.epoch().number()).header;
+        Header::load(header).document == 0 && record::fits(patch, &body.layout)
     }
 
     #[cold]
@@ -336,6 +345,12 @@ impl<const K: usize> Place<K> {
         let epoch = &self.block().epoch;
         epoch.publish(epoch.own().next_dead());
     }
+}
+
+/// Whether the patch needs no layout but this one.
+#[inline]
+fn is_of(patch: &Patch, layout: &Layout) -> bool {
+    patch.generation().is_none_or(|generation| generation == layout.generation())
 }
 
 /// Marks every version but that of `number` as behind in every cell.
