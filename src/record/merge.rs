@@ -73,18 +73,14 @@ impl Change {
 #[must_use]
 #[inline]
 pub fn fits(patch: &Patch, block: &Layout) -> bool {
-    patch
-        .generation()
-        .is_none_or(|generation| generation == block.generation())
-        || fits_each(patch, block)
+    patch.fits(block) || fits_each(patch, block)
 }
 
 #[cold]
 fn fits_each(patch: &Patch, block: &Layout) -> bool {
-    patch.ops.iter().all(|op| match block.region(op.node) {
-        Some(region) => region.cells >= op.cells(),
-        // Nothing is there to be deleted.
-        None => op.first == ABSENT,
+    patch.ops.iter().all(|op| {
+        let region = block.region(op.node);
+        region.is_some_and(|region| region.cells >= op.cells())
     })
 }
 
