@@ -334,9 +334,7 @@ impl Record {
     /// Applies a message whose names are in `newest`, moving to that layout if the message needs
     /// it; says what changed.
     pub fn apply(&mut self, patch: &Patch, mode: Mode, newest: &Arc<Layout>) -> Change {
-        // A document has names that an older layout does not have.
-        let foreign = patch.generation().is_some_and(|it| it != self.layout.generation());
-        if foreign && self.document.is_some() || !merge::fits(patch, &self.layout) {
+        if !merge::fits(patch, &self.layout) {
             self.migrate(newest);
         }
         let mut words = std::mem::take(&mut self.words).into_vec();

@@ -47,10 +47,12 @@
 //!
 //! # Growth
 //!
-//! A block's layout is fixed. When a patch needs more, the owner makes a bigger block, publishes
-//! `e + 1` in it, sets it as the old one's successor, and only then stores the old epoch again with
-//! CLOSED, released. Whoever sees CLOSED sees the successor, and in it at least `e + 1`. Whoever
-//! does not has `e`, which is never overwritten any more. Old blocks stay for readers inside; what
+//! A block's layout is fixed. When a patch needs more, the owner makes a bigger block with the
+//! newest publication `e` as it is, sets it as the old one's successor, and only then stores the old
+//! epoch again with CLOSED, released. Whoever sees CLOSED sees the successor, and in it at least
+//! `e`. Whoever does not has `e` or before, from where nothing is written any more. Then the update
+//! goes on in the new block. A copy made in a block that was closed meanwhile is made again in the
+//! next one: so a closed block need not keep its documents. Old blocks stay for readers inside; what
 //! they may keep is bounded, and beyond it a slot goes on as a document.
 //!
 //! # Removal and purge

@@ -26,7 +26,7 @@ fn walk(
     let text = json.to_string();
     let token = match json {
         Json::Object(members) => {
-            patch.object(node, schema.layout());
+            patch.object(node);
             for (name, member) in members {
                 let child = match schema.layout().child(node, name) {
                     Some(child) => child,
