@@ -5,17 +5,17 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 
 use crate::key::IdRef;
-use crate::record::{Layout, Limits, Node, Schema, SchemaFull, SchemaSource};
 use crate::store::StoreFull;
 use crate::store::changes::Changes;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
-use crate::store::link::LinkWord;
-use crate::store::reader::Field;
+use crate::store::link::{Link, LinkWord};
+use crate::store::schema::SharedSchema;
+use crate::store::shared::Shared;
 use crate::store::slot::{NO_NUMBER, Slot};
 use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,166 +46,6 @@ pub(crate) struct ConfiguredLate;
 #[error("the entity is written by `{by}` already")]
 pub(crate) struct Taken {
     pub(crate) by: Arc<str>,
-}
-
-/// What the slots of an entity have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    schema: SharedSchema,
-    link: LinkWord,
-    /// Invalidations of all entities.
-    everything: Arc<AtomicU64>,
-    /// Invalidations of this one.
-    invalidated: AtomicU64,
-    /// Invalidations of single slots, for who watches the entity.
-    slots_invalidated: AtomicU64,
-    /// The owner's batch.
-    batch: AtomicU64,
-}
-
-impl Shared {
-    pub(super) fn new(limits: Limits, everything: Arc<AtomicU64>) -> Self {
-        Self {
-            schema: SharedSchema::new(limits),
-            link: LinkWord::new(),
-            everything,
-            invalidated: AtomicU64::new(0),
-            slots_invalidated: AtomicU64::new(0),
-            batch: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn schema(&self) -> &SharedSchema {
-        &self.schema
-    }
-
-    #[inline]
-    pub(crate) fn link(&self) -> &LinkWord {
-        &self.link
-    }
-
-    /// How often all entities, or this one, were invalidated.
-    #[inline]
-    pub(super) fn invalidations(&self) -> u64 {
-        self.everything.load(Ordering::Acquire) + self.invalidated.load(Ordering::Acquire)
-    }
-
-    /// A slot was invalidated.
-    pub(super) fn slot_invalidated(&self) {
-        self.slots_invalidated.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// The owner's batch, for an invalidation of one slot. The fence pairs with the one in
-    /// [`begin_batch`](Self::begin_batch).
-    pub(super) fn batch(&self) -> u64 {
-        fence(Ordering::SeqCst);
-        self.batch.load(Ordering::Relaxed)
-    }
-
-    /// Owner: what is invalidated from here on is not healed by what was read before. The fence
-    /// lets nobody who acts after this see the batch before.
-    pub(super) fn begin_batch(&self) -> u64 {
-        let batch = self.batch.load(Ordering::Relaxed) + 1;
-        self.batch.store(batch, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        batch
-    }
-}
-
-/// A schema that any thread may add to, and read without a lock.
-#[derive(Debug)]
-pub(crate) struct SharedSchema {
-    schema: Mutex<Schema>,
-    newest: ArcSwap<Layout>,
-}
-
-impl SharedSchema {
-    pub(super) fn new(limits: Limits) -> Self {
-        let schema = Schema::new(limits);
-        let newest = ArcSwap::new(schema.layout().clone());
-        Self {
-            schema: Mutex::new(schema),
-            newest,
-        }
-    }
-
-    /// The newest layout.
-    pub(crate) fn layout(&self) -> Arc<Layout> {
-        self.newest.load_full()
-    }
-
-    /// The field at a path of member names, added if it is new. The empty path is the value.
-    ///
-    /// # Errors
-    /// The schema is full; what it holds is unchanged but for objects on the way.
-    pub(crate) fn field(&self, path: &[&str]) -> Result<Field, SchemaFull> {
-        let layout = self.newest.load();
-        if let Some(node) = layout.find(path) {
-            return Ok(Field::new(node, &layout));
-        }
-        let mut node = Node::ROOT;
-        let layout = self.change(|schema| {
-            for name in path {
-                node = schema.add(node, name)?;
-            }
-            Ok(())
-        })?;
-        Ok(Field::new(node, &layout))
-    }
-
-    /// Changes the schema and returns the layout that it then has.
-    #[cold]
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Schema) -> Result<(), SchemaFull>,
-    ) -> Result<Arc<Layout>, SchemaFull> {
-        let mut schema = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut schema);
-        // Under the lock, so that an older layout never follows a newer one.
-        let layout = schema.layout().clone();
-        if layout.generation() != self.newest.load().generation() {
-            self.newest.store(layout.clone());
-        }
-        changed.map(|()| layout)
-    }
-}
-
-/// A shared schema with the newest layout that its user has seen: what messages are compiled with.
-#[derive(Debug)]
-pub(crate) struct SchemaHandle {
-    shared: Arc<Shared>,
-    layout: Arc<Layout>,
-}
-
-impl SchemaHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let layout = shared.schema.layout();
-        Self { shared, layout }
-    }
-}
-
-impl SchemaSource for SchemaHandle {
-    #[inline]
-    fn layout(&self) -> &Arc<Layout> {
-        &self.layout
-    }
-
-    fn add(&mut self, parent: Node, name: &str) -> Result<Node, SchemaFull> {
-        let mut node = parent;
-        self.layout = self.shared.schema.change(|schema| {
-            node = schema.add(parent, name)?;
-            Ok(())
-        })?;
-        Ok(node)
-    }
-
-    fn widen(&mut self, node: Node, cells: u16) -> Result<(), SchemaFull> {
-        self.layout = self
-            .shared
-            .schema
-            .change(|schema| schema.widen(node, cells))?;
-        Ok(())
-    }
 }
 
 /// The slots of one name.
@@ -252,7 +92,7 @@ impl Entity {
     }
 
     pub(crate) fn schema(&self) -> &SharedSchema {
-        &self.shared.schema
+        self.shared.schema()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -391,7 +231,7 @@ impl Entity {
 
     /// The word of the link.
     pub(crate) fn link(&self) -> &LinkWord {
-        &self.shared.link
+        self.shared.link()
     }
 
     /// Which slots moved.
@@ -402,22 +242,27 @@ impl Entity {
     /// What a waiter for any move of the entity has seen, with [`Seen::epoch`] from
     /// [`Subscriber::position`](super::Subscriber::position).
     pub(crate) fn seen(&self, position: u64) -> Seen {
-        let slots = self.shared.slots_invalidated.load(Ordering::Acquire);
+        let slots = self.shared.slots_invalidated();
         Seen {
             epoch: position,
-            link: self.shared.link.load(),
+            link: self.shared.link().load(),
             invalidation: self.shared.invalidations() + slots,
         }
     }
 
     /// Sets one source's part in the link. The caller then has the hub scan.
-    pub(crate) fn set_link(&self, source: u64, link: super::link::Link) {
-        self.shared.link.set(source, link);
+    pub(crate) fn set_link(&self, source: u64, link: Link) {
+        self.shared.link().set(source, link);
+    }
+
+    /// Changes one source's part in the link. The caller then has the hub scan.
+    pub(crate) fn update_link(&self, source: u64, change: impl FnOnce(Link) -> Link) {
+        self.shared.link().update(source, change);
     }
 
     /// Marks all values as invalidated, in one store. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
-        self.shared.invalidated.fetch_add(1, Ordering::AcqRel);
+        self.shared.invalidate();
     }
 
     /// Becomes the owner: the only one that publishes here, until it is dropped.

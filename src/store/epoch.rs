@@ -98,7 +98,9 @@ impl EpochWord {
     ///
     /// The fence pairs with the one in [`begin`](Self::begin): if any word copied was written for
     /// a later publication, the load sees at least the epoch before that publication, and
-    /// `versions - 1` past `epoch` is the first whose words go where the copy was made.
+    /// `versions - 1` past `epoch` is the first whose words go where the copy was made. It also
+    /// pairs with [`close`](Self::close): a document missing because the block was closed is not
+    /// taken for one that was not there.
     #[inline]
     pub(super) fn holds(&self, epoch: Epoch, versions: usize) -> bool {
         if !injected(Fault::ReaderFence) {
@@ -106,7 +108,7 @@ impl EpochWord {
         }
         let now = Epoch(self.0.load(Ordering::Relaxed));
         let slack = versions as u64 - if injected(Fault::AcceptLate) { 1 } else { 2 };
-        now.number() - epoch.number() <= slack
+        now.number() - epoch.number() <= slack && !now.is_closed()
     }
 
     /// Owner: comes before the first store to a version's words. Pairs with the fence in

@@ -47,10 +47,12 @@
 //!
 //! # Growth
 //!
-//! A block's layout is fixed. When a patch needs more, the owner makes a bigger block, publishes
-//! `e + 1` in it, sets it as the old one's successor, and only then stores the old epoch again with
-//! CLOSED, released. Whoever sees CLOSED sees the successor, and in it at least `e + 1`. Whoever
-//! does not has `e`, which is never overwritten any more. Old blocks stay for readers inside; what
+//! A block's layout is fixed. When a patch needs more, the owner makes a bigger block with the
+//! newest publication `e` as it is, sets it as the old one's successor, and only then stores the old
+//! epoch again with CLOSED, released. Whoever sees CLOSED sees the successor, and in it at least
+//! `e`. Whoever does not has `e` or before, from where nothing is written any more. Then the update
+//! goes on in the new block. A copy made in a block that was closed meanwhile is made again in the
+//! next one: so a closed block need not keep its documents. Old blocks stay for readers inside; what
 //! they may keep is bounded, and beyond it a slot goes on as a document.
 //!
 //! # Removal and purge
@@ -84,6 +86,8 @@ mod index;
 mod link;
 mod publish;
 mod reader;
+mod schema;
+mod shared;
 mod slot;
 mod wake;
 mod writer;
@@ -100,13 +104,14 @@ use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering};
 
 pub(crate) use changes::{Changes, Polled, Subscriber};
 pub(crate) use cut::{Busy, Cut, TurnCounter, cut};
-pub(crate) use entity::{ConfiguredLate, Entity, EntityConfig, Missing, SharedSchema, Taken};
+pub(crate) use entity::{ConfiguredLate, Entity, EntityConfig, Missing, Taken};
 pub(crate) use epoch::Epoch;
 pub(crate) use head::{Head, Stamp, State, flags};
 pub(crate) use index::MAX_IDS;
 pub(crate) use link::{Link, LinkWord};
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
+pub(crate) use schema::SharedSchema;
 pub(crate) use slot::Slot;
 pub(crate) use wake::{Flag, Hub, Registration, Runner, Seen, Wakes, Watched, Woken};
 pub(crate) use writer::{EntityWriter, Locate, SlotIx};

@@ -109,7 +109,7 @@ impl<const K: usize> Place<K> {
             None => self.install(batch.layout),
         };
         if !record::fits(patch, &body.layout) {
-            return self.grow(patch, stamp, batch);
+            return self.update_elsewhere(patch, stamp, batch);
         }
         self.update_in_place(body, patch, stamp, batch)
     }
@@ -168,50 +168,55 @@ impl<const K: usize> Place<K> {
         Outcome::Applied
     }
 
-    /// Goes on in a block with room for the newest layout: publishes there, then closes this one.
+    /// For a patch that the block's layout has no room for.
     #[cold]
-    fn grow(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+    fn update_elsewhere(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+        let has_grown = self.grow(batch);
+        let Some(body) = self.block().body() else {
+            return Outcome::Unchanged;
+        };
+        if has_grown {
+            self.update_in_place(body, patch, stamp, batch)
+        } else {
+            self.update_as_document(body, patch, stamp, batch)
+        }
+    }
+
+    /// Moves the slot to a block with room for the newest layout: the newest publication as it is,
+    /// under its number. False if the blocks before would keep too much.
+    fn grow(&mut self, batch: &mut Batch<'_>) -> bool {
         let block = self.block();
         let Some(body) = block.body() else {
-            return Outcome::Unchanged;
+            return false;
         };
         let next = Body::new::<K>(batch.layout.clone());
         if self.retired_words() > RETIRED_FACTOR * next.words() + RETIRED_WORDS {
-            return self.update_as_document(body, patch, stamp, batch);
+            return false;
         }
         let epoch = block.epoch.own();
         let from = body.version::<K>(epoch.number());
-        let old = Header::load(from.header);
-        // The present publication moves with all it has, and the update goes on from there.
-        let copy = next.version::<K>(epoch.number());
+        let to = next.version::<K>(epoch.number());
         let get = |cell: u32| load(&from.cells[cell as usize]);
         record::migrate(&body.layout, &next.layout, get, |cell, value| {
-            store(&copy.cells[cell as usize], value);
+            store(&to.cells[cell as usize], value);
         });
-        old.store(copy.header);
+        let header = Header::load(from.header);
+        header.store(to.header);
         all_behind::<K>(&next, epoch.number());
         let successor = Block::new(epoch);
-        if old.document != 0 {
-            successor.put_document(old.document, block.document(old.document));
+        if header.document != 0 {
+            successor.put_document(header.document, block.document(header.document));
         }
         successor.install(next);
         let successor = Arc::new(successor);
-        let place = Self {
-            slot: self.slot.clone(),
-            later: Some(successor.clone()),
-        };
-        let Some(next) = successor.body() else {
-            return Outcome::Unchanged;
-        };
-        let outcome = place.update_in_place(next, patch, stamp, batch);
-        if outcome == Outcome::Unchanged {
-            Header::load(next.version::<K>(epoch.number()).header).store_times(from.header);
-            return outcome;
+        block.hand_over(successor.clone());
+        if header.document != 0 {
+            // No copy of a closed block is accepted any more.
+            (0..K as u64).for_each(|place| batch.retire(block.put_document(place, None)));
         }
         *batch.growths += 1;
-        block.hand_over(successor);
-        self.later = place.later;
-        outcome
+        self.later = Some(successor);
+        true
     }
 
     /// Words that closed blocks and the present one hold.

@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::key::{Id, IdRef};
 use crate::store::block::{Block, VERSIONS};
-use crate::store::entity::Shared;
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
+use crate::store::shared::Shared;
 use crate::store::wake::{Seen, Watched};
 use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
 

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::record::Limits;
-use crate::store::entity::Shared;
+use crate::store::shared::Shared;
 
 fn shared() -> Arc<Shared> {
     Arc::new(Shared::new(Limits::default(), Arc::new(AtomicU64::new(0))))
