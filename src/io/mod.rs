@@ -9,6 +9,7 @@
 pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod inbox;
+pub(crate) mod ingest;
 mod latch;
 pub(crate) mod local;
 mod staging;

@@ -484,8 +484,13 @@ fn a_panic_restarts_the_feed_where_the_policy_says_so() {
 
 #[test]
 fn stopping_waits_for_no_handshake_and_no_back_off() {
-    let peer = Peer::once(drain);
+    let (tell, came) = channel();
+    let peer = Peer::once(move |stream| {
+        tell.send(()).expect("heard");
+        drain(stream);
+    });
     let trial = start("connecting", peer.url("/"), quick(), |_| {});
+    came.recv_timeout(LONG).expect("an attempt");
     trial.stop();
     peer.join();
 
@@ -614,7 +619,7 @@ fn a_users_waker_is_never_run_on_the_feeds_thread() {
             self.0.send(name).expect("heard");
         }
     }
-    let peer = Peer::once(drain);
+    let peer = Peer::listen(drop);
     let trial = start("waker", peer.url("/"), quick(), |_| {});
     let (tell, told) = channel();
     let mut finished = Box::pin(trial.feed.board().finished());
