@@ -92,7 +92,11 @@ impl Connection {
         request.verify(status, headers)?;
         let mut decoder = Decoder::new(Limits::default());
         let taken = decoder.extend(&rest);
-        assert_eq!(taken, rest.len(), "the head was shorter than the read buffer");
+        assert_eq!(
+            taken,
+            rest.len(),
+            "the head was shorter than the read buffer"
+        );
         Ok(Self { socket, decoder })
     }
 
@@ -159,10 +163,17 @@ fn read_head(socket: &mut TcpStream) -> Result<(Vec<u8>, Vec<u8>), Error> {
     }
 }
 
+type Headers<'a> = Vec<(&'a str, &'a [u8])>;
+
 /// The status and the headers of a response head.
-fn parse_head(head: &[u8]) -> Option<(u16, Vec<(&str, &[u8])>)> {
+fn parse_head(head: &[u8]) -> Option<(u16, Headers<'_>)> {
     let mut lines = str::from_utf8(head).ok()?.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let status = lines
+        .next()?
+        .strip_prefix("HTTP/1.1 ")?
+        .get(..3)?
+        .parse()
+        .ok()?;
     let mut headers = Vec::new();
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;

@@ -47,7 +47,12 @@ impl Backoff {
     /// The same delay after every failure, without jitter.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
-        Self { first: delay, factor: 1, max: delay, jitter: Jitter::None }
+        Self {
+            first: delay,
+            factor: 1,
+            max: delay,
+            jitter: Jitter::None,
+        }
     }
 
     /// The delay after so many failures in a row, counted from 1; `random` is any random number.
@@ -109,7 +114,10 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_longest() {
-        let backoff = Backoff { jitter: Jitter::None, ..Backoff::default() };
+        let backoff = Backoff {
+            jitter: Jitter::None,
+            ..Backoff::default()
+        };
         let delays: Vec<_> = (1..=8).map(|n| backoff.delay(n, 0)).collect();
         let expected = [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].map(millis);
         assert_eq!(delays, expected);
@@ -128,7 +136,10 @@ mod tests {
     fn jitter_stays_within_its_bounds() {
         let mut random = Random::seeded(7);
         let half = Backoff::default();
-        let full = Backoff { jitter: Jitter::Full, ..half };
+        let full = Backoff {
+            jitter: Jitter::Full,
+            ..half
+        };
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
             let delay = half.delay(3, random.next_u64());
@@ -141,7 +152,11 @@ mod tests {
 
     #[test]
     fn an_endless_delay_does_not_overflow() {
-        let backoff = Backoff { first: Duration::MAX, max: Duration::MAX, ..Backoff::default() };
+        let backoff = Backoff {
+            first: Duration::MAX,
+            max: Duration::MAX,
+            ..Backoff::default()
+        };
         assert!(backoff.delay(9, u64::MAX) > Duration::ZERO);
     }
 

@@ -166,14 +166,17 @@ impl Settings {
             return Err(ConfigError::Zero("max_outgoing_texts"));
         }
         if self.max_outgoing_bytes < MIN_OUTGOING_BYTES {
-            return Err(ConfigError::TooSmall("max_outgoing_bytes", MIN_OUTGOING_BYTES));
+            return Err(ConfigError::TooSmall(
+                "max_outgoing_bytes",
+                MIN_OUTGOING_BYTES,
+            ));
         }
         Ok(Config(self))
     }
 }
 
 /// Settings that were checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config(Settings);
 
 impl Config {
@@ -181,12 +184,6 @@ impl Config {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.0
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self(Settings::default())
     }
 }
 
@@ -204,18 +201,36 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         check(|_| {}, None);
-        check(|s| s.dead_after = Duration::ZERO, Some(ConfigError::Zero("dead_after")));
-        check(|s| s.silent_after = Duration::ZERO, Some(ConfigError::Zero("silent_after")));
-        check(|s| s.answer_timeout = Duration::ZERO, Some(ConfigError::Zero("answer_timeout")));
+        check(
+            |s| s.dead_after = Duration::ZERO,
+            Some(ConfigError::Zero("dead_after")),
+        );
+        check(
+            |s| s.silent_after = Duration::ZERO,
+            Some(ConfigError::Zero("silent_after")),
+        );
+        check(
+            |s| s.answer_timeout = Duration::ZERO,
+            Some(ConfigError::Zero("answer_timeout")),
+        );
         check(|s| s.close_timeout = Duration::ZERO, None);
         check(|s| s.backoff = Backoff::fixed(Duration::from_secs(3)), None);
         check(
             |s| s.backoff = Backoff::fixed(Duration::ZERO),
             Some(ConfigError::Zero("backoff.max")),
         );
-        check(|s| s.backoff.first = Duration::from_secs(99), Some(ConfigError::Backoff));
-        check(|s| s.backoff.factor = 0, Some(ConfigError::Zero("backoff.factor")));
-        check(|s| s.pace = Pace::new(5, Duration::ZERO), Some(ConfigError::Zero("pace.per")));
+        check(
+            |s| s.backoff.first = Duration::from_secs(99),
+            Some(ConfigError::Backoff),
+        );
+        check(
+            |s| s.backoff.factor = 0,
+            Some(ConfigError::Zero("backoff.factor")),
+        );
+        check(
+            |s| s.pace = Pace::new(5, Duration::ZERO),
+            Some(ConfigError::Zero("pace.per")),
+        );
         check(|s| s.max_depth = 0, Some(ConfigError::Zero("max_depth")));
         check(
             |s| s.limits.read_buffer = 10,

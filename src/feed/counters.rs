@@ -26,7 +26,10 @@ impl Counter {
     /// Adds; only ever called by the one writer.
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 
     /// Adds one; only ever called by the one writer.
@@ -205,14 +208,21 @@ impl Counters {
     }
 
     fn read_refused(&self) -> Vec<(Refusal, u64)> {
-        let counts = Refusal::ALL.iter().map(|reason| (*reason, self.refused_by[reason.index()].get()));
+        let counts = Refusal::ALL
+            .iter()
+            .map(|reason| (*reason, self.refused_by[reason.index()].get()));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
     fn read_unmapped(&self) -> Vec<(Box<str>, u64)> {
-        let named = self.channels.iter().map_while(|c| Some((c.name.get()?.clone(), c.count.get())));
+        let named = self
+            .channels
+            .iter()
+            .map_while(|c| Some((c.name.get()?.clone(), c.count.get())));
         let others = Some(self.other_channels.get()).filter(|count| *count > 0);
-        named.chain(others.map(|count| ("(other)".into(), count))).collect()
+        named
+            .chain(others.map(|count| ("(other)".into(), count)))
+            .collect()
     }
 }
 
@@ -220,7 +230,13 @@ impl CounterValues {
     /// Whether both ledgers balance, and the breakdowns add up. At a quiet moment they do.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        let classes = [self.data, self.invalidation, self.control, self.unmapped, self.refused];
+        let classes = [
+            self.data,
+            self.invalidation,
+            self.control,
+            self.unmapped,
+            self.refused,
+        ];
         let outcomes = [
             self.applied,
             self.unchanged,
@@ -267,7 +283,11 @@ mod tests {
         assert!(values.balanced());
         assert_eq!(values.refused_by, [(Refusal::NoId, 1)]);
         assert_eq!(values.unmapped_by, [("depth".into(), 1)]);
-        assert!(values.iter().any(|(name, value)| name == "older" && value == 1));
+        assert!(
+            values
+                .iter()
+                .any(|(name, value)| name == "older" && value == 1)
+        );
     }
 
     #[test]

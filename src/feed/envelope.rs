@@ -114,7 +114,6 @@ pub struct Envelope {
 
 impl Envelope {
     /// An envelope with nothing said about it yet.
-    #[must_use]
     pub fn builder(name: &str) -> EnvelopeBuilder {
         EnvelopeBuilder::new(name)
     }
@@ -129,7 +128,10 @@ impl Envelope {
         };
         let word = word.str().ok_or("(no kind)")?;
         let known = self.words.iter().find(|(known, _)| **known == *word);
-        known.map(|(_, kind)| *kind).or(self.default_kind).ok_or(word)
+        known
+            .map(|(_, kind)| *kind)
+            .or(self.default_kind)
+            .ok_or(word)
     }
 
     fn answer_of<'a>(&self, root: Value<'a>) -> Option<Control<'a>> {
@@ -146,8 +148,15 @@ impl Envelope {
         match &self.entity {
             Entity::Constant(_) => Ok(None),
             Entity::At(pointer) => {
-                let name = root.at(pointer).and_then(|name| name.str()).ok_or(Refusal::NoEntity)?;
-                Ok(Some(self.until.and_then(|end| name.split_once(end)).map_or(name, |(name, _)| name)))
+                let name = root
+                    .at(pointer)
+                    .and_then(|name| name.str())
+                    .ok_or(Refusal::NoEntity)?;
+                Ok(Some(
+                    self.until
+                        .and_then(|end| name.split_once(end))
+                        .map_or(name, |(name, _)| name),
+                ))
             }
         }
     }
@@ -165,17 +174,30 @@ impl Envelope {
     ) -> Result<Update, Refusal> {
         let mut update = match kind {
             MessageKind::Whole => Update::whole(),
-            _ => Update { mode: self.mode, missing: self.missing, ..Update::patch() },
+            _ => Update {
+                mode: self.mode,
+                missing: self.missing,
+                ..Update::patch()
+            },
         };
         if let Some(pointer) = &self.sequence {
             let number = |pointer: &Pointer| {
                 let value = Self::find(item, root, pointer);
-                value.and_then(|value| value.u64()).ok_or(Refusal::BadSequence)
+                value
+                    .and_then(|value| value.u64())
+                    .ok_or(Refusal::BadSequence)
             };
             let last = number(pointer)?;
             let first = self.first.as_ref().map_or(Ok(last), number)?;
             let previous = self.previous.as_ref().map(number).transpose()?;
-            update = update.numbered(self.policy, Sequence { first, last, previous });
+            update = update.numbered(
+                self.policy,
+                Sequence {
+                    first,
+                    last,
+                    previous,
+                },
+            );
         }
         if let Some((pointer, unit)) = &self.time {
             let time = Self::find(item, root, pointer).ok_or(Refusal::BadTime)?;
@@ -225,7 +247,11 @@ impl Envelope {
 
     /// Whether an entity, as received, is one of those that were listed.
     fn is_listed(&self, name: &str) -> bool {
-        let listed = |entity: &str| entity.strip_prefix(&*self.prefix).is_some_and(|e| e == name);
+        let listed = |entity: &str| {
+            entity
+                .strip_prefix(&*self.prefix)
+                .is_some_and(|e| e == name)
+        };
         self.wildcard || self.entities.iter().any(|entity| listed(entity))
     }
 
@@ -237,15 +263,25 @@ impl Envelope {
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
         let (answer, write) = self.write.as_ref().ok_or(SubscribeError::Unsupported)?;
-        let (text, count) = write(Ask { verb, request, streams });
+        let (text, count) = write(Ask {
+            verb,
+            request,
+            streams,
+        });
         out.push(text)?;
-        Ok(Asked { count: count.clamp(1, streams.len()), answer: *answer })
+        Ok(Asked {
+            count: count.clamp(1, streams.len()),
+            answer: *answer,
+        })
     }
 }
 
 /// An error as a text: a string without its quotes, anything else as it was received.
 fn text_of(value: Value<'_>) -> &str {
-    value.str().or_else(|| std::str::from_utf8(value.raw()).ok()).unwrap_or_default()
+    value
+        .str()
+        .or_else(|| std::str::from_utf8(value.raw()).ok())
+        .unwrap_or_default()
 }
 
 impl fmt::Debug for Envelope {
@@ -274,11 +310,18 @@ impl Protocol for Envelope {
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        self.url.as_deref().map(|url| Address { url: url.to_owned(), carries: 0 })
+        self.url.as_deref().map(|url| Address {
+            url: url.to_owned(),
+            carries: 0,
+        })
     }
 
     fn check(&self, _subscription: &Subscription) -> Result<(), SubscribeError> {
-        if self.write.is_some() { Ok(()) } else { Err(SubscribeError::Unsupported) }
+        if self.write.is_some() {
+            Ok(())
+        } else {
+            Err(SubscribeError::Unsupported)
+        }
     }
 
     fn subscribe(
@@ -300,7 +343,9 @@ impl Protocol for Envelope {
     }
 
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.on_open.iter().try_for_each(|text| out.push(text.as_str()))
+        self.on_open
+            .iter()
+            .try_for_each(|text| out.push(text.as_str()))
     }
 
     fn message<'a, S: Sink>(
@@ -313,7 +358,11 @@ impl Protocol for Envelope {
         if let Some(control) = self.answer_of(root) {
             return Ok(Class::Control(control));
         }
-        if self.control_if.iter().any(|pointer| root.at(pointer).is_some()) {
+        if self
+            .control_if
+            .iter()
+            .any(|pointer| root.at(pointer).is_some())
+        {
             return Ok(Class::Control(Control::Notice));
         }
         let kind = match self.kind_of(root) {
@@ -337,7 +386,11 @@ impl Protocol for Envelope {
                 }
             }
         }
-        Ok(if kind == MessageKind::Invalidate { Class::Invalidation } else { Class::Data })
+        Ok(if kind == MessageKind::Invalidate {
+            Class::Invalidation
+        } else {
+            Class::Data
+        })
     }
 }
 

@@ -22,7 +22,12 @@ impl<P: Protocol> Intake<P> {
     /// An intake that refuses messages nested deeper than `max_depth`; replies wait in `outbox`.
     #[must_use]
     pub fn new(protocol: P, max_depth: u32, outbox: Outbox, counters: Arc<Counters>) -> Self {
-        Self { protocol, outbox, json: json::Decoder::new(max_depth), counters }
+        Self {
+            protocol,
+            outbox,
+            json: json::Decoder::new(max_depth),
+            counters,
+        }
     }
 
     /// Takes one text message. Its effects are committed to `sink`, or, if it is refused, none.
@@ -32,11 +37,16 @@ impl<P: Protocol> Intake<P> {
     #[inline]
     pub fn text<'a, S: Transaction>(
         &'a mut self,
-        text: &'a mut [u8],
+        text: &'a [u8],
         sink: &mut S,
     ) -> Result<Class<'a>, Refusal> {
         self.counters.messages.bump();
-        let Self { protocol, outbox, json, counters } = self;
+        let Self {
+            protocol,
+            outbox,
+            json,
+            counters,
+        } = self;
         match classify(protocol, outbox, json, text, sink) {
             Ok(class) => {
                 sink.commit();
@@ -87,10 +97,9 @@ fn classify<'a, P: Protocol, S: Transaction>(
     protocol: &mut P,
     outbox: &mut Outbox,
     json: &'a mut json::Decoder,
-    text: &'a mut [u8],
+    text: &'a [u8],
     sink: &mut S,
 ) -> Result<Class<'a>, Refusal> {
-    let text: &'a [u8] = text;
     if let Some(class) = protocol.text(text) {
         return Ok(class);
     }

@@ -14,7 +14,11 @@ pub(super) struct Names(HashMap<Box<str>, EntityIx, foldhash::fast::RandomState>
 impl Names {
     /// The number of an entity, from the sink if it was not met before.
     #[inline]
-    pub(super) fn resolve<S: Sink>(&mut self, name: &str, sink: &mut S) -> Result<EntityIx, Refusal> {
+    pub(super) fn resolve<S: Sink>(
+        &mut self,
+        name: &str,
+        sink: &mut S,
+    ) -> Result<EntityIx, Refusal> {
         match self.0.get(name) {
             Some(entity) => Ok(*entity),
             None => self.ask(name, sink),

@@ -27,7 +27,12 @@ impl Outbox {
     /// An empty queue with room for so many messages and bytes.
     #[must_use]
     pub const fn new(max_texts: usize, max_bytes: usize) -> Self {
-        Self { texts: VecDeque::new(), bytes: 0, max_texts, max_bytes }
+        Self {
+            texts: VecDeque::new(),
+            bytes: 0,
+            max_texts,
+            max_bytes,
+        }
     }
 
     /// Queues a text message.
@@ -88,7 +93,10 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) const fn new(pace: Option<Pace>) -> Self {
-        Self { pace, sent: VecDeque::new() }
+        Self {
+            pace,
+            sent: VecDeque::new(),
+        }
     }
 
     /// When the next message may go out; not after `now` if it may at once.
@@ -131,13 +139,16 @@ mod tests {
         assert_eq!(outbox.push("1"), Err(OutboxFull));
         assert_eq!(outbox.pop().as_deref(), Some("123456"));
         assert_eq!(outbox.push("123456789"), Ok(()));
-        assert!(!format!("{outbox:?}").contains("123456789"), "a secret would show");
+        assert!(
+            !format!("{outbox:?}").contains("123456789"),
+            "a secret would show"
+        );
     }
 
     #[test]
     fn no_interval_holds_more_than_the_pace() {
         let second = Duration::from_secs(1);
-        let at = |millis| Time::from_nanos(millis * 1_000_000);
+        let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
         let mut window = Window::new(Pace::new(2, second));
         for millis in [0, 100] {
             assert_eq!(window.free_at(at(millis)), at(millis));

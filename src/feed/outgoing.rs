@@ -26,7 +26,12 @@ struct Ping {
 
 impl Outgoing {
     pub(super) const fn new(max_bytes: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, max_bytes, owed: None }
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            max_bytes,
+            owed: None,
+        }
     }
 
     /// What the socket should be given.
@@ -75,7 +80,12 @@ impl Outgoing {
     /// Answers a ping, at once or, if the server does not read, when it does again. RFC 6455
     /// (section 5.5.3) lets the last of several pings stand for all: one is kept, not a queue.
     /// Says whether a pong was queued.
-    pub(super) fn pong(&mut self, payload: &[u8], random: &mut Random, counters: &Counters) -> bool {
+    pub(super) fn pong(
+        &mut self,
+        payload: &[u8],
+        random: &mut Random,
+        counters: &Counters,
+    ) -> bool {
         if self.has_room() {
             self.frame(counters, |bytes| {
                 // The decoder lets no longer one through.
@@ -86,7 +96,10 @@ impl Outgoing {
         if self.owed.is_some() {
             counters.pings_skipped.bump();
         }
-        let mut ping = Ping { payload: [0; MAX_CONTROL], len: payload.len().min(MAX_CONTROL) };
+        let mut ping = Ping {
+            payload: [0; MAX_CONTROL],
+            len: payload.len().min(MAX_CONTROL),
+        };
         ping.payload[..ping.len].copy_from_slice(&payload[..ping.len]);
         self.owed = Some(ping);
         false

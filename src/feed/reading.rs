@@ -51,6 +51,8 @@ impl TimeUnit {
             Self::Microseconds => 1000,
             Self::Nanoseconds => 1,
         };
-        time.u64().and_then(|time| time.checked_mul(scale)).ok_or(Refusal::BadTime)
+        time.u64()
+            .and_then(|time| time.checked_mul(scale))
+            .ok_or(Refusal::BadTime)
     }
 }

@@ -93,7 +93,10 @@ impl Registry {
         let fresh = wanted.iter().filter(|s| !self.is_wanted(s)).count();
         let total = self.wanted_count() + fresh;
         if fresh > 0 && total > limit {
-            return Err(SubscribeError::TooMany { limit, wanted: total });
+            return Err(SubscribeError::TooMany {
+                limit,
+                wanted: total,
+            });
         }
         self.open_ticket(ticket);
         for subscription in wanted {
@@ -110,7 +113,9 @@ impl Registry {
     /// Makes an entry wanted, whatever was under way, and lets the ticket wait for it.
     fn want(&mut self, key: Key, ticket: Option<Ticket>) {
         let connected = self.connected;
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
         let next = match (entry.state, entry.request) {
             (State::Held, _) => return,
             // The server was not told yet that it was taken back.
@@ -140,10 +145,13 @@ impl Registry {
     pub(super) fn unsubscribe(&mut self, ticket: Option<Ticket>, unwanted: &[Subscription]) {
         self.open_ticket(ticket);
         for subscription in unwanted {
-            let Some(&key) = self.keys.get(subscription) else { continue };
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(&key) = self.keys.get(subscription) else {
+                continue;
+            };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             if matches!(entry.state, State::Leaving | State::Left) {
-                // Someone took it back before: both wait for the same answer.
                 self.wait(key, ticket);
                 continue;
             }
@@ -176,7 +184,10 @@ impl Registry {
     /// that a full connection has room for what is to begin.
     pub(super) fn pending(&self) -> Option<(Verb, Vec<&Subscription>)> {
         let of = |state| {
-            let entries = self.entries.values().filter(move |entry| entry.state == state);
+            let entries = self
+                .entries
+                .values()
+                .filter(move |entry| entry.state == state);
             entries.map(|entry| &entry.subscription).collect::<Vec<_>>()
         };
         let leaving = of(State::Leaving);
@@ -184,7 +195,11 @@ impl Registry {
             return Some((Verb::Unsubscribe, leaving));
         }
         let waiting = of(State::Waiting);
-        if waiting.is_empty() { None } else { Some((Verb::Subscribe, waiting)) }
+        if waiting.is_empty() {
+            None
+        } else {
+            Some((Verb::Subscribe, waiting))
+        }
     }
 
     /// The first `count` of what [`pending`](Self::pending) gave were asked under `request`.
@@ -200,7 +215,10 @@ impl Registry {
             Verb::Subscribe => (State::Waiting, State::Asked),
             Verb::Unsubscribe => (State::Leaving, State::Left),
         };
-        let matching = self.entries.iter_mut().filter(|(_, entry)| entry.state == from);
+        let matching = self
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| entry.state == from);
         let mut keys = Vec::new();
         for (key, entry) in matching.take(count) {
             entry.state = to;
@@ -239,12 +257,19 @@ impl Registry {
 
     /// When the server has to have answered the oldest request.
     pub(super) fn deadline(&self) -> Time {
-        self.requests.values().map(|request| request.deadline).min().unwrap_or(Time::NEVER)
+        self.requests
+            .values()
+            .map(|request| request.deadline)
+            .min()
+            .unwrap_or(Time::NEVER)
     }
 
     /// Settles what went unanswered. It stays wanted: the answer may be what was lost.
     pub(super) fn expire(&mut self, now: Time) {
-        let late = self.requests.iter().filter(|(_, request)| request.deadline <= now);
+        let late = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.deadline <= now);
         let late: Vec<_> = late.map(|(number, _)| *number).collect();
         for request in late {
             self.conclude(request, Some(&SubscribeError::Unanswered));
@@ -253,7 +278,10 @@ impl Registry {
 
     /// Everything wanted, in the order of asking.
     pub(super) fn wanted(&self) -> Vec<&Subscription> {
-        self.entries.values().map(|entry| &entry.subscription).collect()
+        self.entries
+            .values()
+            .map(|entry| &entry.subscription)
+            .collect()
     }
 
     /// A URL asks for the first `count` of what is wanted.
@@ -269,10 +297,15 @@ impl Registry {
     /// A connection is open: what its URL asked for is granted.
     pub(super) fn connected(&mut self) {
         self.connected = true;
-        let riding = self.entries.iter().filter(|(_, entry)| entry.state == State::Riding);
+        let riding = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.state == State::Riding);
         let keys: Vec<_> = riding.map(|(key, _)| *key).collect();
         for key in keys {
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             entry.state = State::Held;
             let tickets = std::mem::take(&mut entry.tickets);
             self.finish_all(tickets, None);
@@ -284,8 +317,10 @@ impl Registry {
     pub(super) fn disconnected(&mut self) {
         self.connected = false;
         self.requests.clear();
-        let leaving =
-            self.entries.iter().filter(|(_, e)| matches!(e.state, State::Leaving | State::Left));
+        let leaving = self
+            .entries
+            .iter()
+            .filter(|(_, e)| matches!(e.state, State::Leaving | State::Left));
         let leaving: Vec<_> = leaving.map(|(key, _)| *key).collect();
         for key in leaving {
             let tickets = self.take_tickets(key);
@@ -309,7 +344,10 @@ impl Registry {
         open.sort_unstable();
         for ticket in open {
             let result = Err(SubscribeError::Stopped);
-            self.settled.push_back(Settled { ticket: Some(ticket), result });
+            self.settled.push_back(Settled {
+                ticket: Some(ticket),
+                result,
+            });
         }
     }
 
@@ -319,7 +357,10 @@ impl Registry {
     }
 
     fn is_wanted(&self, subscription: &Subscription) -> bool {
-        let entry = self.keys.get(subscription).and_then(|key| self.entries.get(key));
+        let entry = self
+            .keys
+            .get(subscription)
+            .and_then(|key| self.entries.get(key));
         entry.is_some_and(|entry| !matches!(entry.state, State::Leaving | State::Left))
     }
 
@@ -334,7 +375,15 @@ impl Registry {
         self.pending += 1;
         self.keys.insert(subscription.clone(), key);
         let state = State::Waiting;
-        self.entries.insert(key, Entry { subscription, state, request: None, tickets: Vec::new() });
+        self.entries.insert(
+            key,
+            Entry {
+                subscription,
+                state,
+                request: None,
+                tickets: Vec::new(),
+            },
+        );
         key
     }
 
@@ -346,15 +395,21 @@ impl Registry {
 
     fn take_tickets(&mut self, key: Key) -> Vec<Ticket> {
         let entry = self.entries.get_mut(&key);
-        entry.map(|entry| std::mem::take(&mut entry.tickets)).unwrap_or_default()
+        entry
+            .map(|entry| std::mem::take(&mut entry.tickets))
+            .unwrap_or_default()
     }
 
     /// A request ends, well or with an error. Unknown numbers are left alone: the request may be
     /// one of a user's own texts.
     fn conclude(&mut self, request: u64, error: Option<&SubscribeError>) {
-        let Some(Request { keys, .. }) = self.requests.remove(&request) else { return };
+        let Some(Request { keys, .. }) = self.requests.remove(&request) else {
+            return;
+        };
         for key in keys {
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             if entry.request != Some(request) {
                 continue;
             }
@@ -382,7 +437,10 @@ impl Registry {
         let tickets = self.take_tickets(key);
         self.remove(key);
         if tickets.is_empty() {
-            self.settled.push_back(Settled { ticket: None, result: Err(error.clone()) });
+            self.settled.push_back(Settled {
+                ticket: None,
+                result: Err(error.clone()),
+            });
         }
         self.finish_all(tickets, Some(error));
     }
@@ -397,7 +455,13 @@ impl Registry {
     /// A ticket is held open by one while what it waits for is collected.
     fn open_ticket(&mut self, ticket: Option<Ticket>) {
         if let Some(ticket) = ticket {
-            self.tickets.insert(ticket, Open { left: 1, error: None });
+            self.tickets.insert(
+                ticket,
+                Open {
+                    left: 1,
+                    error: None,
+                },
+            );
         }
     }
 
@@ -414,7 +478,9 @@ impl Registry {
     }
 
     fn finish(&mut self, ticket: Ticket, error: Option<SubscribeError>) {
-        let Some(open) = self.tickets.get_mut(&ticket) else { return };
+        let Some(open) = self.tickets.get_mut(&ticket) else {
+            return;
+        };
         open.left -= 1;
         if open.error.is_none() {
             open.error = error;
@@ -422,7 +488,10 @@ impl Registry {
         if open.left == 0 {
             let result = open.error.take().map_or(Ok(()), Err);
             self.tickets.remove(&ticket);
-            self.settled.push_back(Settled { ticket: Some(ticket), result });
+            self.settled.push_back(Settled {
+                ticket: Some(ticket),
+                result,
+            });
         }
     }
 }

@@ -19,19 +19,31 @@ impl Sequence {
     /// An update with one number.
     #[must_use]
     pub const fn at(number: u64) -> Self {
-        Self { first: number, last: number, previous: None }
+        Self {
+            first: number,
+            last: number,
+            previous: None,
+        }
     }
 
     /// An update that stands for all numbers from `first` to `last`.
     #[must_use]
     pub const fn range(first: u64, last: u64) -> Self {
-        Self { first, last, previous: None }
+        Self {
+            first,
+            last,
+            previous: None,
+        }
     }
 
     /// An update that names its predecessor.
     #[must_use]
     pub const fn after(previous: u64, last: u64) -> Self {
-        Self { first: last, last, previous: Some(previous) }
+        Self {
+            first: last,
+            last,
+            previous: Some(previous),
+        }
     }
 }
 
@@ -118,13 +130,19 @@ impl Policy {
     /// The rule, with a numbering that outlives connections.
     #[must_use]
     pub const fn continuing(rule: Rule) -> Self {
-        Self { rule, across: Across::Continues }
+        Self {
+            rule,
+            across: Across::Continues,
+        }
     }
 
     /// The rule, with a numbering that each connection starts anew.
     #[must_use]
     pub const fn restarting(rule: Rule) -> Self {
-        Self { rule, across: Across::Restarts }
+        Self {
+            rule,
+            across: Across::Restarts,
+        }
     }
 
     /// Judges an update against what is held. `whole` says that the update is a whole value, which
@@ -161,7 +179,10 @@ impl Policy {
                 if anew && self.across == Across::Restarts =>
             {
                 // A change cannot continue a value from another numbering.
-                Verdict::Gap { expected: next, found: update.first }
+                Verdict::Gap {
+                    expected: next,
+                    found: update.first,
+                }
             }
             Rule::ContiguousPerKey => step(held.last, next, update.last),
             Rule::ContiguousRange => {
@@ -170,7 +191,10 @@ impl Policy {
                 } else if update.first <= next {
                     Verdict::Fresh
                 } else {
-                    Verdict::Gap { expected: next, found: update.first }
+                    Verdict::Gap {
+                        expected: next,
+                        found: update.first,
+                    }
                 }
             }
             Rule::Chained => match update.previous {
@@ -181,7 +205,10 @@ impl Policy {
                 _ if update.last <= held.last => behind(held.last, update.last),
                 previous => {
                     let found = previous.unwrap_or(update.last);
-                    Verdict::Gap { expected: held.last, found }
+                    Verdict::Gap {
+                        expected: held.last,
+                        found,
+                    }
                 }
             },
         }
@@ -194,12 +221,19 @@ fn step(held: u64, next: u64, found: u64) -> Verdict {
     } else if found == next {
         Verdict::Fresh
     } else {
-        Verdict::Gap { expected: next, found }
+        Verdict::Gap {
+            expected: next,
+            found,
+        }
     }
 }
 
 fn behind(held: u64, found: u64) -> Verdict {
-    if found == held { Verdict::Duplicate } else { Verdict::Older }
+    if found == held {
+        Verdict::Duplicate
+    } else {
+        Verdict::Older
+    }
 }
 
 #[cfg(test)]
@@ -207,8 +241,14 @@ mod tests {
     use super::*;
     use Verdict::{Duplicate, Fresh, Older};
 
-    const SAME: Option<Held> = Some(Held { last: 10, connection: Connection::Same });
-    const EARLIER: Option<Held> = Some(Held { last: 10, connection: Connection::Earlier });
+    const SAME: Option<Held> = Some(Held {
+        last: 10,
+        connection: Connection::Same,
+    });
+    const EARLIER: Option<Held> = Some(Held {
+        last: 10,
+        connection: Connection::Earlier,
+    });
 
     fn gap(expected: u64, found: u64) -> Verdict {
         Verdict::Gap { expected, found }
@@ -218,7 +258,11 @@ mod tests {
     #[track_caller]
     fn check(policy: Policy, held: Option<Held>, cases: &[(Sequence, Verdict)]) {
         for (update, verdict) in cases {
-            assert_eq!(policy.judge(held, *update, false), *verdict, "{policy:?} {update:?}");
+            assert_eq!(
+                policy.judge(held, *update, false),
+                *verdict,
+                "{policy:?} {update:?}"
+            );
         }
     }
 
@@ -244,31 +288,77 @@ mod tests {
     fn sparse_rising_drops_lower_and_equal_and_takes_any_jump() {
         let at = Sequence::at;
         let policy = Policy::continuing(Rule::SparseRising);
-        check(policy, SAME, &[(at(9), Older), (at(10), Duplicate), (at(11), Fresh), (at(99), Fresh)]);
+        check(
+            policy,
+            SAME,
+            &[
+                (at(9), Older),
+                (at(10), Duplicate),
+                (at(11), Fresh),
+                (at(99), Fresh),
+            ],
+        );
         // The source confirms on the new connection what was held from the old one.
-        check(policy, EARLIER, &[(at(9), Older), (at(10), Fresh), (at(11), Fresh)]);
-        check(Policy::restarting(Rule::SparseRising), EARLIER, &[(at(1), Fresh), (at(10), Fresh)]);
-        check(Policy::restarting(Rule::SparseRising), SAME, &[(at(1), Older)]);
+        check(
+            policy,
+            EARLIER,
+            &[(at(9), Older), (at(10), Fresh), (at(11), Fresh)],
+        );
+        check(
+            Policy::restarting(Rule::SparseRising),
+            EARLIER,
+            &[(at(1), Fresh), (at(10), Fresh)],
+        );
+        check(
+            Policy::restarting(Rule::SparseRising),
+            SAME,
+            &[(at(1), Older)],
+        );
     }
 
     #[test]
     fn equal_numbers_pass_where_they_may_repeat_and_times_never_drop() {
         let at = Sequence::at;
         let policy = Policy::continuing(Rule::RisingEqualAllowed);
-        check(policy, SAME, &[(at(9), Older), (at(10), Fresh), (at(11), Fresh)]);
+        check(
+            policy,
+            SAME,
+            &[(at(9), Older), (at(10), Fresh), (at(11), Fresh)],
+        );
         let policy = Policy::continuing(Rule::Timestamp);
-        check(policy, SAME, &[(at(9), Fresh), (at(10), Fresh), (at(11), Fresh)]);
+        check(
+            policy,
+            SAME,
+            &[(at(9), Fresh), (at(10), Fresh), (at(11), Fresh)],
+        );
     }
 
     #[test]
     fn contiguous_rules_see_holes() {
         let at = Sequence::at;
-        let cases = [(at(9), Older), (at(10), Duplicate), (at(11), Fresh), (at(13), gap(11, 13))];
+        let cases = [
+            (at(9), Older),
+            (at(10), Duplicate),
+            (at(11), Fresh),
+            (at(13), gap(11, 13)),
+        ];
         check(Policy::continuing(Rule::ContiguousPerKey), SAME, &cases);
         check(Policy::continuing(Rule::ContiguousPerKey), EARLIER, &cases);
-        check(Policy::continuing(Rule::ContiguousPerConnection), SAME, &cases);
-        check(Policy::continuing(Rule::ContiguousPerConnection), EARLIER, &[(at(0), Fresh)]);
-        check(Policy::restarting(Rule::ContiguousPerKey), EARLIER, &[(at(1), gap(11, 1))]);
+        check(
+            Policy::continuing(Rule::ContiguousPerConnection),
+            SAME,
+            &cases,
+        );
+        check(
+            Policy::continuing(Rule::ContiguousPerConnection),
+            EARLIER,
+            &[(at(0), Fresh)],
+        );
+        check(
+            Policy::restarting(Rule::ContiguousPerKey),
+            EARLIER,
+            &[(at(1), gap(11, 1))],
+        );
         let range = Sequence::range;
         check(
             Policy::continuing(Rule::ContiguousRange),
@@ -312,7 +402,10 @@ mod tests {
 
     #[test]
     fn the_largest_number_does_not_overflow() {
-        let held = Some(Held { last: u64::MAX, connection: Connection::Same });
+        let held = Some(Held {
+            last: u64::MAX,
+            connection: Connection::Same,
+        });
         let policy = Policy::continuing(Rule::ContiguousPerKey);
         assert_eq!(policy.judge(held, Sequence::at(u64::MAX), false), Duplicate);
     }

@@ -64,8 +64,9 @@ impl Timers {
 
     /// Takes one deadline that has come, in the order of the table.
     pub(super) fn take_expired(&mut self, now: Time) -> Option<Timer> {
-        let timer =
-            Timer::ALL.into_iter().find(|t| self.0[*t as usize] <= now && self.0[*t as usize] != Time::NEVER)?;
+        let timer = Timer::ALL
+            .into_iter()
+            .find(|t| self.0[*t as usize] <= now && self.0[*t as usize] != Time::NEVER)?;
         self.clear(timer);
         Some(timer)
     }
@@ -84,7 +85,10 @@ mod tests {
         assert_eq!(timers.next(), Some(Time::from_nanos(5)));
         assert_eq!(timers.take_expired(Time::from_nanos(4)), None);
         assert_eq!(timers.take_expired(Time::from_nanos(7)), Some(Timer::Dead));
-        assert_eq!(timers.take_expired(Time::from_nanos(7)), Some(Timer::Silent));
+        assert_eq!(
+            timers.take_expired(Time::from_nanos(7)),
+            Some(Timer::Silent)
+        );
         assert_eq!(timers.take_expired(Time::NEVER), None);
     }
 }

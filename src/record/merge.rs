@@ -81,11 +81,13 @@ pub fn fits(patch: &Patch, block: &Layout) -> bool {
 
 #[cold]
 fn fits_each(patch: &Patch, block: &Layout) -> bool {
-    patch.ops.iter().all(|op| match block.region(op.node) {
-        Some(region) => region.cells >= op.cells(),
-        // Nothing is there to be deleted.
-        None => op.first == ABSENT,
-    })
+    // A deletion needs its node too: a record that lives in its document may have names that were
+    // not in the schema before, and only the layout says what the node is called.
+    let has_room = |op: &Op| {
+        let region = block.region(op.node);
+        region.is_some_and(|region| region.cells >= op.cells())
+    };
+    patch.ops.iter().all(has_room)
 }
 
 /// Applies a message to a record whose cells are laid out by `layout`, and says what changed.

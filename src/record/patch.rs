@@ -156,9 +156,10 @@ impl Patch {
         }
     }
 
-    /// `Delete(node)`: the field goes, with all below it.
+    /// `Delete(node)`: the field goes, with all below it. The layout has to be one that has the node.
     #[inline]
-    pub fn delete(&mut self, node: Node) {
+    pub fn delete(&mut self, node: Node, layout: &Layout) {
+        self.generation = Some(layout.generation());
         self.push(Op {
             first: ABSENT,
             node,

@@ -211,7 +211,9 @@ impl EnvelopeBuilder {
 
     /// Where the source's time stands, as an integer since the Unix epoch.
     pub fn source_time(mut self, pointer: &str, unit: TimeUnit) -> Self {
-        self.time = self.parse("source_time", pointer).map(|pointer| (pointer, unit));
+        self.time = self
+            .parse("source_time", pointer)
+            .map(|pointer| (pointer, unit));
         self
     }
 
@@ -245,7 +247,10 @@ impl EnvelopeBuilder {
         let (wildcard, entities) = match &entity {
             Entity::Constant(name) => (false, vec![name.clone()]),
             Entity::At(_) => {
-                let names = self.entities.iter().map(|name| format!("{prefix}{name}").into());
+                let names = self
+                    .entities
+                    .iter()
+                    .map(|name| format!("{prefix}{name}").into());
                 (self.entities.is_empty(), names.collect())
             }
         };
@@ -298,7 +303,11 @@ impl EnvelopeBuilder {
 fn pointer(setting: &'static str, text: &str) -> Result<Pointer, EnvelopeError> {
     Pointer::new(text).map_err(|error| {
         let text = text.to_owned();
-        EnvelopeError::Pointer { setting, text, error }
+        EnvelopeError::Pointer {
+            setting,
+            text,
+            error,
+        }
     })
 }
 

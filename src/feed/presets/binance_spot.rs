@@ -162,7 +162,9 @@ impl BinanceSpot {
         channel: Channel,
         symbols: impl IntoIterator<Item = N>,
     ) -> Self {
-        let streams = symbols.into_iter().map(|s| Subscription::new(channel.word(), s.as_ref()));
+        let streams = symbols
+            .into_iter()
+            .map(|s| Subscription::new(channel.word(), s.as_ref()));
         self.streams.extend(streams);
         self
     }
@@ -187,8 +189,13 @@ impl BinanceSpot {
         fields: &Fields<'a>,
         sink: &mut S,
     ) -> Result<Class<'a>, Refusal> {
-        let symbol = fields.symbol.ok_or(Refusal::NoId)?.str().ok_or(Refusal::BadId)?;
-        let number = |value: Option<Value<'a>>| value.and_then(|v| v.u64()).ok_or(Refusal::BadSequence);
+        let symbol = fields
+            .symbol
+            .ok_or(Refusal::NoId)?
+            .str()
+            .ok_or(Refusal::BadId)?;
+        let number =
+            |value: Option<Value<'a>>| value.and_then(|v| v.u64()).ok_or(Refusal::BadSequence);
         let rising = Policy::continuing(Rule::SparseRising);
         let time = fields.time.map(|time| self.unit.nanos(time)).transpose()?;
         let update = Update::whole().timed(time);
@@ -228,7 +235,10 @@ impl BinanceSpot {
         }
         let _ = write!(text, r#"],"id":{request}}}"#);
         out.push(text)?;
-        Ok(Asked { count, answer: Answer::Expected })
+        Ok(Asked {
+            count,
+            answer: Answer::Expected,
+        })
     }
 }
 
@@ -303,7 +313,8 @@ impl<'a> Frame<'a> {
     /// The answer to a request, if that is what the message is.
     fn answer(&self) -> Option<Control<'a>> {
         let request = self.id.and_then(|id| id.u64());
-        let text = |msg: Option<Value<'a>>| msg.and_then(|msg| msg.str()).unwrap_or("no reason given");
+        let text =
+            |msg: Option<Value<'a>>| msg.and_then(|msg| msg.str()).unwrap_or("no reason given");
         if let Some(error) = self.error {
             return Some(Control::Denied(request, text(error.get("msg"))));
         }
@@ -324,7 +335,9 @@ impl Protocol for BinanceSpot {
 
     fn claims(&self) -> Claims {
         Claims {
-            entities: Channel::ALL.map(|channel| self.entity_name(channel).into()).into(),
+            entities: Channel::ALL
+                .map(|channel| self.entity_name(channel).into())
+                .into(),
             wildcard: false,
             covers: Covers::Nothing,
         }
@@ -376,7 +389,10 @@ impl Protocol for BinanceSpot {
         if id.is_empty() {
             return Err(SubscribeError::BadId(id.clone(), "the symbol is empty"));
         }
-        if id.chars().any(|c| c.is_whitespace() || c.is_control() || FORBIDDEN.contains(c)) {
+        if id
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || FORBIDDEN.contains(c))
+        {
             let why = "the symbol holds a character that no symbol has";
             return Err(SubscribeError::BadId(id.clone(), why));
         }
@@ -435,16 +451,17 @@ impl Protocol for BinanceSpot {
             return Ok(Class::Control(control));
         }
         let fields = Fields::of(root);
-        let event = fields.event.map(|event| event.str().ok_or(Refusal::Shape)).transpose()?;
+        let event = fields
+            .event
+            .map(|event| event.str().ok_or(Refusal::Shape))
+            .transpose()?;
         match event {
             Some("serverShutdown") => Ok(Class::Control(Control::Closing)),
             Some(event) => match Channel::of_event(event) {
                 Some(channel) => self.emit(channel, root, &fields, sink),
                 None => Ok(Class::Unmapped(event)),
             },
-            None if fields.is_book_ticker() => {
-                self.emit(Channel::BookTicker, root, &fields, sink)
-            }
+            None if fields.is_book_ticker() => self.emit(Channel::BookTicker, root, &fields, sink),
             None => Ok(Class::Unmapped(NO_STREAM)),
         }
     }

@@ -140,7 +140,9 @@ impl Events {
                 _ => {}
             }
         }
-        let entity = entity.and_then(|entity| entity.str()).ok_or(Refusal::NoEntity)?;
+        let entity = entity
+            .and_then(|entity| entity.str())
+            .ok_or(Refusal::NoEntity)?;
         let id = match id {
             Some(id) => self.ids.read(id)?,
             None => None,
@@ -177,11 +179,16 @@ impl Protocol for Events {
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        self.url.as_deref().map(|url| Address { url: url.to_owned(), carries: 0 })
+        self.url.as_deref().map(|url| Address {
+            url: url.to_owned(),
+            carries: 0,
+        })
     }
 
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.on_open.iter().try_for_each(|text| out.push(text.as_str()))
+        self.on_open
+            .iter()
+            .try_for_each(|text| out.push(text.as_str()))
     }
 
     fn message<'a, S: Sink>(
@@ -202,7 +209,11 @@ impl Protocol for Events {
         } else {
             has_data = self.event(root, sink)?;
         }
-        Ok(if has_data { Class::Data } else { Class::Invalidation })
+        Ok(if has_data {
+            Class::Data
+        } else {
+            Class::Invalidation
+        })
     }
 }
 

@@ -25,11 +25,13 @@ impl Bench {
     }
 
     fn subscribe(&mut self, ticket: u64, ids: &str) -> Result<(), SubscribeError> {
-        self.registry.subscribe(Some(Ticket(ticket)), streams(ids), LIMIT)
+        self.registry
+            .subscribe(Some(Ticket(ticket)), streams(ids), LIMIT)
     }
 
     fn unsubscribe(&mut self, ticket: u64, ids: &str) {
-        self.registry.unsubscribe(Some(Ticket(ticket)), &streams(ids));
+        self.registry
+            .unsubscribe(Some(Ticket(ticket)), &streams(ids));
     }
 
     /// Asks for what is pending; gives `+a b` or `-a b` and the number of the request.
@@ -41,19 +43,27 @@ impl Bench {
         let (text, count) = (format!("{sign}{}", ids.join(" ")), ids.len());
         let request = self.registry.next_request();
         let deadline = Time::from_nanos(self.now.as_nanos() + 100);
-        self.registry.asked(verb, request, count, Answer::Expected, deadline);
+        self.registry
+            .asked(verb, request, count, Answer::Expected, deadline);
         (text, request)
     }
 
     #[track_caller]
     fn expect(&mut self, expected: &[(u64, Result<(), SubscribeError>)]) {
         let settled = std::iter::from_fn(|| self.registry.poll_settled());
-        let settled: Vec<_> = settled.map(|s| (s.ticket.map_or(0, |t| t.0), s.result)).collect();
+        let settled: Vec<_> = settled
+            .map(|s| (s.ticket.map_or(0, |t| t.0), s.result))
+            .collect();
         assert_eq!(settled, expected);
     }
 
     fn wanted(&self) -> String {
-        let wanted: Vec<_> = self.registry.wanted().iter().map(|s| s.id.to_string()).collect();
+        let wanted: Vec<_> = self
+            .registry
+            .wanted()
+            .iter()
+            .map(|s| s.id.to_string())
+            .collect();
         wanted.join(" ")
     }
 }
@@ -191,7 +201,11 @@ fn taking_back_what_was_never_told_needs_no_request() {
     bench.registry.granted(request);
     bench.unsubscribe(4, "b");
     bench.subscribe(5, "b").unwrap();
-    bench.expect(&[(3, Ok(())), (4, Err(SubscribeError::Withdrawn)), (5, Ok(()))]);
+    bench.expect(&[
+        (3, Ok(())),
+        (4, Err(SubscribeError::Withdrawn)),
+        (5, Ok(())),
+    ]);
     assert!(!bench.registry.is_pending());
 }
 
@@ -213,7 +227,10 @@ fn an_unanswered_request_is_settled_in_time_and_stays_wanted() {
 fn more_than_a_connection_holds_is_refused_whole() {
     let mut bench = Bench::connected();
     bench.subscribe(1, "a b c d e f g").unwrap();
-    let error = SubscribeError::TooMany { limit: 8, wanted: 9 };
+    let error = SubscribeError::TooMany {
+        limit: 8,
+        wanted: 9,
+    };
     assert_eq!(bench.subscribe(2, "a x y"), Err(error));
     assert_eq!(bench.wanted(), "a b c d e f g");
     bench.subscribe(3, "a x").unwrap();
@@ -238,7 +255,9 @@ fn what_cannot_be_asked_for_is_given_up_alone() {
     let mut bench = Bench::connected();
     bench.subscribe(1, "a").unwrap();
     bench.subscribe(2, "b").unwrap();
-    bench.registry.give_up(Verb::Subscribe, &SubscribeError::Unsupported);
+    bench
+        .registry
+        .give_up(Verb::Subscribe, &SubscribeError::Unsupported);
     bench.expect(&[(1, Err(SubscribeError::Unsupported))]);
     assert_eq!(bench.ask().0, "+b");
 }
