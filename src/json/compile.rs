@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use super::value::Value;
-use crate::record::{
-    Kind, Layout, Limits, Mode, Node, Patch, SchemaFull, SchemaSource, Token, Tree,
-};
+use crate::record::{Kind, Limits, Mode, Node, Patch, SchemaFull, SchemaSource, Token, Tree};
 
 /// Why a value that is valid JSON was not made a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +25,8 @@ pub enum Refused {
 /// Names and wider regions that the schema lacks are added to it. A value with more new names than
 /// the schema has room for adds none, and becomes a patch that holds it as a [`Tree`]. A value that
 /// is no object replaces the record under every mode. Allocates only where the schema or the patch
-/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`] times.
+/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`]
+/// times.
 ///
 /// # Errors
 ///
@@ -77,7 +76,8 @@ pub fn tree(value: Value<'_>) -> Tree {
     )
 }
 
-/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the value.
+/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the
+/// value.
 #[cold]
 fn give_up(
     stop: Stop,
@@ -103,33 +103,6 @@ fn deeper_than(value: Value<'_>, depth: u32) -> bool {
             || value
                 .members()
                 .any(|(_, member)| deeper_than(member, depth - 1)))
-}
-
-/// How many names the schema lacks for `value` at the member `node`, which is `None` if the schema
-/// lacks that. Names that the value repeats are counted each time. Stops counting beyond `enough`.
-fn new_names(layout: &Layout, node: Option<Node>, value: Value<'_>, enough: usize) -> usize {
-    let mut count = 0;
-    for (name, member) in value.members() {
-        let child = node.and_then(|node| layout.child(node, name.as_str()));
-        count += usize::from(child.is_none());
-        if member.kind() == Kind::Object && count <= enough {
-            count += new_names(layout, child, member, enough - count);
-        }
-        if count > enough {
-            break;
-        }
-    }
-    count
-}
-
-/// The member that comes after `place` others, if it has this name.
-#[inline]
-fn expected(layout: &Layout, parent: Node, place: usize, name: &str) -> Option<Node> {
-    layout
-        .children(parent)
-        .get(place)
-        .copied()
-        .filter(|&child| layout.name(child) == name)
 }
 
 /// Why a value cannot be compiled into operations.
@@ -204,14 +177,14 @@ impl<S: SchemaSource> Compiler<'_, S> {
         if depth >= self.limits.max_depth {
             return Err(Stop::Refused(Refused::TooDeep));
         }
-        self.patch.object(node, self.schema.layout());
+        self.patch.object(node);
         Ok(())
     }
 
     #[inline]
     fn leaf(&mut self, node: Node, token: Token<'_>) {
         if self.nulls_delete && token.kind == Kind::Null {
-            self.patch.delete(node, self.schema.layout());
+            self.patch.delete(node);
         } else {
             self.patch.set(self.schema, node, token);
         }
@@ -220,21 +193,22 @@ impl<S: SchemaSource> Compiler<'_, S> {
     /// The member `name` of `parent`, where the one that comes after `place` others is expected.
     #[inline]
     fn child(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
-        match expected(self.schema.layout(), parent, *place, name) {
-            Some(child) => {
+        let layout = self.schema.layout();
+        match layout.children(parent).get(*place) {
+            Some(&child) if layout.name(child) == name => {
                 *place += 1;
                 Ok(child)
             }
-            None => self.look_up(parent, name, place),
+            _ => self.look_up(parent, name, place),
         }
     }
 
-    /// The member `name` of `parent` if it is not the one expected; `place` is where the one after it
-    /// would be. A name is added even if it is only deleted: patches may be kept while a fetch runs
-    /// and then be laid over a value that has it.
+    /// The member `name` of `parent` if it is not the one expected; `place` is then where the one
+    /// after it is. A name is added even if it is only deleted: a record that lives in its document
+    /// may have it, and so may a value that is fetched while the patch is kept.
+    #[inline(never)]
     fn look_up(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
-        let layout = self.schema.layout();
-        let child = match layout.child(parent, name) {
+        let child = match self.schema.layout().child(parent, name) {
             Some(child) => child,
             None => self.add(parent, name)?,
         };
@@ -249,14 +223,33 @@ impl<S: SchemaSource> Compiler<'_, S> {
     fn add(&mut self, parent: Node, name: &str) -> Result<Node, Stop> {
         if !self.counted {
             // All or nothing, so that one odd record does not use up the schema of the others.
-            let layout = self.schema.layout();
-            let room = self.limits.max_fields.saturating_sub(layout.nodes() - 1) as usize;
-            if new_names(layout, Some(Node::ROOT), self.root, room) > room {
+            let fields = self.schema.layout().nodes() - 1;
+            let room = self.limits.max_fields.saturating_sub(fields) as usize;
+            if self.new_names(Some(Node::ROOT), self.root, room) > room {
                 return Err(Stop::Full);
             }
             self.counted = true;
         }
         Ok(self.schema.add(parent, name)?)
+    }
+
+    /// How many names the schema lacks for `value` at the member `node`, which is `None` if the
+    /// schema lacks that. A name that the value repeats is counted each time. Stops counting when
+    /// there are more than `enough`.
+    fn new_names(&self, node: Option<Node>, value: Value<'_>, enough: usize) -> usize {
+        let layout = self.schema.layout();
+        let mut count = 0;
+        for (name, member) in value.members() {
+            let child = node.and_then(|node| layout.child(node, name.as_str()));
+            count += usize::from(child.is_none());
+            if member.is_object() && count <= enough {
+                count += self.new_names(child, member, enough - count);
+            }
+            if count > enough {
+                break;
+            }
+        }
+        count
     }
 }
 

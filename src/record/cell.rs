@@ -117,8 +117,6 @@ const fn cells_for(bytes: usize) -> u16 {
 }
 
 /// The cell of a token of up to 15 bytes, or of a literal.
-///
-/// Built in registers: loads that overlap cost less than a copy of variable length.
 #[must_use]
 #[inline]
 pub(super) fn short(token: Token<'_>) -> [u64; 2] {
@@ -126,13 +124,22 @@ pub(super) fn short(token: Token<'_>) -> [u64; 2] {
     if (token.kind as u64) < TAG_NUMBER {
         return [tag, 0];
     }
-    let text = token.text;
+    debug_assert!(token.text.len() <= SHORT_TOKEN, "a short token");
+    let cell = load(token.text) << 8 | u128::from(tag | token.text.len() as u64);
+    [cell as u64, (cell >> 64) as u64]
+}
+
+/// Up to 16 bytes as a number, the first one lowest. Zero if there are more.
+///
+/// Built in registers: loads that overlap cost less than a copy of variable length.
+#[must_use]
+#[inline]
+pub(super) fn load(text: &[u8]) -> u128 {
     let length = text.len();
-    debug_assert!(length <= SHORT_TOKEN, "a short token");
-    let value: u128 = if length >= 8 {
-        let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) else {
-            return [tag, 0];
-        };
+    if length > 16 {
+        return 0;
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         let last = u128::from(u64::from_le_bytes(*last)) << ((length - 8) * 8);
         u128::from(u64::from_le_bytes(*first)) | last
     } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
@@ -141,9 +148,7 @@ pub(super) fn short(token: Token<'_>) -> [u64; 2] {
     } else {
         let byte = |at: usize| text.get(at).map_or(0, |byte| u32::from(*byte) << (at * 8));
         u128::from(byte(0) | byte(1) | byte(2))
-    };
-    let cell = value << 8 | u128::from(tag | length as u64);
-    [cell as u64, (cell >> 64) as u64]
+    }
 }
 
 /// Appends the words of a token of 16 to [`INLINE_TOKEN`] bytes.

@@ -147,13 +147,12 @@ impl Decimal {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         let text = format!("{}e{}", self.mantissa, -i64::from(self.scale));
-        number::f64(text.as_bytes()).unwrap_or_else(|_| {
-            if self.mantissa < 0 {
-                f64::NEG_INFINITY
-            } else {
-                f64::INFINITY
-            }
-        })
+        let beyond = if self.mantissa < 0 {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        };
+        number::f64(text.as_bytes()).unwrap_or(beyond)
     }
 
     /// The sum, with the larger of the scales where its mantissa allows it; `None` if it does not

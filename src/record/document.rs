@@ -239,7 +239,7 @@ enum Edit {
     Put(Tree),
     Object {
         fresh: bool,
-        members: Vec<(Arc<str>, Edit)>,
+        members: Vec<(Arc<str>, Self)>,
     },
 }
 
@@ -329,12 +329,9 @@ impl Compiled<'_> {
     }
 
     fn members(&self, node: Node) -> Vec<(Arc<str>, Edit)> {
-        let touched = self
-            .layout
-            .children(node)
-            .iter()
-            .filter(|child| self.patch.touched(**child));
-        touched
+        let children = self.layout.children(node).iter();
+        children
+            .filter(|child| self.patch.touched(**child))
             .filter_map(|child| Some((self.layout.shared_name(*child), self.edit(*child)?)))
             .collect()
     }

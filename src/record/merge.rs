@@ -73,21 +73,15 @@ impl Change {
 #[must_use]
 #[inline]
 pub fn fits(patch: &Patch, block: &Layout) -> bool {
-    patch
-        .generation()
-        .is_none_or(|generation| generation == block.generation())
-        || fits_each(patch, block)
+    patch.fits(block) || fits_each(patch, block)
 }
 
 #[cold]
 fn fits_each(patch: &Patch, block: &Layout) -> bool {
-    // A deletion needs its node too: a record that lives in its document may have names that were
-    // not in the schema before, and only the layout says what the node is called.
-    let has_room = |op: &Op| {
+    patch.ops.iter().all(|op| {
         let region = block.region(op.node);
         region.is_some_and(|region| region.cells >= op.cells())
-    };
-    patch.ops.iter().all(has_room)
+    })
 }
 
 /// Applies a message to a record whose cells are laid out by `layout`, and says what changed.

@@ -21,6 +21,8 @@ mod cell;
 mod de;
 mod decimal;
 mod document;
+#[cfg(test)]
+mod harness;
 mod merge;
 mod number;
 mod patch;

@@ -14,7 +14,7 @@ const EXACT_POWERS: [f64; 23] = [
 /// The largest integer below which an `f64` holds every one.
 const EXACT_INTEGER: u64 = 1 << 53;
 /// A `u64` holds any number of so many digits.
-pub(super) const U64_DIGITS: usize = 19;
+const U64_DIGITS: usize = 19;
 
 /// A plain decimal, up to 19 digits and no exponent.
 pub(super) struct Short {
@@ -31,33 +31,41 @@ pub(super) fn short(text: &[u8]) -> Option<Short> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    if text.is_empty() || text.len() > U64_DIGITS + 1 {
+    if text.len() > U64_DIGITS + 1 {
         return None;
     }
     let mut digits = 0_u64;
-    let mut point = text.len();
-    for (at, byte) in text.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
-        } else if *byte == b'.' && point == text.len() && at > 0 && at + 1 < text.len() {
-            point = at;
-        } else {
-            return None;
-        }
+    let mut rest = text;
+    while let [byte @ b'0'..=b'9', after @ ..] = rest {
+        digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        rest = after;
     }
-    if point == text.len() {
-        // 20 digits and no point would have wrapped.
-        return (text.len() <= U64_DIGITS).then_some(Short {
+    // 20 digits and no point may have wrapped.
+    if rest.is_empty() {
+        let fits = !text.is_empty() && text.len() <= U64_DIGITS;
+        return fits.then_some(Short {
             negative,
             digits,
             fraction: 0,
         });
     }
+    let [b'.', decimals @ ..] = rest else {
+        return None;
+    };
+    if decimals.is_empty() || rest.len() == text.len() {
+        return None;
+    }
+    for byte in decimals {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
     Some(Short {
         negative,
         digits,
-        fraction: text.len() - point - 1,
+        fraction: decimals.len(),
     })
 }
 

@@ -4,6 +4,8 @@
 //! have, with more text beside it if the token is long. So applying one mostly means to compare
 //! two words and to write them if they differ.
 
+use std::ops::Range;
+
 use super::cell::{self, ABSENT, INLINE_TOKEN, Kind, OBJECT, SHORT_TOKEN, Token};
 use super::document::Tree;
 use super::schema::{Layout, Node, SchemaSource};
@@ -54,19 +56,22 @@ pub enum Operation {
 /// Owned and reusable: [`clear`](Self::clear) keeps the memory, so a steady stream of messages
 /// allocates nothing. The compiler emits [`object`](Self::object) for the root and for *every*
 /// object of the message before that object's members, empty ones included; and
-/// [`undo`](Self::undo) before it visits a name that this message has touched before.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// [`undo`](Self::undo) before it visits a name that this message has touched before. A name that
+/// is only deleted is added to the schema too: a record that outgrew the schema may have it.
+#[derive(Clone, Debug, Default)]
 pub struct Patch {
     pub(super) ops: Vec<Op>,
     /// Tokens of 16 to 4096 bytes, as cells.
     pub(super) words: Vec<u64>,
     /// Longer ones: their kind and where they lie in `bytes`.
-    pub(super) long: Vec<(Kind, std::ops::Range<usize>)>,
+    long: Vec<(Kind, Range<usize>)>,
     bytes: Vec<u8>,
     touched: Vec<u64>,
     pub(super) tree: Option<Tree>,
-    /// Of the last layout looked at; no operation needs a newer one.
-    generation: Option<u64>,
+    /// A layout with so many nodes has all that operations are on.
+    nodes: u32,
+    /// A layout of this generation has the regions that wide tokens need.
+    generation: u64,
 }
 
 impl Patch {
@@ -85,7 +90,8 @@ impl Patch {
         self.bytes.clear();
         self.touched.fill(0);
         self.tree = None;
-        self.generation = None;
+        self.nodes = 0;
+        self.generation = 0;
     }
 
     /// Whether it does nothing.
@@ -96,8 +102,7 @@ impl Patch {
 
     /// `Object(node)`: the message has an object here. To be called before its members.
     #[inline]
-    pub fn object(&mut self, node: Node, layout: &Layout) {
-        self.generation = Some(layout.generation());
+    pub fn object(&mut self, node: Node) {
         self.push(Op {
             first: OBJECT,
             node,
@@ -112,9 +117,8 @@ impl Patch {
     #[inline]
     pub fn set(&mut self, schema: &mut impl SchemaSource, node: Node, token: Token<'_>) {
         if token.kind == Kind::Object {
-            self.object(node, schema.layout());
+            self.object(node);
         } else if token.text.len() <= SHORT_TOKEN || token.kind.literal().is_some() {
-            self.generation = Some(schema.layout().generation());
             self.push(Op {
                 first: cell::short(token),
                 node,
@@ -133,8 +137,8 @@ impl Patch {
                 .region(node)
                 .is_some_and(|region| region.cells >= cells)
                 || schema.widen(node, cells).is_ok());
-        self.generation = Some(schema.layout().generation());
         if wide {
+            self.generation = self.generation.max(schema.layout().since(node));
             let start = self.words.len();
             cell::wide(token, &mut self.words);
             let first = [self.words[start], self.words[start + 1]];
@@ -156,10 +160,9 @@ impl Patch {
         }
     }
 
-    /// `Delete(node)`: the field goes, with all below it. The layout has to be one that has the node.
+    /// `Delete(node)`: the field goes, with all below it.
     #[inline]
-    pub fn delete(&mut self, node: Node, layout: &Layout) {
-        self.generation = Some(layout.generation());
+    pub fn delete(&mut self, node: Node) {
         self.push(Op {
             first: ABSENT,
             node,
@@ -213,10 +216,11 @@ impl Patch {
         });
     }
 
-    /// The generation of the layout it was compiled against; `None` if it needs none.
-    #[must_use]
-    pub fn generation(&self) -> Option<u64> {
-        self.generation
+    /// Whether a layout is known, without a look at each operation, to have the room that this
+    /// needs.
+    #[inline]
+    pub(super) fn fits(&self, block: &Layout) -> bool {
+        self.nodes <= block.nodes() && self.generation <= block.generation()
     }
 
     /// How many operations it has.
@@ -263,7 +267,23 @@ impl Patch {
         if at >= self.touched.len() {
             self.touched.resize(at + 1, 0);
         }
+        self.nodes = self.nodes.max(op.node.0 + 1);
         self.touched[at] |= 1 << (op.node.index() % 64);
         self.ops.push(op);
     }
 }
+
+/// Whether they do the same by the same operations in the same order, whatever was undone before.
+impl PartialEq for Patch {
+    fn eq(&self, other: &Self) -> bool {
+        let tokens = |patch: &Self, op: &Op| patch.value(op);
+        self.tree == other.tree
+            && self.ops.len() == other.ops.len()
+            && self.ops.iter().zip(&other.ops).all(|(a, b)| {
+                (a.node, a.first) == (b.node, b.first) && tokens(self, a) == tokens(other, b)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

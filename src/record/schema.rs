@@ -86,6 +86,8 @@ struct Entry {
 pub struct Layout {
     generation: u64,
     regions: Vec<Region>,
+    /// The generation that each region is there since.
+    since: Vec<u64>,
     entries: Vec<Entry>,
     index: HashTable<Node>,
     cells: u32,
@@ -100,6 +102,7 @@ impl Layout {
         Self {
             generation: 0,
             regions: vec![Region { cell: 0, cells: 1 }],
+            since: vec![0],
             entries: vec![Entry {
                 parent: Node::ROOT,
                 name: "".into(),
@@ -138,6 +141,11 @@ impl Layout {
     #[inline]
     pub fn region(&self, node: Node) -> Option<Region> {
         self.regions.get(node.index()).copied()
+    }
+
+    /// The generation that the node's region is there since.
+    pub(super) fn since(&self, node: Node) -> u64 {
+        self.since.get(node.index()).copied().unwrap_or(u64::MAX)
     }
 
     /// The member `name` of `parent`.
@@ -294,6 +302,7 @@ impl SchemaSource for Schema {
             cell: layout.cells,
             cells: 1,
         });
+        layout.since.push(layout.generation);
         layout.cells += 1;
         layout.entries.push(Entry {
             parent,
@@ -331,7 +340,11 @@ impl SchemaSource for Schema {
             cell: layout.cells,
             cells: doubled,
         };
+        layout.since[node.index()] = layout.generation;
         layout.cells += u32::from(doubled);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -294,7 +294,8 @@ impl Value {
 
     /// The value as a tree; `null` if missing.
     pub(super) fn to_tree(&self) -> Tree {
-        Tree::token(self.token().unwrap_or(Token::new(Kind::Null, b"")))
+        let null = Token::new(Kind::Null, b"");
+        Tree::token(self.token().unwrap_or(null))
     }
 }
 

@@ -199,7 +199,7 @@ fn names_are_interned_unescaped() {
 fn a_message_of_known_names_leaves_the_schema_alone() {
     let mut entity = Entity::new(Limits::default());
     let long = "x".repeat(100);
-    let wide = format!(r#"{{"a":1,"b":{{"c":"{long}","d":[1,2,3]}},"e":null,"f":"{long}"}}"#);
+    let wide = format!(r#"{{"a":1,"b":{{"c":"{long}","d":[1,2,3]}},"e":0,"f":"{long}"}}"#);
     entity.apply(&wide, Mode::Merge);
     let generation = entity.schema.layout().generation();
     for message in [
@@ -337,15 +337,25 @@ fn a_value_with_too_many_names_becomes_a_tree_and_adds_none() {
     );
 }
 
-/// Names that are only deleted are in the patch: it may be kept and laid over a fetched value.
+/// A name that is only deleted is in the patch: a record that lives in its document may have it,
+/// and so may a value that is fetched while the patch is kept.
 #[test]
-fn an_unknown_name_can_be_deleted() {
-    let mut entity = Entity::new(Limits::default());
-    entity
-        .compile(r#"{"new":null}"#, Mode::Merge)
-        .expect("within limits");
-    let node = entity.schema.layout().find(&["new"]).expect("the name");
-    assert!(entity.patch.touched(node));
+fn a_name_that_the_schema_lacks_can_be_deleted() {
+    for max_fields in [1, 2, 3, 1024] {
+        let mut entity = Entity::new(Limits {
+            max_fields,
+            ..Limits::default()
+        });
+        let whole = r#"{"a":1,"b":{"c":2},"d":3,"e":4}"#;
+        assert_eq!(entity.apply(whole, Mode::Replace), whole);
+        let json = entity.apply(r#"{"a":null,"x":null}"#, Mode::Merge);
+        assert_eq!(json, r#"{"b":{"c":2},"d":3,"e":4}"#);
+        // The last value counts for the value before the message, also where the first deletes it.
+        let json = entity.apply(r#"{"b":null,"b":{}}"#, Mode::Merge);
+        assert_eq!(json, r#"{"b":{"c":2},"d":3,"e":4}"#);
+        let json = entity.apply(r#"{"b":{"d":1},"b":null,"d":null}"#, Mode::Merge);
+        assert_eq!(json, r#"{"e":4}"#);
+    }
 }
 
 #[test]
