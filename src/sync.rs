@@ -26,3 +26,96 @@ mod real {
 
 #[cfg(not(tickcache_loom))]
 pub(crate) use real::*;
+
+#[cfg(tickcache_loom)]
+mod model {
+    /// The real one, also in models: loom's cannot hold a `dyn` or a slice, and no protocol here
+    /// leans on the orderings of a reference count.
+    pub(crate) type Arc<T> = std::sync::Arc<T>;
+    pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
+    pub(crate) type Condvar = loom::sync::Condvar;
+    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
+    pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
+    pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
+    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, OnceLock};
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
+    pub(crate) use loom::thread;
+}
+
+#[cfg(tickcache_loom)]
+pub(crate) use model::*;
+
+/// What loom has no model of, built from what it has one of.
+#[cfg(tickcache_loom)]
+mod stand_in {
+    use super::Arc;
+    use loom::sync::Mutex;
+    use loom::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::PoisonError;
+
+    /// A mutex around the pointer; see the head of this file for what that can show.
+    #[derive(Debug)]
+    pub(crate) struct ArcSwapAny<P>(Mutex<P>);
+
+    pub(crate) type ArcSwap<T> = ArcSwapAny<Arc<T>>;
+    pub(crate) type ArcSwapOption<T> = ArcSwapAny<Option<Arc<T>>>;
+
+    impl<P: Clone> ArcSwapAny<P> {
+        pub(crate) fn new(pointer: P) -> Self {
+            Self(Mutex::new(pointer))
+        }
+
+        pub(crate) fn load_full(&self) -> P {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+
+        pub(crate) fn load(&self) -> Guard<P> {
+            Guard(self.load_full())
+        }
+
+        pub(crate) fn swap(&self, pointer: P) -> P {
+            std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), pointer)
+        }
+
+        pub(crate) fn store(&self, pointer: P) {
+            drop(self.swap(pointer));
+        }
+    }
+
+    /// What [`ArcSwapAny::load`] gives.
+    #[derive(Debug)]
+    pub(crate) struct Guard<P>(P);
+
+    impl<P> std::ops::Deref for Guard<P> {
+        type Target = P;
+
+        fn deref(&self) -> &P {
+            &self.0
+        }
+    }
+
+    /// The contract of the real one, and no more: whoever sees the value has acquired what its
+    /// maker did before `set`.
+    #[derive(Debug)]
+    pub(crate) struct OnceLock<T> {
+        value: std::sync::OnceLock<T>,
+        is_set: AtomicBool,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            Self { value: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+        }
+
+        pub(crate) fn set(&self, value: T) -> Result<(), T> {
+            self.value.set(value)?;
+            self.is_set.store(true, Ordering::Release);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The version ring: `K` versions of a record's cells, and the epoch word that chooses one.
+//!
+//! A block has room for one layout. A slot that outgrows it goes on in the next block; see
+//! [`Block::next`]. Everything that threads share here is an atomic word, so a reader that is
+//! lapped copies nonsense at worst, and finds out before it looks at it.
+//!
+//! One version in words: the header (one cache line), two words a cell, then the owner's own mask
+//! of the cells in which this version is behind the newest.
+
+use crate::record::{Document, Layout};
+use crate::store::epoch::{Epoch, EpochWord};
+use crate::store::fault::{Fault, injected};
+use crate::store::head::Header;
+use crate::sync::{Arc, ArcSwapOption, AtomicU64, OnceLock, Ordering};
+
+/// Versions in a slot's ring. More look further back (for [`cut`](super::cut())) and cost memory.
+pub(crate) const VERSIONS: usize = 2;
+
+/// Words before a version's cells.
+pub(super) const HEADER: usize = 8;
+
+/// Cells that one word of a mask stands for.
+pub(super) const CHUNK: usize = 64;
+
+/// What a block holds from its first publication on.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) layout: Arc<Layout>,
+    words: Box<[AtomicU64]>,
+}
+
+/// One version, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version<'a> {
+    pub(super) header: &'a [AtomicU64; HEADER],
+    pub(super) cells: &'a [[AtomicU64; 2]],
+    /// Cells in which this version is behind; the owner's.
+    pub(super) behind: &'a [AtomicU64],
+}
+
+impl Body {
+    /// Blank versions. Their headers say that they belong to no turn.
+    pub(super) fn new<const K: usize>(layout: Arc<Layout>) -> Self {
+        let cells = layout.cells() as usize;
+        let blank = Header::BLANK.to_words();
+        let version = || {
+            let rest = 2 * cells + cells.div_ceil(CHUNK);
+            blank
+                .into_iter()
+                .chain(std::iter::repeat_n(0, rest))
+                .map(AtomicU64::new)
+        };
+        Self {
+            layout,
+            words: (0..K).flat_map(|_| version()).collect(),
+        }
+    }
+
+    /// The version that the publication with this number has, or had, or will have.
+    #[inline]
+    pub(super) fn version<const K: usize>(&self, number: u64) -> Version<'_> {
+        let stride = self.words.len() / K;
+        let start = number as usize % K * stride;
+        let words = &self.words[start..start + stride];
+        let (header, rest) = words.split_first_chunk().expect("a version has a header");
+        // Two words a cell and one for each 64 cells: `2n + ceil(n / 64)`.
+        let cells = self.layout.cells() as usize;
+        let (cells, behind) = rest.split_at(2 * cells);
+        Version {
+            header,
+            cells: cells.as_chunks().0,
+            behind,
+        }
+    }
+
+    pub(super) fn words(&self) -> usize {
+        self.words.len()
+    }
+}
+
+impl Version<'_> {
+    /// Marks every cell as behind: the next owner's first publication copies in full.
+    pub(super) fn all_behind(&self) {
+        for (at, mask) in self.behind.iter().enumerate() {
+            let cells = (self.cells.len() - at * CHUNK).min(CHUNK);
+            mask.store(u64::MAX >> (CHUNK - cells), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A ring with room for one layout, and what is needed rarely.
+#[derive(Debug)]
+pub(super) struct Block<const K: usize> {
+    pub(super) epoch: EpochWord,
+    body: OnceLock<Body>,
+    more: OnceLock<Box<More<K>>>,
+}
+
+#[derive(Debug)]
+struct More<const K: usize> {
+    /// The place of a document is its version modulo `K`.
+    documents: [ArcSwapOption<Document>; K],
+    next: OnceLock<Arc<Block<K>>>,
+}
+
+impl<const K: usize> Block<K> {
+    const AT_LEAST_TWO: () = assert!(
+        K >= 2,
+        "a reader copies one version while another is written"
+    );
+
+    /// A block without a body, at this epoch.
+    pub(super) fn new(epoch: Epoch) -> Self {
+        const { Self::AT_LEAST_TWO };
+        Self {
+            epoch: EpochWord::new(epoch),
+            body: OnceLock::new(),
+            more: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.body.get()
+    }
+
+    /// Owner: gives the block its body, once.
+    pub(super) fn install(&self, body: Body) -> &Body {
+        let first = self.body.set(body).is_ok();
+        debug_assert!(first, "a block gets one body");
+        self.body.get().expect("set above, if not before")
+    }
+
+    /// Copies with `copy` from the version of `epoch`, an earlier reading of the epoch word (or
+    /// up to `K - 2` publications before). `None` if the copy may be torn, or if there is nothing.
+    #[inline]
+    pub(super) fn attempt<R>(
+        &self,
+        epoch: Epoch,
+        copy: impl FnOnce(&Body, Version<'_>) -> R,
+    ) -> Option<R> {
+        let body = self.body()?;
+        let copied = copy(body, body.version::<K>(epoch.number()));
+        self.epoch.holds(epoch, K).then_some(copied)
+    }
+
+    /// The block in which the slot goes on. There is one whenever the epoch says "closed".
+    pub(super) fn next(&self) -> Option<&Arc<Self>> {
+        self.more.get()?.next.get()
+    }
+
+    /// Owner: sends readers on to `next`, which holds the next publication already.
+    pub(super) fn hand_over(&self, next: Arc<Self>) {
+        if injected(Fault::CloseFirst) {
+            self.epoch.close();
+        }
+        let first = self.more().next.set(next).is_ok();
+        debug_assert!(first, "a block has one successor");
+        self.epoch.close();
+    }
+
+    /// The document of this version of it. Meant only while the epoch that named it holds: check
+    /// afterwards.
+    #[cold]
+    pub(super) fn document(&self, version: u64) -> Option<Arc<Document>> {
+        let place = &self.more.get()?.documents[version as usize % K];
+        place.load_full()
+    }
+
+    /// Owner: puts a document into its place, before the publication that names it. Returns the
+    /// one that was there.
+    #[cold]
+    pub(super) fn put_document(
+        &self,
+        version: u64,
+        document: Option<Arc<Document>>,
+    ) -> Option<Arc<Document>> {
+        self.more().documents[version as usize % K].swap(document)
+    }
+
+    fn more(&self) -> &More<K> {
+        if self.more.get().is_none() {
+            let documents = std::array::from_fn(|_| ArcSwapOption::new(None));
+            // Only the owner gets here, so nobody else can have set it.
+            let _ = self.more.set(Box::new(More {
+                documents,
+                next: OnceLock::new(),
+            }));
+        }
+        self.more.get().expect("set above, if not before")
+    }
+}

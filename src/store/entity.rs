@@ -1,0 +1,339 @@
+//! An entity: the slots of one name, the schema they share, and the words of freshness above them.
+
+use std::fmt;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+
+use crate::key::IdRef;
+use crate::store::StoreFull;
+use crate::store::changes::Changes;
+use crate::store::fault::{Fault, injected};
+use crate::store::index::{self, Index};
+use crate::store::link::LinkWord;
+use crate::store::schema::SharedSchema;
+use crate::store::shared::Shared;
+use crate::store::slot::Slot;
+use crate::store::wake::{Seen, Watched};
+use crate::store::writer::EntityWriter;
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+
+/// What a patch for an id without a value does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nothing: the caller is told.
+    #[default]
+    Ignore,
+    /// It makes the value, which is `PARTIAL` until a whole one comes.
+    Insert,
+}
+
+/// How an entity treats its ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EntityConfig {
+    /// `7` and `"7"` are one id, the text.
+    pub(crate) text_ids: bool,
+    /// For updates that do not say themselves.
+    pub(crate) missing: Missing,
+}
+
+/// The entity has ids already, which would change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the entity has ids already; say how they are read before the first one is used")]
+pub(crate) struct ConfiguredLate;
+
+/// The entity has an owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the entity is written by `{by}` already")]
+pub(crate) struct Taken {
+    pub(crate) by: Arc<str>,
+}
+
+/// The slots of one name.
+pub(crate) struct Entity {
+    name: Arc<str>,
+    shared: Arc<Shared>,
+    index: Index,
+    text_ids: AtomicBool,
+    insert_missing: AtomicBool,
+    /// Slots that never had a value, and how many there may be.
+    empty: AtomicUsize,
+    max_empty: usize,
+    /// Slots that have a value. Only the owner changes it.
+    present: AtomicUsize,
+    /// The highest epoch of a purged slot.
+    purged: AtomicU64,
+    owner: Mutex<Option<Arc<str>>>,
+    changes: Arc<Changes>,
+}
+
+impl Entity {
+    pub(super) fn new(
+        name: Arc<str>,
+        config: &super::StoreConfig,
+        everything: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            name,
+            shared: Arc::new(Shared::new(config.limits, everything)),
+            index: Index::new(config.max_ids),
+            text_ids: AtomicBool::new(false),
+            insert_missing: AtomicBool::new(false),
+            empty: AtomicUsize::new(0),
+            max_empty: config.max_empty,
+            present: AtomicUsize::new(0),
+            purged: AtomicU64::new(0),
+            owner: Mutex::new(None),
+            changes: Arc::new(Changes::new()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn schema(&self) -> &SharedSchema {
+        self.shared.schema()
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Sets how ids are read.
+    ///
+    /// # Errors
+    /// `text_ids` would change, and there are ids.
+    pub(crate) fn configure(&self, config: EntityConfig) -> Result<(), ConfiguredLate> {
+        if self.config().text_ids != config.text_ids {
+            if self.index.len() > 0 {
+                return Err(ConfiguredLate);
+            }
+            self.text_ids.store(config.text_ids, Ordering::Release);
+        }
+        self.insert_missing
+            .store(config.missing == Missing::Insert, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn config(&self) -> EntityConfig {
+        let insert = self.insert_missing.load(Ordering::Acquire);
+        EntityConfig {
+            text_ids: self.text_ids.load(Ordering::Acquire),
+            missing: if insert {
+                Missing::Insert
+            } else {
+                Missing::Ignore
+            },
+        }
+    }
+
+    /// The id as this entity knows it.
+    #[inline]
+    pub(super) fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
+        match id {
+            IdRef::Int(number) if self.text_ids.load(Ordering::Relaxed) => {
+                let mut text = Decimal {
+                    bytes: [0; 40],
+                    len: 0,
+                };
+                // Forty bytes hold every such number.
+                let _ = fmt::Write::write_fmt(&mut text, format_args!("{number}"));
+                then(IdRef::Text(text.as_str()))
+            }
+            id => then(id),
+        }
+    }
+
+    /// The slot of an id, made if there is none: whoever asks first makes it for all.
+    ///
+    /// # Errors
+    /// The entity may have no more ids, or no more that never had a value.
+    pub(crate) fn slot(&self, id: IdRef<'_>) -> Result<Arc<Slot>, StoreFull> {
+        self.read_id(id, |id| self.slot_within(id, self.max_empty))
+    }
+
+    pub(super) fn slot_within(
+        &self,
+        id: IdRef<'_>,
+        max_empty: usize,
+    ) -> Result<Arc<Slot>, StoreFull> {
+        let make = |number| {
+            if self.empty.fetch_add(1, Ordering::Relaxed) >= max_empty {
+                self.empty.fetch_sub(1, Ordering::Relaxed);
+                return Err(index::Full);
+            }
+            // Under the shard's lock, which whoever purged this id has held since.
+            let start = if injected(Fault::StartAtZero) {
+                0
+            } else {
+                self.purged.load(Ordering::Relaxed)
+            };
+            Ok(Arc::new(Slot::new(id, number, start, self.shared.clone())))
+        };
+        self.index
+            .get_or_insert(id, make)
+            .map_err(|index::Full| StoreFull::Ids)
+    }
+
+    /// The slot of an id, if there is one.
+    pub(crate) fn find(&self, id: IdRef<'_>) -> Option<Arc<Slot>> {
+        self.with(id, Arc::clone)
+    }
+
+    /// As [`find`](Self::find), without taking a reference: the quickest way to read by key.
+    /// `show` should be short, and must not keep the slot from being dropped by waiting.
+    #[inline]
+    pub(crate) fn with<R>(&self, id: IdRef<'_>, show: impl FnOnce(&Arc<Slot>) -> R) -> Option<R> {
+        self.read_id(id, |id| self.index.with(id, show))
+    }
+
+    /// The slot with a number, if there is one.
+    pub(crate) fn numbered(&self, number: u32) -> Option<Arc<Slot>> {
+        self.index.slot(number)
+    }
+
+    /// One more than the highest number of a slot so far.
+    pub(crate) fn numbers(&self) -> u32 {
+        self.index.numbers()
+    }
+
+    /// All slots by number, with and without a value. Those made meanwhile may be left out.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<Slot>> + '_ {
+        (0..self.numbers()).filter_map(|number| self.numbered(number))
+    }
+
+    /// How many slots have a value.
+    pub(crate) fn len(&self) -> usize {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// How many slots there are, with and without a value.
+    pub(crate) fn ids(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The word of the link.
+    pub(crate) fn link(&self) -> &LinkWord {
+        self.shared.link()
+    }
+
+    /// Which slots moved.
+    pub(crate) fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
+    /// What a waiter for any move of the entity has seen, with [`Seen::epoch`] from
+    /// [`Subscriber::position`](super::Subscriber::position).
+    pub(crate) fn seen(&self, position: u64) -> Seen {
+        let slots = self.shared.slots_invalidated();
+        Seen {
+            epoch: position,
+            link: self.shared.link().load(),
+            invalidation: self.shared.invalidations() + slots,
+        }
+    }
+
+    /// Sets one source's part in the link. The caller then has the hub scan.
+    pub(crate) fn set_link(&self, source: u64, link: super::link::Link) {
+        self.shared.link().set(source, link);
+    }
+
+    /// Marks all values as invalidated, in one store. The caller then has the hub scan.
+    pub(crate) fn invalidate(&self) {
+        self.shared.invalidate();
+    }
+
+    /// Becomes the owner: the only one that publishes here, until it is dropped.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(crate) fn claim(self: &Arc<Self>, owner: Arc<str>) -> Result<EntityWriter, Taken> {
+        let mut present = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(by) = &*present {
+            return Err(Taken { by: by.clone() });
+        }
+        *present = Some(owner);
+        Ok(EntityWriter::new(self.clone()))
+    }
+
+    /// Who writes here.
+    pub(crate) fn owner(&self) -> Option<Arc<str>> {
+        self.owner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn return_claim(&self) {
+        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Owner: a slot that was `before` is `now`.
+    #[cold]
+    pub(super) fn count(&self, before: super::State, now: super::State) {
+        use super::State::{Empty, Present};
+        if before == Empty && now != Empty {
+            self.empty.fetch_sub(1, Ordering::Relaxed);
+        }
+        match (before == Present, now == Present) {
+            (false, true) => self.present.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.present.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
+    /// Owner: takes a slot out of the index; its last epoch is going to be `last`.
+    pub(super) fn forget(&self, slot: &Slot, last: u64) {
+        self.purged.fetch_max(last, Ordering::Relaxed);
+        self.index.remove(slot);
+    }
+}
+
+/// Waits for publications, and for what makes or breaks the freshness of any slot.
+impl Watched for Entity {
+    fn mask(&self) -> &AtomicU32 {
+        self.changes.mask()
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen(self.changes.position()) != *seen
+    }
+}
+
+impl fmt::Debug for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entity")
+            .field("name", &self.name)
+            .field("ids", &self.ids())
+            .field("values", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text of an integer id, without allocating.
+struct Decimal {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl Decimal {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Decimal {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}

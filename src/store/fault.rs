@@ -1,0 +1,69 @@
+//! Faults that the models inject, to show that each step of the ring's protocol is needed.
+//! Outside the models [`injected`] is a constant `false`.
+
+/// One step left out, or done in the wrong order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(test, tickcache_loom)),
+    allow(dead_code, reason = "only the models inject")
+)]
+pub(in crate::store) enum Fault {
+    /// The reader checks its copy without a fence before.
+    ReaderFence,
+    /// The owner writes a version without a fence before.
+    WriterFence,
+    /// The epoch is stored relaxed.
+    PublishRelaxed,
+    /// A copy is accepted one publication too late.
+    AcceptLate,
+    /// A block is closed before the next one is there.
+    CloseFirst,
+    /// A snapshot is kept without looking whether a newer one is there.
+    SnapshotAnyway,
+    /// A purged slot is marked before it leaves the index.
+    DeadFirst,
+    /// A new slot starts at zero, whatever was purged.
+    StartAtZero,
+    /// A miss in the index is believed though entries were being moved.
+    MissUnchecked,
+    /// A cut takes the newest version, whatever its turn.
+    CutNewest,
+}
+
+#[cfg(all(test, tickcache_loom))]
+mod injection {
+    use super::Fault;
+    use std::cell::Cell;
+
+    // The threads of a model are coroutines of the one thread that explores it.
+    std::thread_local! {
+        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Runs `model` with one step of the protocol broken.
+    pub(in crate::store) fn inject(fault: Fault, model: impl FnOnce()) {
+        struct Reset;
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                FAULT.set(None);
+            }
+        }
+        let _reset = Reset;
+        FAULT.set(Some(fault));
+        model();
+    }
+
+    pub(in crate::store) fn injected(fault: Fault) -> bool {
+        FAULT.get() == Some(fault)
+    }
+}
+
+#[cfg(all(test, tickcache_loom))]
+pub(in crate::store) use injection::{inject, injected};
+
+/// Whether a model wants this step broken.
+#[cfg(not(all(test, tickcache_loom)))]
+#[inline]
+pub(in crate::store) const fn injected(_: Fault) -> bool {
+    false
+}

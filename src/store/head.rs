@@ -1,0 +1,309 @@
+//! What a version says about itself, next to its cells: stamps, times, sequence, turn.
+
+use crate::record::Mode;
+use crate::store::block::HEADER;
+use crate::store::epoch::Epoch;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Time;
+
+/// Reasons to distrust a value that are kept with it. A whole message clears them.
+pub(crate) mod flags {
+    /// Inserted by a patch: fields may be missing.
+    pub(crate) const PARTIAL: u8 = 1;
+    /// Read back from where an earlier process left it.
+    pub(crate) const RESTORED: u8 = 1 << 1;
+    /// The subscription of this key ended.
+    pub(crate) const UNSUBSCRIBED: u8 = 1 << 2;
+    /// Messages of this key are missing.
+    pub(crate) const GAP: u8 = 1 << 3;
+    /// The version is of a removal. The store's own.
+    pub(in crate::store) const REMOVED: u8 = 1 << 7;
+}
+
+const _: () = assert!(HEADER == 8, "one cache line");
+
+/// No sequence was given yet.
+const NO_SEQUENCE: u64 = u64::MAX;
+/// The turn of a version that was never published.
+pub(super) const NO_TURN: u64 = u64::MAX;
+
+/// The header of a version, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) link: u64,
+    pub(super) invalidation: u64,
+    pub(super) sequence: u64,
+    pub(super) received_at: u64,
+    pub(super) turn: u64,
+    pub(super) flags: u8,
+    /// The document's version; 0 if there never was one.
+    pub(super) document: u64,
+    pub(super) whole_at: u64,
+    pub(super) source_time: u64,
+}
+
+/// Where the words lie that a message without news stores in place.
+const SEQUENCE: usize = 2;
+const RECEIVED_AT: usize = 3;
+pub(super) const TURN: usize = 4;
+const WHOLE_AT: usize = 6;
+const SOURCE_TIME: usize = 7;
+
+impl Header {
+    /// Of a version that was never published.
+    pub(super) const BLANK: Self = Self {
+        link: 0,
+        invalidation: 0,
+        sequence: NO_SEQUENCE,
+        received_at: 0,
+        turn: NO_TURN,
+        flags: 0,
+        document: 0,
+        whole_at: 0,
+        source_time: 0,
+    };
+
+    #[inline]
+    pub(super) const fn to_words(self) -> [u64; HEADER] {
+        [
+            self.link,
+            self.invalidation,
+            self.sequence,
+            self.received_at,
+            self.turn,
+            self.flags as u64 | self.document << 8,
+            self.whole_at,
+            self.source_time,
+        ]
+    }
+
+    #[inline]
+    pub(super) const fn from_words(words: [u64; HEADER]) -> Self {
+        let [
+            link,
+            invalidation,
+            sequence,
+            received_at,
+            turn,
+            packed,
+            whole_at,
+            source_time,
+        ] = words;
+        Self {
+            link,
+            invalidation,
+            sequence,
+            received_at,
+            turn,
+            flags: packed as u8,
+            document: packed >> 8,
+            whole_at,
+            source_time,
+        }
+    }
+
+    /// Relaxed: the epoch orders them.
+    #[inline]
+    pub(super) fn load(words: &[AtomicU64; HEADER]) -> Self {
+        Self::from_words(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+    }
+
+    /// Relaxed: the epoch orders them.
+    #[inline]
+    pub(super) fn store(self, words: &[AtomicU64; HEADER]) {
+        for (word, value) in words.iter().zip(self.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Stores what moves without a publication, each a word that means something by itself.
+    #[inline]
+    pub(super) fn store_times(self, words: &[AtomicU64; HEADER]) {
+        words[SEQUENCE].store(self.sequence, Ordering::Relaxed);
+        words[RECEIVED_AT].store(self.received_at, Ordering::Relaxed);
+        words[WHOLE_AT].store(self.whole_at, Ordering::Relaxed);
+        words[SOURCE_TIME].store(self.source_time, Ordering::Relaxed);
+    }
+
+    /// What becomes of the header by an update; `old` is blank, or of a removal, unless `alive`.
+    /// `now` gives the present sum of invalidations.
+    #[inline]
+    pub(super) fn stamped(
+        old: &Self,
+        alive: bool,
+        stamp: &Stamp,
+        now: impl FnOnce() -> u64,
+    ) -> Self {
+        // A value that begins here has nothing in it from before.
+        let fresh = stamp.whole || !alive;
+        let partial = if alive { old.flags } else { flags::PARTIAL };
+        Self {
+            link: if fresh || stamp.trust {
+                stamp.link
+            } else {
+                old.link
+            },
+            invalidation: match stamp.invalidation {
+                _ if !fresh => old.invalidation,
+                Some(sum) => sum,
+                None => now(),
+            },
+            sequence: stamp.sequence.unwrap_or(old.sequence),
+            received_at: stamp.received_at.as_nanos(),
+            turn: stamp.turn,
+            flags: if stamp.whole {
+                stamp.flags
+            } else {
+                partial | stamp.flags
+            },
+            document: old.document,
+            whole_at: match (stamp.whole, alive) {
+                (true, _) => stamp.received_at.as_nanos(),
+                (false, true) => old.whole_at,
+                (false, false) => 0,
+            },
+            source_time: stamp.source_time,
+        }
+    }
+
+    /// Whether the reasons for or against trusting the value are the same.
+    #[inline]
+    pub(super) fn same_stamps(&self, other: &Self) -> bool {
+        self.link == other.link
+            && self.invalidation == other.invalidation
+            && self.flags == other.flags
+    }
+}
+
+/// What an update says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// How the patch is laid over the value before it.
+    pub(crate) mode: Mode,
+    /// The message holds the whole value: it renews all stamps and clears all flags.
+    pub(crate) whole: bool,
+    /// A patch renews the stamp of the connection, too.
+    pub(crate) trust: bool,
+    /// The word of the entity's link, read at the start of the batch (or of the fetch).
+    pub(crate) link: u64,
+    /// The sum of invalidations when a fetch began; `None` for a message of this batch.
+    pub(crate) invalidation: Option<u64>,
+    /// The source's sequence. Kept from the update before if there is none.
+    pub(crate) sequence: Option<u64>,
+    /// When the bytes were read.
+    pub(crate) received_at: Time,
+    /// The source's own time, in its own unit; 0 if it gives none.
+    pub(crate) source_time: u64,
+    /// The owner's turn.
+    pub(crate) turn: u64,
+    /// Of [`flags`]; added by a patch, put in place of the old ones by a whole message.
+    pub(crate) flags: u8,
+}
+
+impl Default for Stamp {
+    /// A patch, received at the beginning of time.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Merge,
+            whole: false,
+            trust: false,
+            link: 0,
+            invalidation: None,
+            sequence: None,
+            received_at: Time::ZERO,
+            source_time: 0,
+            turn: 0,
+            flags: 0,
+        }
+    }
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing was ever published.
+    Empty,
+    /// A value.
+    Present,
+    /// There was a value.
+    Removed,
+    /// The slot was purged: look the key up again.
+    Dead,
+}
+
+/// What a reader learns about a publication besides its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The number of the publication. Never goes back for a key, purges included.
+    pub(crate) epoch: u64,
+    pub(crate) state: State,
+    /// The link's word when the value was last confirmed.
+    pub(crate) link: u64,
+    /// The sum of invalidations that the value is good for.
+    pub(crate) invalidation: u64,
+    pub(crate) sequence: Option<u64>,
+    pub(crate) received_at: Time,
+    /// When the last whole value came; [`Time::ZERO`] if none did.
+    pub(crate) whole_at: Time,
+    pub(crate) source_time: u64,
+    pub(crate) turn: u64,
+    /// Of [`flags`].
+    pub(crate) flags: u8,
+}
+
+impl Head {
+    /// Of a slot that was purged.
+    pub(super) const DEAD: Self = Self {
+        epoch: 0,
+        state: State::Dead,
+        link: 0,
+        invalidation: 0,
+        sequence: None,
+        received_at: Time::ZERO,
+        whole_at: Time::ZERO,
+        source_time: 0,
+        turn: 0,
+        flags: 0,
+    };
+
+    #[inline]
+    pub(super) fn new(epoch: Epoch, header: &Header) -> Self {
+        Self {
+            epoch: epoch.number(),
+            state: State::Present,
+            link: header.link,
+            invalidation: header.invalidation,
+            sequence: (header.sequence != NO_SEQUENCE).then_some(header.sequence),
+            received_at: Time::from_nanos(header.received_at),
+            whole_at: Time::from_nanos(header.whole_at),
+            source_time: header.source_time,
+            turn: header.turn,
+            flags: header.flags,
+        }
+    }
+
+    /// As [`new`](Self::new), for a publication that may have no value.
+    #[cold]
+    pub(super) fn without_value(epoch: Epoch, header: &Header) -> Self {
+        let state = if epoch.is_dead() {
+            State::Dead
+        } else if epoch.is_empty() {
+            State::Empty
+        } else if epoch.is_removed() || header.flags & flags::REMOVED != 0 {
+            State::Removed
+        } else {
+            State::Present
+        };
+        Self {
+            state,
+            flags: header.flags & !flags::REMOVED,
+            ..Self::new(epoch, header)
+        }
+    }
+
+    /// Whether there is a value.
+    #[inline]
+    pub(crate) fn has_value(&self) -> bool {
+        self.state == State::Present
+    }
+}

@@ -1,0 +1,134 @@
+//! The link of an entity: whether what feeds it is connected, in one word.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// One source's part in the link of an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Raised by each open. Below 2^40, and never lowered.
+    pub(crate) generation: u64,
+    /// What is wrong with it, of the constants here. 0: it is open.
+    pub(crate) bits: u8,
+}
+
+impl Link {
+    /// Not connected.
+    pub(crate) const DOWN: u8 = 1;
+    /// Connected, and silent for too long.
+    pub(crate) const SILENT: u8 = 1 << 1;
+    /// Messages are missing, and nobody knows of which key.
+    pub(crate) const GAP: u8 = 1 << 2;
+    /// The feed has ended.
+    pub(crate) const STOPPED: u8 = 1 << 3;
+
+    /// The word of this link alone.
+    pub(crate) const fn to_word(self) -> u64 {
+        self.generation << 8 | self.bits as u64
+    }
+
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self {
+            generation: word >> 8,
+            bits: word as u8,
+        }
+    }
+}
+
+/// The word that readers compare with a value's stamp, and the parts it is made of.
+///
+/// It is the sum of the sources' generations, which rises when any of them does, and all of their
+/// bits. A value is as good as its connection if its stamp is the word and the word has no bits.
+#[derive(Debug)]
+pub(crate) struct LinkWord {
+    word: AtomicU64,
+    parts: Mutex<HashMap<u64, Link>>,
+}
+
+impl LinkWord {
+    pub(super) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            parts: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The word now. Acquires what its setter did before: pairs with [`set`](Self::set).
+    #[inline]
+    pub(crate) fn load(&self) -> u64 {
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// Sets the part of a source, and the word with it.
+    pub(super) fn set(&self, source: u64, link: Link) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.insert(source, link);
+        let sum = parts.values().fold(Link::default(), |sum, part| Link {
+            generation: sum.generation + part.generation,
+            bits: sum.bits | part.bits,
+        });
+        self.word.store(sum.to_word(), Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(tickcache_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_rises_with_any_source_and_is_bad_while_one_is() {
+        let word = LinkWord::new();
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: 0,
+            },
+        );
+        word.set(
+            2,
+            Link {
+                generation: 5,
+                bits: Link::DOWN,
+            },
+        );
+        assert_eq!(
+            Link::from_word(word.load()),
+            Link {
+                generation: 6,
+                bits: Link::DOWN
+            }
+        );
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: Link::SILENT,
+            },
+        );
+        assert_eq!(Link::from_word(word.load()).bits, Link::DOWN | Link::SILENT);
+        word.set(
+            2,
+            Link {
+                generation: 6,
+                bits: 0,
+            },
+        );
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: 0,
+            },
+        );
+        assert_eq!(
+            Link::from_word(word.load()),
+            Link {
+                generation: 7,
+                bits: 0
+            }
+        );
+    }
+}

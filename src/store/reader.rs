@@ -1,0 +1,368 @@
+//! The readers' half of a slot: copy, check, and only then show.
+//!
+//! Lock-free; wait-free unless lapped by a whole ring of publications. Nothing here writes to a
+//! word that the owner reads, except that a snapshot is kept for the next taker.
+
+use crate::record::{self, Document, Layout, Node, Record, RecordRef, Region, Value};
+use crate::store::block::{Block, Body, VERSIONS, Version};
+use crate::store::epoch::Epoch;
+use crate::store::fault::{Fault, injected};
+use crate::store::head::{Head, Header};
+use crate::store::slot::Slot;
+use crate::sync::{Arc, AtomicU64, Ordering};
+
+/// A field, resolved: where its cells lie in blocks of one layout, and how to find out elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    node: Node,
+    region: Region,
+    generation: u64,
+}
+
+/// Of a node that a layout does not have.
+const NOWHERE: Region = Region { cell: 0, cells: 0 };
+
+impl Field {
+    /// The field at a node, quickest in blocks of this layout, right in all.
+    pub(crate) fn new(node: Node, layout: &Layout) -> Self {
+        let region = layout.region(node).unwrap_or(NOWHERE);
+        Self {
+            node,
+            region,
+            generation: layout.generation(),
+        }
+    }
+
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    /// Whether reads of blocks with this layout take the quick way.
+    pub(crate) fn is_for(&self, layout: &Layout) -> bool {
+        self.generation == layout.generation()
+    }
+
+    #[inline]
+    fn region_in(&self, layout: &Layout) -> Region {
+        if self.is_for(layout) {
+            self.region
+        } else {
+            layout.region(self.node).unwrap_or(NOWHERE)
+        }
+    }
+}
+
+/// A whole version to keep, and what was known about it when it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// As of the call: times move without a publication.
+    pub(crate) head: Head,
+    record: Arc<Cached>,
+}
+
+impl Snapshot {
+    /// The value; without one, a record that is absent.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record.record
+    }
+
+    /// Whether the two share memory.
+    #[cfg(test)]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.record, &other.record)
+    }
+}
+
+/// A version that was copied out, shared by all who asked for it.
+#[derive(Debug)]
+pub(super) struct Cached {
+    epoch: u64,
+    record: Record,
+}
+
+/// Memory for whole copies, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch(Vec<u64>);
+
+impl<const K: usize> Slot<K> {
+    /// What is known about the newest publication, without its fields.
+    #[inline]
+    pub(crate) fn head(&self) -> Head {
+        self.read([]).0
+    }
+
+    /// The fields of the newest publication, all of one version. Missing if there is no value.
+    #[inline]
+    pub(crate) fn read<const N: usize>(&self, fields: [Field; N]) -> (Head, [Value; N]) {
+        self.read_from(&self.first, fields)
+    }
+
+    #[inline]
+    fn read_from<const N: usize>(
+        &self,
+        first: &Block<K>,
+        fields: [Field; N],
+    ) -> (Head, [Value; N]) {
+        loop {
+            let (block, epoch) = Self::newest_from(first);
+            if !epoch.has_value() {
+                if let Some(head) = Self::head_without_value(block, epoch) {
+                    return (head, std::array::from_fn(|_| Value::missing()));
+                }
+                continue;
+            }
+            let copied = block.attempt(epoch, |body, version| {
+                let header = Header::load(version.header);
+                let values = fields.map(|field| self.value(block, body, version, &header, field));
+                (header, values)
+            });
+            if let Some((header, values)) = copied {
+                return (Head::new(epoch, &header), values);
+            }
+        }
+    }
+
+    #[inline]
+    fn newest_from(first: &Block<K>) -> (&Block<K>, Epoch) {
+        let epoch = first.epoch.load();
+        if epoch.is_closed() {
+            Self::follow(first, epoch)
+        } else {
+            (first, epoch)
+        }
+    }
+
+    /// The head of a publication that has no value; `None` if it was lapped.
+    #[cold]
+    fn head_without_value(block: &Block<K>, epoch: Epoch) -> Option<Head> {
+        if epoch.is_empty() || epoch.is_dead() {
+            return Some(Head::without_value(epoch, &Header::BLANK));
+        }
+        let header = block.attempt(epoch, |_, version| Header::load(version.header))?;
+        Some(Head::without_value(epoch, &header))
+    }
+
+    /// One field of a version that may be torn: total, and looked at only if it was not.
+    #[inline]
+    fn value(
+        &self,
+        block: &Block<K>,
+        body: &Body,
+        version: Version<'_>,
+        header: &Header,
+        field: Field,
+    ) -> Value {
+        let region = field.region_in(&body.layout);
+        let Some(cell) = version.cells.get(region.cell as usize) else {
+            return Value::missing();
+        };
+        let words = if region.cells == 0 {
+            record::ABSENT
+        } else {
+            load(cell)
+        };
+        if header.document != 0 && (record::is_absent(words[0]) || record::is_document(words[0])) {
+            return self.value_beside(block, header, field.node);
+        }
+        if record::used_cells(words[0]) == 1 {
+            return Value::from_cell(words);
+        }
+        long_value(words, &version.cells[region.cell as usize..], region)
+    }
+
+    /// A field that may live in the document. The newest layout has its name, whatever the block's.
+    #[cold]
+    fn value_beside(&self, block: &Block<K>, header: &Header, node: Node) -> Value {
+        let document = block.document(header.document);
+        let layout = self.shared().schema().layout();
+        document.map_or_else(Value::missing, |document| document.value(&layout, node))
+    }
+
+    /// Hands the whole newest publication to `show`, once it is known to be one. The record is
+    /// absent if there is no value.
+    pub(crate) fn read_all<R>(
+        &self,
+        scratch: &mut Scratch,
+        show: impl FnOnce(&Head, RecordRef<'_>) -> R,
+    ) -> R {
+        loop {
+            let (block, epoch) = self.newest();
+            let Some(body) = block.body() else {
+                let layout = self.shared().schema().layout();
+                let head = Head::without_value(epoch, &Header::BLANK);
+                return show(&head, RecordRef::new(&layout, &[], None));
+            };
+            if !epoch.has_value() {
+                let Some(head) = Self::head_without_value(block, epoch) else {
+                    continue;
+                };
+                return show(&head, RecordRef::new(&body.layout, &[], None));
+            }
+            if let Some((header, document)) = copy_all(block, epoch, &mut scratch.0) {
+                let record = RecordRef::new(&body.layout, &scratch.0, document.as_deref());
+                return show(&Head::new(epoch, &header), record);
+            }
+        }
+    }
+
+    /// The newest publication, owned. Whoever asks first for an epoch builds it for all; a slot
+    /// that nobody asks costs nothing.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let kept = self.cached.load_full();
+        let head = self.head();
+        if let Some(record) = kept.filter(|kept| kept.epoch == head.epoch) {
+            return Snapshot { head, record };
+        }
+        self.build_snapshot()
+    }
+
+    #[cold]
+    fn build_snapshot(&self) -> Snapshot {
+        let mut words = Vec::new();
+        let (head, record) = loop {
+            let (block, epoch) = self.newest();
+            let layout = || {
+                block.body().map_or_else(
+                    || self.shared().schema().layout(),
+                    |body| body.layout.clone(),
+                )
+            };
+            if !epoch.has_value() {
+                let Some(head) = Self::head_without_value(block, epoch) else {
+                    continue;
+                };
+                break (head, Record::absent(layout()));
+            }
+            if let Some((header, document)) = copy_all(block, epoch, &mut words) {
+                break (
+                    Head::new(epoch, &header),
+                    Record::new(layout(), words.into(), document),
+                );
+            }
+        };
+        let record = Arc::new(Cached {
+            epoch: head.epoch,
+            record,
+        });
+        self.keep(&record);
+        Snapshot { head, record }
+    }
+
+    /// Offers a copy to the next taker, unless somebody else is at it, or a newer one is there.
+    fn keep(&self, record: &Arc<Cached>) {
+        // Acquire pairs with the release below: the one before has stored what it had.
+        if self.caching.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let newer = self
+            .cached
+            .load()
+            .as_ref()
+            .is_some_and(|kept| kept.epoch >= record.epoch);
+        if !newer || injected(Fault::SnapshotAnyway) {
+            self.cached.store(Some(record.clone()));
+        }
+        self.caching.store(false, Ordering::Release);
+    }
+}
+
+#[inline]
+fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
+    [
+        cell[0].load(Ordering::Relaxed),
+        cell[1].load(Ordering::Relaxed),
+    ]
+}
+
+/// A token of several cells, of which the first is read already.
+fn long_value(first: [u64; 2], cells: &[[AtomicU64; 2]], region: Region) -> Value {
+    let used = usize::from(record::used_cells(first[0]).min(region.cells));
+    let Some(rest) = cells.get(1..used) else {
+        return Value::missing();
+    };
+    if let [second] = rest {
+        let [a, b] = first;
+        let [c, d] = load(second);
+        return Value::from_cells(&[a, b, c, d]);
+    }
+    let words: Vec<u64> = first
+        .into_iter()
+        .chain(rest.iter().flat_map(load))
+        .collect();
+    Value::from_cells(&words)
+}
+
+/// Copies a whole version into `words`; `None` if it was lapped.
+#[inline]
+pub(super) fn copy_all<const K: usize>(
+    block: &Block<K>,
+    epoch: Epoch,
+    words: &mut Vec<u64>,
+) -> Option<(Header, Option<Arc<Document>>)> {
+    block.attempt(epoch, |_, version| {
+        let header = Header::load(version.header);
+        words.clear();
+        words.extend(
+            version
+                .cells
+                .as_flattened()
+                .iter()
+                .map(|word| word.load(Ordering::Relaxed)),
+        );
+        let document = if header.document == 0 {
+            None
+        } else {
+            block.document(header.document)
+        };
+        (header, document)
+    })
+}
+
+/// A reader that stays with one slot: it remembers the block, where [`Slot`] starts at the first.
+#[derive(Clone, Debug)]
+pub(crate) struct SlotReader {
+    slot: Arc<Slot>,
+    later: Option<Arc<Block<VERSIONS>>>,
+}
+
+impl SlotReader {
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, later: None }
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// As [`Slot::epoch`].
+    #[inline]
+    pub(crate) fn epoch(&mut self) -> Epoch {
+        let epoch = self.block().epoch.load();
+        if epoch.is_closed() {
+            self.advance()
+        } else {
+            epoch
+        }
+    }
+
+    /// As [`Slot::read`].
+    #[inline]
+    pub(crate) fn read<const N: usize>(&mut self, fields: [Field; N]) -> (Head, [Value; N]) {
+        // Moves on if it has to.
+        self.epoch();
+        self.slot.read_from(self.block(), fields)
+    }
+
+    #[inline]
+    fn block(&self) -> &Block<VERSIONS> {
+        self.later.as_deref().unwrap_or(&self.slot.first)
+    }
+
+    #[cold]
+    fn advance(&mut self) -> Epoch {
+        while let Some(next) = self.block().next().cloned() {
+            self.later = Some(next);
+        }
+        self.block().epoch.load()
+    }
+}

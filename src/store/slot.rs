@@ -1,0 +1,252 @@
+//! A slot: the newest value of one key, for one writer and any number of readers.
+
+use std::fmt;
+
+use crate::key::{Id, IdRef};
+use crate::store::block::{Block, VERSIONS};
+use crate::store::epoch::Epoch;
+use crate::store::reader::Cached;
+use crate::store::shared::Shared;
+use crate::store::wake::{Seen, Watched};
+use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// The newest value of one key. See the room's head for the contract.
+///
+/// Reads take `&self` and write nothing, so the cost of a publication does not depend on them. The
+/// order of fields keeps what a read needs together, away from the reference count that clones of
+/// the handle bounce.
+#[repr(C)]
+pub(crate) struct Slot<const K: usize = VERSIONS> {
+    id: SlotId,
+    shared: Arc<Shared>,
+    /// Invalidations of this slot alone, and the owner's batch in which the last one came.
+    invalidated: AtomicU64,
+    /// The first ring, inline: most slots never need another.
+    pub(super) first: Block<K>,
+    pub(super) cached: ArcSwapOption<Cached>,
+    /// Somebody is about to replace `cached`.
+    pub(super) caching: AtomicBool,
+    number: u32,
+    /// Bits of the hubs that have waiters here.
+    mask: AtomicU32,
+}
+
+/// Low bits of [`Slot::invalidated`], which hold the batch.
+const BATCH_BITS: u32 = 24;
+const BATCH_MASK: u64 = (1 << BATCH_BITS) - 1;
+
+impl<const K: usize> Slot<K> {
+    /// A slot without a value. Its first publication gets the number after `start`.
+    pub(super) fn new(id: IdRef<'_>, number: u32, start: u64, shared: Arc<Shared>) -> Self {
+        Self {
+            id: SlotId::new(id),
+            shared,
+            // A batch that no owner has yet: see `invalidation_at`.
+            invalidated: AtomicU64::new(BATCH_MASK),
+            first: Block::new(Epoch::empty(start)),
+            cached: ArcSwapOption::new(None),
+            caching: AtomicBool::new(false),
+            number,
+            mask: AtomicU32::new(0),
+        }
+    }
+
+    /// The slot's number within its entity. Used again only after a purge.
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The id it is for. Costs a UTF-8 check.
+    pub(crate) fn id(&self) -> IdRef<'_> {
+        self.id.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn is(&self, id: IdRef<'_>) -> bool {
+        self.id.is(id)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The block that publications go to, and its epoch. Acquires the version's words.
+    #[inline]
+    pub(super) fn newest(&self) -> (&Block<K>, Epoch) {
+        let epoch = self.first.epoch.load();
+        if epoch.is_closed() {
+            Self::follow(&self.first, epoch)
+        } else {
+            (&self.first, epoch)
+        }
+    }
+
+    /// As [`newest`](Self::newest), from a later block on.
+    #[cold]
+    pub(super) fn follow(mut block: &Block<K>, mut epoch: Epoch) -> (&Block<K>, Epoch) {
+        while epoch.is_closed() {
+            // "Closed" was stored after the next block was set, and acquired with the epoch.
+            let next = block.next();
+            debug_assert!(next.is_some(), "a closed block has a successor");
+            let Some(next) = next else { break };
+            block = next;
+            epoch = block.epoch.load();
+        }
+        (block, epoch)
+    }
+
+    /// The newest publication's number and state.
+    #[inline]
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.newest().1
+    }
+
+    /// The link of the entity, as a value's stamp has to be for the value to be live.
+    #[inline]
+    pub(crate) fn link(&self) -> u64 {
+        self.shared.link().load()
+    }
+
+    /// The sum of invalidations so far: of everything, of the entity, of this slot. A value with a
+    /// smaller stamp is invalidated; a fetch that begins now will give a value good for this sum.
+    #[inline]
+    pub(crate) fn invalidation(&self) -> u64 {
+        self.shared.invalidations() + (self.invalidated.load(Ordering::Acquire) >> BATCH_BITS)
+    }
+
+    /// Marks the value as invalidated, whatever its epoch. The caller then has the hub scan.
+    pub(crate) fn invalidate(&self) {
+        let batch = self.shared.batch() & BATCH_MASK;
+        let raise = |word: u64| Some(((word >> BATCH_BITS) + 1) << BATCH_BITS | batch);
+        // The closure never refuses.
+        let _ = self
+            .invalidated
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, raise);
+        self.shared.slot_invalidated();
+    }
+
+    /// What a waiter that looks now has seen.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            epoch: self.epoch().number(),
+            link: self.link(),
+            invalidation: self.invalidation(),
+        }
+    }
+
+    /// Owner: the sum of invalidations as it was at the start of `batch`, when that of everything
+    /// and of the entity was `base`. An invalidation that came since is left out, so that a
+    /// message read before it does not undo it.
+    #[inline]
+    pub(super) fn invalidation_at(&self, base: u64, batch: u64) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        let since = u64::from(word & BATCH_MASK == batch & BATCH_MASK);
+        base + (word >> BATCH_BITS).saturating_sub(since)
+    }
+}
+
+/// Waits for a publication, and for what makes or breaks the freshness of the value.
+impl<const K: usize> Watched for Slot<K> {
+    fn mask(&self) -> &AtomicU32 {
+        &self.mask
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen() != *seen
+    }
+}
+
+impl<const K: usize> fmt::Debug for Slot<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("id", &self.id())
+            .field("number", &self.number)
+            .field("epoch", &self.epoch().number())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An [`Id`] that keeps short texts inline: finding a slot then touches no other memory.
+#[derive(Clone, Debug)]
+enum SlotId {
+    Int(i128),
+    Short { len: u8, bytes: [u8; SHORT_ID] },
+    Long(Arc<str>),
+}
+
+const SHORT_ID: usize = 30;
+const _: () = assert!(
+    size_of::<SlotId>() <= size_of::<Id>(),
+    "short texts cost no space"
+);
+
+impl SlotId {
+    fn new(id: IdRef<'_>) -> Self {
+        match id {
+            IdRef::Int(number) => Self::Int(number),
+            IdRef::Text(text) if text.len() <= SHORT_ID => {
+                let mut bytes = [0; SHORT_ID];
+                bytes[..text.len()].copy_from_slice(text.as_bytes());
+                Self::Short {
+                    len: text.len() as u8,
+                    bytes,
+                }
+            }
+            IdRef::Text(text) => Self::Long(text.into()),
+        }
+    }
+
+    fn as_ref(&self) -> IdRef<'_> {
+        match self {
+            Self::Int(number) => IdRef::Int(*number),
+            Self::Short { len, bytes } => {
+                let text = std::str::from_utf8(&bytes[..usize::from(*len)]);
+                IdRef::Text(text.expect("it was copied from a text"))
+            }
+            Self::Long(text) => IdRef::Text(text),
+        }
+    }
+
+    #[inline]
+    fn is(&self, id: IdRef<'_>) -> bool {
+        match (self, id) {
+            (Self::Int(own), IdRef::Int(other)) => *own == other,
+            (Self::Short { len, bytes }, IdRef::Text(text)) => {
+                let len = usize::from(*len);
+                len == text.len() && bytes[..len] == *text.as_bytes()
+            }
+            (Self::Long(own), IdRef::Text(other)) => **own == *other,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_id_is_the_id_it_was_made_from() {
+        let texts = [
+            "",
+            "BTCUSDT",
+            "30 bytes are kept in the slot.",
+            "31 bytes are shared instead ...",
+            "ä",
+        ];
+        let ids: Vec<IdRef<'_>> = texts
+            .iter()
+            .map(|text| IdRef::Text(text))
+            .chain([0, -1, 7, i128::MAX].map(IdRef::Int))
+            .chain([IdRef::Text("7")])
+            .collect();
+        for (at, id) in ids.iter().enumerate() {
+            let slot_id = SlotId::new(*id);
+            assert_eq!(slot_id.as_ref(), *id);
+            for (other_at, other) in ids.iter().enumerate() {
+                assert_eq!(slot_id.is(*other), at == other_at, "{id:?} {other:?}");
+            }
+        }
+    }
+}

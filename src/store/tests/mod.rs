@@ -1,0 +1,83 @@
+//! Tests of the store's protocols, and their models.
+
+#[cfg(not(tickcache_loom))]
+mod changes;
+#[cfg(tickcache_loom)]
+mod changes_models;
+#[cfg(not(tickcache_loom))]
+mod kit;
+#[cfg(not(tickcache_loom))]
+mod oracle;
+#[cfg(not(tickcache_loom))]
+mod slot;
+#[cfg(not(tickcache_loom))]
+mod wake;
+#[cfg(tickcache_loom)]
+mod wake_models;
+#[cfg(not(tickcache_loom))]
+mod wake_stress;
+
+use super::wake::{Seen, Watched};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering};
+
+/// The least that can be waited for: an epoch, a generation, a mask.
+pub(super) struct Cell {
+    epoch: AtomicU64,
+    link: AtomicU64,
+    mask: AtomicU32,
+}
+
+impl Cell {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            epoch: AtomicU64::new(0),
+            link: AtomicU64::new(0),
+            mask: AtomicU32::new(0),
+        })
+    }
+
+    fn publish(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    fn relink(&self, link: u64) {
+        self.link.store(link, Ordering::Release);
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            epoch: self.epoch.load(Ordering::Acquire),
+            link: self.link.load(Ordering::Acquire),
+            ..Seen::default()
+        }
+    }
+}
+
+impl Watched for Cell {
+    fn mask(&self) -> &AtomicU32 {
+        &self.mask
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen() != *seen
+    }
+}
+
+/// Runs a test that would hang if it failed; then it fails after a minute instead.
+#[cfg(not(tickcache_loom))]
+fn guarded(test: impl FnOnce() + Send + 'static) {
+    let (done, finished) = std::sync::mpsc::channel();
+    let body = std::thread::spawn(move || {
+        test();
+        done.send(()).expect("the guard waits");
+    });
+    let waited = finished.recv_timeout(std::time::Duration::from_secs(60));
+    assert_ne!(
+        waited,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout),
+        "somebody waits for ever"
+    );
+    if let Err(panic) = body.join() {
+        std::panic::resume_unwind(panic);
+    }
+}

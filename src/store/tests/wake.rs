@@ -1,0 +1,477 @@
+//! The hub turned by hand, in one thread, against a clock that the test sets.
+
+use super::{Cell, guarded};
+use crate::Time;
+use crate::store::wake::{Flag, Hub, Notes, Registration, Runner, Seen, Watched, Woken};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Counter {
+    fn new() -> (Arc<Self>, Waker) {
+        let counter = Arc::new(Self::default());
+        (Arc::clone(&counter), Waker::from(counter))
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn source(cell: &Arc<Cell>) -> Arc<dyn Watched> {
+    Arc::clone(cell) as Arc<dyn Watched>
+}
+
+fn poll(registration: &mut Registration, waker: &Waker, seen: &[Seen]) -> Poll<Woken> {
+    poll_until(registration, waker, seen, Time::NEVER)
+}
+
+fn poll_until(
+    registration: &mut Registration,
+    waker: &Waker,
+    seen: &[Seen],
+    until: Time,
+) -> Poll<Woken> {
+    registration.poll(&mut Context::from_waker(waker), seen, until)
+}
+
+fn turn(runner: &mut Runner) {
+    assert_eq!(runner.turn(Time::ZERO), Some(Time::NEVER));
+}
+
+const fn at(nanos: u64) -> Time {
+    Time::from_nanos(nanos)
+}
+
+#[test]
+fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
+    let (hub, mut runner) = Hub::new();
+    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let cells = [Cell::new(), Cell::new()];
+    let resolve = |slot: u32| cells.get(slot as usize).map(|cell| &**cell);
+    let mut waiting = cells
+        .each_ref()
+        .map(|cell| (hub.register(vec![source(cell)]), Counter::new()));
+    for (registration, (_, waker)) in &mut waiting {
+        assert_eq!(poll(registration, waker, &[Seen::default()]), Poll::Pending);
+    }
+
+    cells[1].publish(1);
+    notes.note(1);
+    notes.note(7); // A number without a slot is passed over.
+    wakes.flush(&mut notes, resolve);
+    assert!(notes.is_empty());
+    turn(&mut runner);
+    let counts = waiting.each_ref().map(|(_, (counter, _))| counter.count());
+    assert_eq!(counts, [0, 1]);
+
+    // Not armed again, so not woken again; the first still is.
+    let (registration, (_, waker)) = &mut waiting[1];
+    assert_eq!(
+        poll(registration, waker, &[Seen::default()]),
+        Poll::Ready(Woken::Moved)
+    );
+    for (slot, cell) in cells.iter().enumerate() {
+        cell.publish(2);
+        notes.note(slot as u32);
+    }
+    wakes.flush(&mut notes, resolve);
+    turn(&mut runner);
+    let counts = waiting.each_ref().map(|(_, (counter, _))| counter.count());
+    assert_eq!(counts, [1, 1]);
+}
+
+#[test]
+fn a_waiter_that_was_listed_too_early_is_woken_and_arms_again() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let (counter, waker) = Counter::new();
+    // It has seen the publication before the owner told of it.
+    cell.publish(1);
+    let seen = cell.seen();
+    assert_eq!(poll(&mut registration, &waker, &[seen]), Poll::Pending);
+    wakes.batch().one(&*cell);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 1);
+    assert_eq!(poll(&mut registration, &waker, &[seen]), Poll::Pending);
+    cell.publish(2);
+    wakes.batch().one(&*cell);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 2);
+    assert_eq!(
+        poll(&mut registration, &waker, &[seen]),
+        Poll::Ready(Woken::Moved)
+    );
+}
+
+#[test]
+fn only_the_last_waker_counts() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let ((old, first), (new, second)) = (Counter::new(), Counter::new());
+    assert!(poll(&mut registration, &first, &[Seen::default()]).is_pending());
+    assert!(poll(&mut registration, &second, &[Seen::default()]).is_pending());
+    cell.publish(1);
+    wakes.batch().one(&*cell);
+    turn(&mut runner);
+    assert_eq!((old.count(), new.count()), (0, 1));
+}
+
+#[test]
+fn a_scan_wakes_those_for_whom_something_moved_and_leaves_the_others_armed() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    hub.scan(); // Nobody waits.
+    let (a, b) = (Cell::new(), Cell::new());
+    let (mut on_a, mut on_b) = (
+        hub.register(vec![source(&a)]),
+        hub.register(vec![source(&b)]),
+    );
+    let ((count_a, waker_a), (count_b, waker_b)) = (Counter::new(), Counter::new());
+    assert!(poll(&mut on_a, &waker_a, &[a.seen()]).is_pending());
+    assert!(poll(&mut on_b, &waker_b, &[b.seen()]).is_pending());
+    a.relink(1);
+    hub.scan();
+    turn(&mut runner);
+    assert_eq!((count_a.count(), count_b.count()), (1, 0));
+    b.publish(1);
+    wakes.batch().one(&*b);
+    turn(&mut runner);
+    assert_eq!((count_a.count(), count_b.count()), (1, 1));
+}
+
+#[test]
+fn one_registration_waits_for_many_things_at_once() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cells = [Cell::new(), Cell::new(), Cell::new()];
+    let flag = Arc::new(Flag::new());
+    let mut sources: Vec<_> = cells.iter().map(source).collect();
+    sources.push(Arc::clone(&flag) as Arc<dyn Watched>);
+    sources.push(source(&cells[0])); // Named twice.
+    let mut registration = hub.register(sources);
+    let (counter, waker) = Counter::new();
+    let mut seen = [Seen::default(); 5];
+    assert!(poll(&mut registration, &waker, &seen).is_pending());
+    for cell in &cells {
+        cell.publish(1);
+        wakes.batch().one(&**cell);
+    }
+    turn(&mut runner);
+    assert_eq!(counter.count(), 1);
+    for at in [0, 1, 2, 4] {
+        assert_eq!(
+            poll(&mut registration, &waker, &seen),
+            Poll::Ready(Woken::Moved)
+        );
+        seen[at].epoch = 1;
+    }
+    assert!(poll(&mut registration, &waker, &seen).is_pending());
+    flag.raise();
+    wakes.batch().one(&*flag);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 2);
+    assert_eq!(
+        poll(&mut registration, &waker, &seen),
+        Poll::Ready(Woken::Moved)
+    );
+    seen[3].epoch = flag.level();
+    assert!(poll(&mut registration, &waker, &seen).is_pending());
+    drop(registration);
+    assert_eq!(hub.sizes(), (0, 0, 0));
+}
+
+#[test]
+fn whoever_is_dropped_leaves_nothing_behind_and_is_not_woken() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cell = Cell::new();
+    let (counter, waker) = Counter::new();
+    let registrations: Vec<_> = (0..100)
+        .map(|_| {
+            let mut registration = hub.register(vec![source(&cell)]);
+            assert!(poll_until(&mut registration, &waker, &[cell.seen()], at(50)).is_pending());
+            registration
+        })
+        .collect();
+    drop(waker);
+    drop(registrations);
+    assert_eq!(
+        (Arc::strong_count(&cell), Arc::strong_count(&counter)),
+        (1, 1)
+    );
+    cell.publish(1);
+    wakes.batch().one(&*cell);
+    hub.scan();
+    assert_eq!(runner.turn(at(60)), Some(Time::NEVER));
+    assert_eq!((counter.count(), hub.sizes()), (0, (0, 0, 0)));
+}
+
+#[test]
+fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
+    const SLOTS: u32 = 3000;
+    let (hub, mut runner) = Hub::new();
+    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let cells: Vec<_> = (0..SLOTS).map(|_| Cell::new()).collect();
+    let mut waiting: Vec<_> = cells
+        .iter()
+        .map(|cell| hub.register(vec![source(cell)]))
+        .collect();
+    waiting.extend((0..200).map(|_| hub.register(vec![source(&cells[5])])));
+    for epoch in 1..4 {
+        let (counter, waker) = Counter::new();
+        let seen = Seen {
+            epoch: epoch - 1,
+            ..Seen::default()
+        };
+        for registration in &mut waiting {
+            assert!(poll(registration, &waker, &[seen]).is_pending());
+        }
+        for slot in 0..SLOTS {
+            cells[slot as usize].publish(epoch);
+            notes.note(slot);
+        }
+        wakes.flush(&mut notes, |slot| {
+            cells.get(slot as usize).map(|cell| &**cell)
+        });
+        turn(&mut runner);
+        assert_eq!(counter.count(), u64::from(SLOTS) + 200);
+    }
+}
+
+#[test]
+fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
+    let (hub, mut runner) = Hub::new();
+    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let crowd: Vec<_> = (0..1100).map(|_| Cell::new()).collect();
+    let mut waiting: Vec<_> = crowd
+        .iter()
+        .map(|cell| hub.register(vec![source(cell)]))
+        .collect();
+    let (_, waker) = Counter::new();
+    for registration in &mut waiting {
+        assert!(poll(registration, &waker, &[Seen::default()]).is_pending());
+    }
+    // The last of them has seen what the batch will tell it.
+    let last = crowd.last().expect("there is a crowd");
+    let (counter, waker) = Counter::new();
+    last.publish(1);
+    let registration = waiting.last_mut().expect("there is a crowd");
+    assert!(poll(registration, &waker, &[last.seen()]).is_pending());
+    for (slot, cell) in (0..).zip(&crowd) {
+        cell.publish(1);
+        notes.note(slot);
+    }
+    wakes.flush(&mut notes, |slot| {
+        crowd.get(slot as usize).map(|cell| &**cell)
+    });
+    turn(&mut runner);
+    assert_eq!(counter.count(), 0);
+    last.publish(2);
+    wakes.batch().one(&**last);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 1);
+}
+
+#[test]
+fn time_wakes_each_at_its_own_deadline_and_tells_it_so() {
+    let (hub, mut runner) = Hub::new();
+    let cell = Cell::new();
+    let seen = [cell.seen()];
+    let mut waiting: Vec<_> = [30, 10, 20]
+        .map(|until| (hub.register(vec![source(&cell)]), Counter::new(), at(until)))
+        .into();
+    for (registration, (_, waker), until) in &mut waiting {
+        assert!(poll_until(registration, waker, &seen, *until).is_pending());
+    }
+    assert_eq!(runner.turn(at(9)), Some(at(10)));
+    assert_eq!(runner.turn(at(10)), Some(at(20)));
+    // It goes on waiting, for longer; the node it had is pushed on.
+    let (registration, (_, waker), until) = &mut waiting[1];
+    assert_eq!(
+        poll_until(registration, waker, &seen, *until),
+        Poll::Ready(Woken::Deadline)
+    );
+    assert!(poll_until(registration, waker, &seen, at(25)).is_pending());
+    assert!(poll_until(registration, waker, &seen, at(40)).is_pending());
+    assert_eq!(runner.turn(at(20)), Some(at(25)));
+    assert_eq!(runner.turn(at(35)), Some(at(40)));
+    let counts: Vec<_> = waiting
+        .iter()
+        .map(|(_, (counter, _), _)| counter.count())
+        .collect();
+    assert_eq!(counts, [1, 1, 1]);
+    // What has moved is told before the time.
+    cell.publish(1);
+    let (registration, (_, waker), until) = &mut waiting[0];
+    assert_eq!(
+        poll_until(registration, waker, &seen, *until),
+        Poll::Ready(Woken::Moved)
+    );
+    // A clock that stands still or goes back makes nobody wait longer.
+    assert_eq!(runner.turn(at(1)), Some(at(40)));
+    assert_eq!(
+        poll_until(registration, waker, &[cell.seen()], at(35)),
+        Poll::Ready(Woken::Deadline)
+    );
+}
+
+#[test]
+fn deadlines_that_come_and_go_do_not_pile_up() {
+    let (hub, mut runner) = Hub::new();
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let (_, waker) = Counter::new();
+    let seen = [cell.seen()];
+    for time in 0..10_000 {
+        // A far one, then one that is due next: the far one stays in the heap.
+        assert!(poll_until(&mut registration, &waker, &seen, at(1 << 40)).is_pending());
+        assert!(poll_until(&mut registration, &waker, &seen, at(time + 1)).is_pending());
+        assert!(runner.turn(at(time + 1)).is_some());
+        assert!(hub.sizes().2 <= 2 + 64);
+    }
+}
+
+#[test]
+fn stopping_ends_all_waiting_now_and_later() {
+    let (hub, mut runner) = Hub::new();
+    let cell = Cell::new();
+    let mut early = hub.register(vec![source(&cell)]);
+    let (counter, waker) = Counter::new();
+    assert!(poll(&mut early, &waker, &[cell.seen()]).is_pending());
+    hub.stop();
+    let mut late = hub.register(vec![source(&cell)]);
+    let closed = Poll::Ready(Woken::Closed);
+    assert_eq!(poll(&mut late, &waker, &[cell.seen()]), closed);
+    assert_eq!(
+        late.wait(&[cell.seen()], Time::NEVER, &|| Time::ZERO),
+        Woken::Closed
+    );
+    assert_eq!(runner.turn(Time::ZERO), None);
+    assert_eq!(counter.count(), 1);
+    assert_eq!(poll(&mut early, &waker, &[cell.seen()]), closed);
+    // The last publication is not lost by it.
+    cell.publish(1);
+    assert_eq!(
+        poll(&mut early, &waker, &[Seen::default()]),
+        Poll::Ready(Woken::Moved)
+    );
+}
+
+#[test]
+fn a_runner_that_never_ran_leaves_nobody_waiting() {
+    let (hub, runner) = Hub::new();
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let (counter, waker) = Counter::new();
+    assert!(poll(&mut registration, &waker, &[cell.seen()]).is_pending());
+    drop(runner);
+    assert_eq!(counter.count(), 1);
+    assert_eq!(
+        poll(&mut registration, &waker, &[cell.seen()]),
+        Poll::Ready(Woken::Closed)
+    );
+}
+
+#[test]
+fn an_owner_that_goes_leaves_its_last_list() {
+    let (hub, mut runner) = Hub::new();
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let (counter, waker) = Counter::new();
+    for epoch in 1..4 {
+        let seen = [cell.seen()];
+        assert!(poll(&mut registration, &waker, &seen).is_pending());
+        let mut wakes = hub.wakes();
+        cell.publish(epoch);
+        wakes.batch().one(&*cell);
+        drop(wakes);
+        turn(&mut runner);
+        assert_eq!(counter.count(), epoch);
+        assert_eq!(hub.lanes(), 0);
+    }
+}
+
+/// A waker that panics, or that comes back to the hub while it is called.
+struct Rude(Mutex<Option<Registration>>);
+
+impl Wake for Rude {
+    fn wake(self: Arc<Self>) {
+        let registration = self.0.lock().expect("not poisoned").take();
+        assert!(registration.is_some(), "rude");
+        // Dropped here: it takes the hub's lock.
+    }
+}
+
+#[test]
+fn a_waker_may_panic_or_come_back_to_the_hub() {
+    guarded(|| {
+        let (hub, mut runner) = Hub::new();
+        let mut wakes = hub.wakes();
+        let cell = Cell::new();
+        let (counter, polite) = Counter::new();
+        let panics = Waker::from(Arc::new(Rude(Mutex::new(None))));
+        let drops = hub.register(vec![source(&cell)]);
+        let returns = Waker::from(Arc::new(Rude(Mutex::new(Some(drops)))));
+        let mut waiting: Vec<_> = (0..5).map(|_| hub.register(vec![source(&cell)])).collect();
+        for (registration, waker) in waiting
+            .iter_mut()
+            .zip([&polite, &panics, &polite, &returns, &polite])
+        {
+            assert!(poll(registration, waker, &[cell.seen()]).is_pending());
+        }
+        cell.publish(1);
+        wakes.batch().one(&*cell);
+        turn(&mut runner);
+        assert_eq!((counter.count(), hub.panics()), (3, 1));
+        assert_eq!(hub.sizes().0, 5);
+    });
+}
+
+#[test]
+fn notes_are_bounded_by_the_slots_that_moved() {
+    let mut notes = Notes::new();
+    for round in 0..100_000_u32 {
+        notes.note(round % 5);
+    }
+    assert_eq!(notes.capacity(), Notes::new().capacity());
+    for slot in 0..10_000 {
+        notes.note(slot);
+        notes.note(slot / 2);
+    }
+    assert!(notes.capacity() <= 4 * 10_000);
+    let seen = Mutex::new(Vec::new());
+    struct Never(AtomicU32);
+    impl Watched for Never {
+        fn mask(&self) -> &AtomicU32 {
+            &self.0
+        }
+        fn moved(&self, _: &Seen) -> bool {
+            false
+        }
+    }
+    let never = Arc::new(Never(AtomicU32::new(0)));
+    let (hub, _runner) = Hub::new();
+    let _registration = hub.register(vec![Arc::clone(&never) as Arc<dyn Watched>]);
+    hub.wakes().flush(&mut notes, |slot| {
+        seen.lock().expect("not poisoned").push(slot);
+        Some(&*never)
+    });
+    let mut slots = seen.into_inner().expect("not poisoned");
+    slots.sort_unstable();
+    slots.dedup();
+    assert_eq!(slots, (0..10_000).collect::<Vec<_>>());
+}

@@ -1,0 +1,66 @@
+//! Faults that the models inject, to show that each step of the protocol is needed. Outside the
+//! models [`injected`] is a constant `false`.
+
+/// One step left out, or done in the wrong order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(test, tickcache_loom)),
+    allow(dead_code, reason = "only the models inject")
+)]
+pub(in crate::store) enum Fault {
+    /// The owner publishes and looks at the mask without a fence between.
+    OwnerFence,
+    /// The waiter sets its bit and checks without a fence between.
+    WaiterFence,
+    /// A generation is changed and the waiters looked for without a fence between.
+    ChangerFence,
+    /// The waiter checks before it sets its bit.
+    CheckFirst,
+    /// The waiter sets its bit and sleeps without checking again.
+    NoRecheck,
+    /// The mask is cleared after the hub was told.
+    ClearLate,
+    /// Shutting down wakes who sleeps, but does not stop others from falling asleep.
+    CloseUnmarked,
+    /// A subscriber trusts what it copied from the ring without looking at its lap.
+    LapUnchecked,
+    /// A lapped subscriber compares the epochs first and takes the position afterwards.
+    PositionLate,
+}
+
+#[cfg(all(test, tickcache_loom))]
+mod injection {
+    use super::Fault;
+    use std::cell::Cell;
+
+    // The threads of a model are coroutines of the one thread that explores it.
+    std::thread_local! {
+        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Runs `model` with one step of the protocol broken.
+    pub(in crate::store) fn inject(fault: Fault, model: impl FnOnce()) {
+        struct Reset;
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                FAULT.set(None);
+            }
+        }
+        let _reset = Reset;
+        FAULT.set(Some(fault));
+        model();
+    }
+
+    pub(in crate::store) fn injected(fault: Fault) -> bool {
+        FAULT.get() == Some(fault)
+    }
+}
+
+#[cfg(all(test, tickcache_loom))]
+pub(in crate::store) use injection::{inject, injected};
+
+/// Whether a model wants this step broken.
+#[cfg(not(all(test, tickcache_loom)))]
+pub(in crate::store) const fn injected(_: Fault) -> bool {
+    false
+}

@@ -1,0 +1,159 @@
+//! Waking: how whoever waits learns that something moved, without making a writer wait.
+//!
+//! One *hub* per cache, one waker thread. The owner of a slot never runs a waker and takes no
+//! lock: at the end of a batch it lists the slots that somebody waits for and wakes the hub at
+//! most once. The hub wakes the tasks and threads.
+//!
+//! # Why no wake-up is lost
+//!
+//! A waiter and whoever moves something do the same dance from opposite ends:
+//!
+//! | waiter ([`Registration`]) | owner ([`Wakes`]) | changer of a generation ([`Hub::scan`]) |
+//! |---|---|---|
+//! | enter the waker under the hub's lock | publish | store the generation |
+//! | set the hub's bit in the mask | | |
+//! | `fence(SeqCst)` | `fence(SeqCst)` | `fence(SeqCst)` |
+//! | check the predicate | look at the mask | look whether the hub has waiters |
+//! | sleep | `swap(0)`, list the slot, wake the hub | mark SCAN, wake the hub |
+//!
+//! - Of two `SeqCst` fences one comes first. If it is the waiter's, the other side sees the bit (or
+//!   the count of waiters) and the hub is told. If it is the other side's, the waiter sees the
+//!   publication when it checks, and does not sleep.
+//! - The bit is set by a read-modify-write and taken by one. So a `swap` that takes the bit has
+//!   acquired the entry made before it, and hands it on to the hub with the list; a bit set after
+//!   the `swap` was set by a waiter that has acquired the publication.
+//! - The bit is taken *before* the hub is told. Cleared afterwards, it could be the bit of a waiter
+//!   that was woken already and has armed again.
+//! - The hub takes every armed waiter of a listed slot, whether its predicate holds or not: the bit
+//!   is gone, so a waiter left asleep would not be listed again. A woken waiter checks, and arms
+//!   again. In a scan the bits stay, and only those whose predicate holds are woken.
+//! - A full list is answered by a scan, with the masks left as they are.
+//!
+//! Everything is level-triggered: a duplicate, a stale entry or a dropped waiter costs one look.
+//!
+//! # Progress
+//!
+//! Owner: wait-free apart from one `unpark` a batch, and only if somebody waits for what moved.
+//! Waiters and hub share one lock, held for the look-up of at most [`CHUNK`](hub::CHUNK) wakers; no
+//! waker is called, cloned or dropped under it.
+
+mod batch;
+mod deadlines;
+mod fault;
+mod hub;
+mod lane;
+mod park;
+mod registration;
+mod slab;
+mod waiters;
+
+pub(crate) use batch::{Batch, Notes, Wakes};
+#[cfg(all(test, tickcache_loom))]
+pub(super) use fault::inject;
+pub(super) use fault::{Fault, injected};
+pub(crate) use hub::{Hub, Runner};
+pub(crate) use registration::{Registration, Woken};
+
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use std::sync::{MutexGuard, PoisonError};
+
+/// What a waiter has seen of one source; it waits until the source differs from it.
+///
+/// Sources without generations use `epoch` alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The publication.
+    pub(crate) epoch: u64,
+    /// The generation of connections.
+    pub(crate) link: u64,
+    /// The generation of invalidation.
+    pub(crate) invalidation: u64,
+}
+
+/// Something that can be waited for: a slot, an entity's changes, a [`Flag`].
+///
+/// Its mask must keep its address while anybody waits: the address is the name under which the
+/// hub knows the source.
+pub(crate) trait Watched: Send + Sync {
+    /// The word in which waiting hubs set their bit. Zero at the start; nobody else writes it.
+    fn mask(&self) -> &AtomicU32;
+
+    /// Whether this is no longer as `seen`. Called under the hub's lock: a few loads, no locks.
+    fn moved(&self, seen: &Seen) -> bool;
+}
+
+/// The bit of the cache's hub in a mask.
+const HUB: u32 = 1;
+
+/// The name of a source: the address of its mask.
+type Key = u64;
+
+fn key_of(mask: &AtomicU32) -> Key {
+    std::ptr::from_ref(mask) as usize as Key
+}
+
+/// Says that a waiter of the hub is asleep, or about to be. Pairs with [`take_mask`].
+fn set_mask(mask: &AtomicU32) {
+    mask.fetch_or(HUB, Ordering::AcqRel);
+}
+
+/// Whether anybody waits. Comes after the `fence(SeqCst)` that pairs with the waiter's.
+fn is_masked(mask: &AtomicU32) -> bool {
+    mask.load(Ordering::Relaxed) != 0
+}
+
+/// Takes the bits. Acquires what the waiters entered before [`set_mask`], and releases what was
+/// published to those that set their bit afterwards.
+fn take_mask(mask: &AtomicU32) -> u32 {
+    mask.swap(0, Ordering::AcqRel)
+}
+
+/// Locks; a panic of another thread under the lock leaves nothing half-done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuardOf<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(not(tickcache_loom))]
+type MutexGuardOf<'a, T> = MutexGuard<'a, T>;
+#[cfg(tickcache_loom)]
+type MutexGuardOf<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+/// A plain level that can be waited for: a feed that finished, a command that was done.
+///
+/// Whoever raises it then tells the hub: [`Batch::one`] if it has a batch, else [`Hub::scan`].
+#[derive(Debug)]
+pub(crate) struct Flag {
+    level: AtomicU64,
+    mask: AtomicU32,
+}
+
+impl Flag {
+    /// A flag at level 0.
+    pub(crate) fn new() -> Self {
+        Self {
+            level: AtomicU64::new(0),
+            mask: AtomicU32::new(0),
+        }
+    }
+
+    /// How often it was raised; what [`Seen::epoch`] is compared with. Acquires what was written
+    /// before [`Flag::raise`].
+    pub(crate) fn level(&self) -> u64 {
+        self.level.load(Ordering::Acquire)
+    }
+
+    /// Raises it by one, from any thread. Wakes nobody by itself.
+    pub(crate) fn raise(&self) {
+        self.level.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Watched for Flag {
+    fn mask(&self) -> &AtomicU32 {
+        &self.mask
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.level() != seen.epoch
+    }
+}

@@ -1,0 +1,260 @@
+//! Who waits for what: the hub's table, kept under its lock.
+
+use super::deadlines::Deadlines;
+use super::hub::CHUNK;
+use super::park::Parker;
+use super::slab::{Slab, Ticket};
+use super::{Key, Seen, Watched, key_of};
+use crate::Time;
+use crate::sync::Arc;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::task::Waker;
+
+/// What a registration waits for; shared by it and the table.
+pub(super) type Sources = Arc<[Arc<dyn Watched>]>;
+
+/// How to wake one waiter.
+#[derive(Debug)]
+pub(super) enum Sleeper {
+    Task(Waker),
+    Thread(Arc<Parker>),
+}
+
+impl Sleeper {
+    pub(super) fn wake(self) {
+        match self {
+            Self::Task(waker) => waker.wake(),
+            Self::Thread(parker) => parker.unpark(),
+        }
+    }
+}
+
+pub(super) struct Waiter {
+    sources: Sources,
+    seen: Vec<Seen>,
+    /// There while armed: taken by whoever wakes it.
+    sleeper: Option<Sleeper>,
+    /// To be woken at this time, moved or not.
+    until: Time,
+    /// The time of its node in the heap, [`Time::NEVER`] if it has none.
+    queued: Time,
+}
+
+/// What became of arming.
+pub(super) enum Armed {
+    /// Asleep as soon as it likes. `sooner`: the hub sleeps longer than that, and has to be told.
+    Asleep { sooner: bool },
+    /// The time is over already.
+    Due,
+    /// The hub has stopped.
+    Closed,
+}
+
+pub(super) struct Waiters {
+    slab: Slab<Waiter>,
+    listed: HashMap<Key, Vec<Ticket>, RandomState>,
+    deadlines: Deadlines,
+    /// The latest time the hub was told.
+    now: Time,
+    /// When the hub means to look at the deadlines again. Not always the earliest of them: it
+    /// is not told of those that their waiters keep themselves.
+    planned: Time,
+    pub(super) closed: bool,
+}
+
+impl Waiters {
+    pub(super) fn new() -> Self {
+        Self {
+            slab: Slab::new(),
+            listed: HashMap::with_hasher(RandomState::default()),
+            deadlines: Deadlines::default(),
+            now: Time::ZERO,
+            planned: Time::NEVER,
+            closed: false,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn insert(&mut self, sources: Sources) -> Ticket {
+        let ticket = self.slab.insert(Waiter {
+            sources: Arc::clone(&sources),
+            seen: Vec::with_capacity(sources.len()),
+            sleeper: None,
+            until: Time::NEVER,
+            queued: Time::NEVER,
+        });
+        for source in sources.iter() {
+            let tickets = self.listed.entry(key_of(source.mask())).or_default();
+            // The same source named twice stands next to itself.
+            if tickets.last() != Some(&ticket) {
+                tickets.push(ticket);
+            }
+        }
+        ticket
+    }
+
+    /// Takes the entry out; to be dropped when the lock is released.
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.slab.remove(ticket)?;
+        for source in waiter.sources.iter() {
+            let key = key_of(source.mask());
+            let Some(tickets) = self.listed.get_mut(&key) else {
+                continue;
+            };
+            if let Some(at) = tickets.iter().position(|other| *other == ticket) {
+                tickets.swap_remove(at);
+            }
+            if tickets.is_empty() {
+                self.listed.remove(&key);
+            }
+        }
+        Some(waiter)
+    }
+
+    /// Enters how to wake it; `hub_keeps_time` unless it wakes by itself at `until`. The second is what stood there before, to be dropped when the lock
+    /// is released.
+    pub(super) fn arm(
+        &mut self,
+        ticket: Ticket,
+        sleeper: Sleeper,
+        seen: &[Seen],
+        until: Time,
+        hub_keeps_time: bool,
+    ) -> (Armed, Option<Sleeper>) {
+        if self.closed {
+            return (Armed::Closed, Some(sleeper));
+        }
+        if until <= self.now {
+            return (Armed::Due, Some(sleeper));
+        }
+        let waiter = self
+            .slab
+            .get_mut(ticket)
+            .expect("a registration keeps its entry");
+        waiter.seen.clear();
+        waiter.seen.extend_from_slice(seen);
+        waiter.until = until;
+        let old = waiter.sleeper.replace(sleeper);
+        if until < waiter.queued {
+            waiter.queued = until;
+            self.deadlines.push(until, ticket);
+            if self.deadlines.is_bloated(self.slab.len()) {
+                let queued = self
+                    .slab
+                    .iter()
+                    .filter(|(_, waiter)| waiter.queued != Time::NEVER);
+                self.deadlines
+                    .rebuild(queued.map(|(ticket, waiter)| (waiter.queued, ticket)));
+            }
+        }
+        let sooner = hub_keeps_time && until < self.planned;
+        if sooner {
+            self.planned = until;
+        }
+        (Armed::Asleep { sooner }, old)
+    }
+
+    // Each of the following moves sleepers into `woken` until it holds `CHUNK`, and answers whether
+    // it is done. If not: release the lock, wake them, and call it again with the same cursor,
+    // which is `None` at first.
+
+    /// Everybody armed who waits for `key`.
+    ///
+    /// From the end downwards: removals move only entries that were looked at already, and what is
+    /// added has checked after the publication that this stands for.
+    pub(super) fn take_listed(
+        &mut self,
+        key: Key,
+        cursor: &mut Option<usize>,
+        woken: &mut Vec<Sleeper>,
+    ) -> bool {
+        let Some(tickets) = self.listed.get(&key) else {
+            return true;
+        };
+        let mut at = cursor.map_or(tickets.len(), |at| at.min(tickets.len()));
+        while at > 0 {
+            if woken.len() >= CHUNK {
+                *cursor = Some(at);
+                return false;
+            }
+            at -= 1;
+            if let Some(waiter) = self.slab.get_mut(tickets[at]) {
+                woken.extend(waiter.sleeper.take());
+            }
+        }
+        true
+    }
+
+    /// Everybody armed for whom something moved, or simply everybody.
+    pub(super) fn take_moved(
+        &mut self,
+        everybody: bool,
+        cursor: &mut Option<usize>,
+        woken: &mut Vec<Sleeper>,
+    ) -> bool {
+        for at in cursor.unwrap_or(0)..self.slab.places() {
+            if woken.len() >= CHUNK {
+                *cursor = Some(at);
+                return false;
+            }
+            let Some(waiter) = self.slab.at_mut(at) else {
+                continue;
+            };
+            if waiter.sleeper.is_some() && (everybody || moved(&waiter.sources, &waiter.seen)) {
+                woken.extend(waiter.sleeper.take());
+            }
+        }
+        true
+    }
+
+    /// Everybody armed whose time has come.
+    pub(super) fn take_due(&mut self, now: Time, woken: &mut Vec<Sleeper>) -> bool {
+        self.now = self.now.max(now);
+        while woken.len() < CHUNK {
+            let Some((time, ticket)) = self.deadlines.pop_due(self.now) else {
+                return true;
+            };
+            let Some(waiter) = self.slab.get_mut(ticket) else {
+                continue;
+            };
+            if waiter.queued != time {
+                continue;
+            }
+            waiter.queued = Time::NEVER;
+            if waiter.sleeper.is_none() {
+                continue;
+            }
+            if waiter.until <= self.now {
+                woken.extend(waiter.sleeper.take());
+            } else if waiter.until != Time::NEVER {
+                waiter.queued = waiter.until;
+                self.deadlines.push(waiter.until, ticket);
+            }
+        }
+        false
+    }
+
+    /// The earliest time at which [`Waiters::take_due`] may find somebody; the hub means to look
+    /// again then.
+    pub(super) fn plan(&mut self) -> Time {
+        self.planned = self.deadlines.next();
+        self.planned
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.slab.len(), self.listed.len(), self.deadlines.len())
+    }
+}
+
+/// Whether any of the sources is no longer as it was seen.
+pub(super) fn moved(sources: &[Arc<dyn Watched>], seen: &[Seen]) -> bool {
+    sources
+        .iter()
+        .zip(seen)
+        .any(|(source, seen)| source.moved(seen))
+}

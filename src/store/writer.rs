@@ -1,0 +1,313 @@
+//! The owner of an entity: the only one that publishes to its slots.
+
+use std::fmt;
+
+use crate::key::IdRef;
+use crate::record::{Document, Patch, SchemaSource};
+use crate::store::StoreFull;
+use crate::store::block::VERSIONS;
+use crate::store::changes::Producer;
+use crate::store::entity::{Entity, Missing};
+use crate::store::fault::{Fault, injected};
+use crate::store::head::{Head, Stamp, State};
+use crate::store::publish::{Batch, Outcome, Place};
+use crate::store::schema::SchemaHandle;
+use crate::store::slot::Slot;
+use crate::store::wake::{Batch as WakesBatch, Notes};
+use crate::sync::Arc;
+
+/// A slot, as its owner names it: its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SlotIx(u32);
+
+impl SlotIx {
+    /// The number of the slot.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// Why there is no slot to publish to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Locate {
+    /// The id has no value, and the update is not to make one.
+    #[error("the id has no value, and the update does not make one")]
+    Missing,
+    /// The entity may have no more ids.
+    #[error("the entity may have no more ids; raise the bound")]
+    Full,
+}
+
+/// The one writer of an entity. Dropping it returns the claim.
+///
+/// Every call is wait-free but for the cold ones: making, growing, purging a slot, and changing a
+/// document. A batch is begun before its bytes are read, and ended with
+/// [`end_batch`](Self::end_batch).
+pub(crate) struct EntityWriter {
+    entity: Arc<Entity>,
+    schema: SchemaHandle,
+    /// By number; `None` until the slot's first use here.
+    places: Vec<Option<Place<VERSIONS>>>,
+    /// The slot of the message before: ids often come in runs.
+    last: u32,
+    /// Present batch and the sum of invalidations of everything and of the entity at its start.
+    batch: u64,
+    base: u64,
+    /// What was published in this batch, for those who wait.
+    notes: Notes,
+    purged: Vec<Arc<Slot>>,
+    changes: Producer,
+    retired: Vec<Arc<Document>>,
+    growths: u64,
+}
+
+impl EntityWriter {
+    pub(super) fn new(entity: Arc<Entity>) -> Self {
+        let schema = SchemaHandle::new(entity.shared().clone());
+        let changes = entity.changes().producer();
+        let mut writer = Self {
+            entity,
+            schema,
+            places: Vec::new(),
+            last: 0,
+            batch: 0,
+            base: 0,
+            notes: Notes::new(),
+            purged: Vec::new(),
+            changes,
+            retired: Vec::new(),
+            growths: 0,
+        };
+        writer.begin_batch();
+        writer
+    }
+
+    /// The entity.
+    pub(crate) fn entity(&self) -> &Arc<Entity> {
+        &self.entity
+    }
+
+    /// What messages are compiled with.
+    #[inline]
+    pub(crate) fn schema(&mut self) -> &mut impl SchemaSource {
+        &mut self.schema
+    }
+
+    /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
+    pub(crate) fn begin_batch(&mut self) {
+        self.batch = self.entity.shared().begin_batch();
+        self.base = self.entity.shared().invalidations();
+    }
+
+    /// The link's word, to be read at the start of a batch.
+    pub(crate) fn link(&self) -> u64 {
+        self.entity.link().load()
+    }
+
+    /// The slot of an id.
+    ///
+    /// # Errors
+    /// `Missing` if it has no value and the update is to be ignored then, `Full` if it cannot be
+    /// made.
+    #[inline]
+    pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+        // Compared before it is hashed.
+        if let Some(Some(place)) = self.places.get(self.last as usize)
+            && place.slot.is(id)
+        {
+            return Self::located(place, self.last, missing);
+        }
+        let entity = self.entity.clone();
+        entity.read_id(id, |id| self.look_up(id, missing))
+    }
+
+    #[inline]
+    fn located(place: &Place<VERSIONS>, number: u32, missing: Missing) -> Result<SlotIx, Locate> {
+        if missing == Missing::Insert || place.epoch().has_value() {
+            Ok(SlotIx(number))
+        } else {
+            Err(Locate::Missing)
+        }
+    }
+
+    fn look_up(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+        let index = self.entity.index();
+        let known = index.number(index.hash(id), |number| {
+            matches!(self.places.get(number as usize), Some(Some(place)) if place.slot.is(id))
+        });
+        let number = match known {
+            Some(number) => number,
+            None => self.adopt(id, missing)?,
+        };
+        let place = self.places[number as usize]
+            .as_ref()
+            .ok_or(Locate::Missing)?;
+        let located = Self::located(place, number, missing);
+        self.last = number;
+        located
+    }
+
+    /// Takes over a slot that this owner has not used, or makes one.
+    #[cold]
+    fn adopt(&mut self, id: IdRef<'_>, missing: Missing) -> Result<u32, Locate> {
+        let slot = match missing {
+            Missing::Ignore => self
+                .entity
+                .index()
+                .with(id, Arc::clone)
+                .ok_or(Locate::Missing)?,
+            Missing::Insert => match self.entity.slot_within(id, usize::MAX) {
+                Ok(slot) => slot,
+                Err(StoreFull::Ids | StoreFull::Entities) => return Err(Locate::Full),
+            },
+        };
+        let number = slot.number();
+        if self.places.len() <= number as usize {
+            self.places.resize_with(number as usize + 1, || None);
+        }
+        self.places[number as usize] = Some(Place::adopt(slot));
+        Ok(number)
+    }
+
+    /// The slot itself, for whoever waits on it.
+    pub(crate) fn slot(&self, slot: SlotIx) -> Option<&Arc<Slot>> {
+        self.places
+            .get(slot.0 as usize)?
+            .as_ref()
+            .map(|place| &place.slot)
+    }
+
+    /// What the slot holds now. [`State::Dead`] after a purge.
+    pub(crate) fn head(&self, slot: SlotIx) -> Head {
+        match self.places.get(slot.0 as usize) {
+            Some(Some(place)) => place.head(),
+            _ => Head::DEAD,
+        }
+    }
+
+    /// Lays a patch over the slot's value and publishes the outcome, unless nothing changed. The
+    /// patch is compiled with [`schema`](Self::schema), since the last time nobody else's.
+    #[inline]
+    pub(crate) fn publish(&mut self, slot: SlotIx, patch: &Patch, stamp: &Stamp) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            debug_assert!(false, "published to a slot that was purged");
+            return Outcome::Unchanged;
+        };
+        let mut batch = Batch {
+            layout: self.schema.layout(),
+            base: self.base,
+            number: self.batch,
+            retired: &mut self.retired,
+            growths: &mut self.growths,
+        };
+        let had_value = place.epoch().has_value();
+        if !had_value {
+            let before = place.state();
+            let outcome = place.update(patch, stamp, &mut batch);
+            self.entity.count(before, place.state());
+            return self.note(slot, outcome);
+        }
+        let outcome = place.update(patch, stamp, &mut batch);
+        self.note(slot, outcome)
+    }
+
+    /// Publishes that the slot has no value any more. Unchanged if it has none.
+    pub(crate) fn remove(&mut self, slot: SlotIx, stamp: &Stamp) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            return Outcome::Unchanged;
+        };
+        let before = place.state();
+        let mut batch = Batch {
+            layout: self.schema.layout(),
+            base: self.base,
+            number: self.batch,
+            retired: &mut self.retired,
+            growths: &mut self.growths,
+        };
+        let outcome = place.remove(stamp, &mut batch);
+        self.entity.count(before, place.state());
+        self.note(slot, outcome)
+    }
+
+    /// Adds [`flags`](super::flags) to the slot's value, as of a turn. Unchanged if it has them, or
+    /// has no value.
+    pub(crate) fn mark(&mut self, slot: SlotIx, reasons: u8, turn: u64) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            return Outcome::Unchanged;
+        };
+        let outcome = place.mark(reasons, turn);
+        self.note(slot, outcome)
+    }
+
+    /// Ends the slot: its id is unknown from now on, its handles have to look again. The number
+    /// may be used again, for another id.
+    pub(crate) fn purge(&mut self, slot: SlotIx) {
+        let Some(place) = self.places.get_mut(slot.0 as usize).and_then(Option::take) else {
+            return;
+        };
+        let before = place.state();
+        if injected(Fault::DeadFirst) {
+            place.purge();
+        }
+        self.entity.forget(&place.slot, place.last_number());
+        self.entity.count(before, State::Dead);
+        place.purge();
+        self.changes.push(slot.0);
+        self.purged.push(place.slot);
+    }
+
+    /// Ends a batch: tells those who wait for what was published in it. `wakes` is the end of the
+    /// owner's batch, over all its entities.
+    pub(crate) fn end_batch(&mut self, wakes: &mut WakesBatch<'_>) {
+        if self.notes.is_empty() && self.purged.is_empty() {
+            return;
+        }
+        wakes.one(&**self.entity.changes());
+        let places = &self.places;
+        wakes.notes(&mut self.notes, |number| {
+            places
+                .get(number as usize)?
+                .as_ref()
+                .map(|place| &*place.slot)
+        });
+        for slot in self.purged.drain(..) {
+            wakes.one(&*slot);
+        }
+    }
+
+    /// Documents that no slot names any more, to be dropped where it disturbs nobody. At most a
+    /// few wait; more are dropped in place.
+    pub(crate) fn retired(&mut self) -> &mut Vec<Arc<Document>> {
+        &mut self.retired
+    }
+
+    /// How many slots were moved to a bigger block.
+    pub(crate) fn growths(&self) -> u64 {
+        self.growths
+    }
+
+    #[inline]
+    fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Applied {
+            self.notes.note(slot.0);
+            self.changes.push(slot.0);
+        }
+        outcome
+    }
+}
+
+impl Drop for EntityWriter {
+    fn drop(&mut self) {
+        self.entity.return_claim();
+    }
+}
+
+impl fmt::Debug for EntityWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntityWriter")
+            .field("entity", &self.entity)
+            .field("batch", &self.batch)
+            .field("growths", &self.growths)
+            .finish_non_exhaustive()
+    }
+}
