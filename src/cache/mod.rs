@@ -1,1 +1,63 @@
-//! skeleton
+//! The public face: a [`Cache`], the [`Feed`]s attached to it, and handles to what it holds.
+//!
+//! # Reading
+//!
+//! [`Cache::entity`] and [`Entity::slot`] resolve a key once; a [`Slot`] then reads without
+//! hashing, locking or allocating. Every read says what its value is worth: [`Slot::live`] gives
+//! values that are live and errs otherwise; a suspect value needs an explicit call.
+//!
+//! | to be told of news | how | costs |
+//! |---|---|---|
+//! | [`Slot::spin`] | this thread looks all the time | a core; sees it in tens of nanoseconds |
+//! | [`Watch::changed`] | a task of any executor | a wake-up through the hub |
+//! | [`Watch::wait`] | this thread sleeps | the same |
+//! | [`Entity::changes`] | one stream for all slots of an entity | the same, once for a batch |
+//!
+//! # Guarantees
+//!
+//! * A read gives the last publication or one concurrent with it, whole; the reads of one thread
+//!   never go back. No reader makes a writer wait.
+//! * Watches conflate: they give the newest, never a queue, and say what they skipped.
+//! * A publication is visible to readers of this process. Nothing is durable.
+
+mod attach_error;
+mod builder;
+mod changes;
+mod cut;
+mod entity;
+mod error;
+mod feed;
+mod freshness;
+mod handle;
+mod local;
+mod order;
+mod ready;
+mod set;
+mod shared;
+mod slot;
+mod typed;
+mod watch;
+
+#[cfg(feature = "net")]
+mod attach;
+
+#[cfg(feature = "net")]
+pub use attach::FeedRef;
+pub use attach_error::AttachError;
+pub use builder::{BuildError, CacheBuilder};
+pub use changes::{Changes, Polled};
+pub use cut::{Cut, CutError};
+pub use entity::{Entity, Field, FieldsError};
+pub use error::NotLive;
+pub use feed::Feed;
+#[cfg(feature = "net")]
+pub use feed::Connect;
+pub use freshness::{Freshness, Reasons};
+pub use handle::{Cache, CloseError};
+pub use local::{Batch, LocalFeed};
+pub use order::{Asc, By, Desc, Ordered, Row};
+pub use ready::{NotReady, NotReadyReason, ReadyError};
+pub use set::SetError;
+pub use slot::{Reading, Slot, Snapshot, View};
+pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
+pub use watch::{Closed, Step, Tick, WaitError, Watch};

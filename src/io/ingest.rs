@@ -9,6 +9,8 @@
 
 mod coverage;
 
+pub(super) use coverage::open_word;
+
 use super::inbox::CommandError;
 use super::staging::{Item, Staging, What};
 use super::target::Target;

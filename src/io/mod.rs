@@ -10,8 +10,9 @@ pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod inbox;
 pub(crate) mod ingest;
-mod latch;
+pub(crate) mod latch;
 pub(crate) mod local;
+pub(crate) mod slow;
 mod staging;
 pub(crate) mod target;
 

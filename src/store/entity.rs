@@ -9,10 +9,10 @@ use crate::store::StoreFull;
 use crate::store::changes::Changes;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
-use crate::store::link::LinkWord;
+use crate::store::link::{Link, LinkWord};
 use crate::store::schema::SharedSchema;
 use crate::store::shared::Shared;
-use crate::store::slot::Slot;
+use crate::store::slot::{NO_NUMBER, Slot};
 use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
@@ -179,6 +179,19 @@ impl Entity {
             .map_err(|index::Full| StoreFull::Ids)
     }
 
+    /// As [`slot`](Self::slot); beyond the bounds a slot that is in no index, and that nobody will
+    /// ever write.
+    pub(crate) fn slot_or_detached(&self, id: IdRef<'_>) -> Arc<Slot> {
+        self.slot(id).unwrap_or_else(|_| {
+            self.read_id(id, |id| Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone())))
+        })
+    }
+
+    /// The epoch of the slot with a number; 0 if there is none.
+    pub(crate) fn epoch_of(&self, number: u32) -> u64 {
+        self.numbered(number).map_or(0, |slot| slot.epoch().number())
+    }
+
     /// The slot of an id, if there is one.
     pub(crate) fn find(&self, id: IdRef<'_>) -> Option<Arc<Slot>> {
         self.with(id, Arc::clone)
@@ -238,8 +251,13 @@ impl Entity {
     }
 
     /// Sets one source's part in the link. The caller then has the hub scan.
-    pub(crate) fn set_link(&self, source: u64, link: super::link::Link) {
+    pub(crate) fn set_link(&self, source: u64, link: Link) {
         self.shared.link().set(source, link);
+    }
+
+    /// Changes one source's part in the link. The caller then has the hub scan.
+    pub(crate) fn update_link(&self, source: u64, change: impl FnOnce(Link) -> Link) {
+        self.shared.link().update(source, change);
     }
 
     /// Marks all values as invalidated, in one store. The caller then has the hub scan.

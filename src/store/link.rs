@@ -55,7 +55,7 @@ impl LinkWord {
         }
     }
 
-    /// The word now. Acquires what its setter did before: pairs with [`set`](Self::set).
+    /// The word now. Acquires what its setter did before: pairs with [`update`](Self::update).
     #[inline]
     pub(crate) fn load(&self) -> u64 {
         self.word.load(Ordering::Acquire)
@@ -63,8 +63,14 @@ impl LinkWord {
 
     /// Sets the part of a source, and the word with it.
     pub(super) fn set(&self, source: u64, link: Link) {
+        self.update(source, |_| link);
+    }
+
+    /// Changes the part of a source, [`Link::default`] if it has none yet, and the word with it.
+    pub(super) fn update(&self, source: u64, change: impl FnOnce(Link) -> Link) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.insert(source, link);
+        let part = parts.entry(source).or_default();
+        *part = change(*part);
         let sum = parts.values().fold(Link::default(), |sum, part| Link {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,

@@ -113,7 +113,7 @@ pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
 pub(crate) use schema::SharedSchema;
 pub(crate) use slot::Slot;
-pub(crate) use wake::{Hub, Registration, Runner, Seen, Wakes, Watched, Woken};
+pub(crate) use wake::{Flag, Hub, Registration, Runner, Seen, Wakes, Watched, Woken};
 pub(crate) use writer::{EntityWriter, Locate, SlotIx};
 
 /// Bounds of a store.
@@ -207,6 +207,12 @@ impl Store {
         more.insert(name, entity.clone());
         self.entities.store(Arc::new(more));
         Ok(entity)
+    }
+
+    /// An entity that is in no store: what a name stands for beyond the bound. Nobody writes it.
+    pub(crate) fn detached(&self, name: &str) -> Arc<Entity> {
+        let config = StoreConfig { max_ids: 0, ..self.config };
+        Arc::new(Entity::new(name.into(), &config, self.invalidated.clone()))
     }
 
     /// The entity of a name, if there is one.

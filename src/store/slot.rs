@@ -31,6 +31,9 @@ pub(crate) struct Slot<const K: usize = VERSIONS> {
     mask: AtomicU32,
 }
 
+/// The number of a slot that is in no index. No index has so many.
+pub(super) const NO_NUMBER: u32 = u32::MAX;
+
 /// Low bits of [`Slot::invalidated`], which hold the batch.
 const BATCH_BITS: u32 = 24;
 const BATCH_MASK: u64 = (1 << BATCH_BITS) - 1;
@@ -55,6 +58,11 @@ impl<const K: usize> Slot<K> {
     #[inline]
     pub(crate) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Whether it is in no index: nobody will ever write it.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.number == NO_NUMBER
     }
 
     /// The id it is for. Costs a UTF-8 check.

@@ -14,7 +14,7 @@ const OWNER: u64 = 0;
 
 /// The word of a link without what is wrong with it: what a value of the present generation is
 /// stamped with.
-pub(super) const fn open_word(word: u64) -> u64 {
+pub(in crate::io) const fn open_word(word: u64) -> u64 {
     Link {
         generation: Link::from_word(word).generation,
         bits: 0,

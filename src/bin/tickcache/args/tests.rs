@@ -1,0 +1,189 @@
+//! Command lines and what becomes of them.
+
+use super::*;
+
+fn line(text: &str) -> Result<Command, Halt> {
+    parse(std::iter::once("tickcache").chain(text.split_whitespace()))
+}
+
+fn command(text: &str) -> Command {
+    line(text).unwrap_or_else(|halt| panic!("{text}: {halt:?}"))
+}
+
+fn wrong(text: &str) -> String {
+    match line(text) {
+        Err(Halt::Usage(usage)) => usage.to_string(),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_definition_holds_together() {
+    use clap::CommandFactory;
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn no_command_is_the_demo() {
+    assert_eq!(command(""), command("demo"));
+    let Command::Demo(demo) = command("") else {
+        panic!("the demo")
+    };
+    assert_eq!(demo.symbols, 200);
+    assert_eq!(
+        demo.rate,
+        Rate::PerSecond(NonZeroU64::new(50_000).expect("not zero"))
+    );
+    assert_eq!((demo.seconds, demo.json), (None, false));
+}
+
+#[test]
+fn demo_takes_its_options() {
+    let Command::Demo(demo) = command("demo --symbols 7 --rate max --seconds 2.5 --json") else {
+        panic!("the demo")
+    };
+    assert_eq!((demo.symbols, demo.rate, demo.json), (7, Rate::Max, true));
+    assert_eq!(demo.seconds, Some(Duration::from_millis(2500)));
+    let Command::Demo(demo) = command("demo --rate 1_500_000") else {
+        panic!("the demo")
+    };
+    assert_eq!(
+        demo.rate,
+        Rate::PerSecond(NonZeroU64::new(1_500_000).expect("not zero"))
+    );
+}
+
+#[test]
+fn replay_takes_its_options() {
+    let text = "replay a.jsonl b.jsonl.gz --preset events --through websocket --speed recorded \
+                --merge shallow --missing insert --print";
+    let Command::Replay(replay) = command(text) else {
+        panic!("a replay")
+    };
+    let files = ["a.jsonl", "b.jsonl.gz"].map(PathBuf::from).to_vec();
+    assert_eq!(replay.files, files);
+    assert_eq!(
+        (replay.preset, replay.through),
+        (Preset::Events, Through::Websocket)
+    );
+    assert_eq!((replay.speed, replay.print), (Speed::Recorded, true));
+    assert_eq!(
+        (replay.merge, replay.missing),
+        (Some(Merge::Shallow), Some(Missing::Insert))
+    );
+    let Command::Replay(replay) = command("replay a --preset binance-spot") else {
+        panic!("a replay")
+    };
+    assert_eq!(
+        (replay.preset, replay.through),
+        (Preset::BinanceSpot, Through::Memory)
+    );
+    assert_eq!(
+        (replay.speed, replay.merge, replay.missing),
+        (Speed::Max, None, None)
+    );
+    assert!(matches!(
+        command("replay a --preset events --merge rfc7396"),
+        Command::Replay(_)
+    ));
+    assert!(matches!(
+        command("replay a --preset events --missing ignore"),
+        Command::Replay(_)
+    ));
+}
+
+#[test]
+fn watch_takes_its_options() {
+    let text = "watch wss://host:9443/ws --preset binance-spot --subscribe one --subscribe two \
+                --idle 3 --for 10 --ca roots.pem --print";
+    let Command::Watch(watch) = command(text) else {
+        panic!("a watch")
+    };
+    assert_eq!(watch.url, "wss://host:9443/ws");
+    assert_eq!(watch.subscribe, ["one", "two"]);
+    assert_eq!(watch.idle, Some(Duration::from_secs(3)));
+    assert_eq!(watch.length, Some(Duration::from_secs(10)));
+    assert_eq!(
+        (watch.ca, watch.print),
+        (Some(PathBuf::from("roots.pem")), true)
+    );
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for text in ["--help", "--version", "help", "demo --help", "replay -h"] {
+        assert!(matches!(line(text), Err(Halt::Told(_))), "{text}");
+    }
+}
+
+/// Each answer is one line, names what is wrong and says where to look.
+#[test]
+fn a_wrong_line_is_answered_in_one_line() {
+    for (text, expected) in [
+        ("dmo", "`tickcache --help`"),
+        ("demo --symbls 3", "did you mean --symbols?"),
+        (
+            "demo --symbols 0",
+            "whole number from 1 to 100000 (see `tickcache ",
+        ),
+        (
+            "demo --rate 0",
+            "messages a second from 1 to 100000000, or `max` (see `tickcache ",
+        ),
+        ("demo --rate fast", "or `max`"),
+        ("demo --seconds 0", "a number of seconds above 0"),
+        ("demo --seconds nan", "a number of seconds above 0"),
+        ("demo --seconds -1", "--"),
+        ("demo extra", "extra"),
+        (
+            "replay",
+            "were not provided: --preset <PRESET> <FILE>... (see `tickcache replay --help`)",
+        ),
+        ("replay f", "not provided: --preset <PRESET>"),
+        (
+            "replay f --preset kraken",
+            "possible values: events, binance-spot",
+        ),
+        (
+            "replay f --preset events --speed slow",
+            "possible values: max, recorded",
+        ),
+        (
+            "replay f --preset events --through air",
+            "possible values: memory, websocket",
+        ),
+        (
+            "replay f --preset events --merge deep",
+            "possible values: rfc7396, shallow",
+        ),
+        (
+            "replay f --preset binance-spot --merge shallow",
+            "--merge is for `--preset events` only",
+        ),
+        (
+            "replay f --preset binance-spot --missing insert",
+            "--missing is for `--preset events`",
+        ),
+        (
+            "watch http://host --preset events",
+            "begins with ws:// or wss://",
+        ),
+        (
+            "watch ws:///x --preset events",
+            "begins with ws:// or wss://",
+        ),
+        (
+            "watch ws://host --preset events --ca f",
+            "--ca needs an address that begins with wss://",
+        ),
+        ("watch ws://host", "not provided: --preset <PRESET>"),
+    ] {
+        let answer = wrong(text);
+        assert!(answer.contains(expected), "{text}\n  {answer}");
+        assert!(answer.contains("(see `tickcache "), "{text}\n  {answer}");
+        assert!(
+            !answer.contains('\n') && !answer.starts_with("error"),
+            "{text}\n  {answer}"
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! What the demo and `watch` show: a live table on a terminal, one line a second elsewhere, one JSON
+//! object at the end.
+//!
+//! Everything shown is in a plain [`Model`]; the drawing is a function of it, of the scroll position
+//! and of the size, and is tested on a buffer.
+
+mod draw;
+mod format;
+mod model;
+mod report;
+mod terminal;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use draw::{View, draw};
+pub(crate) use format::{count, percent, plain_decimal, span};
+pub(crate) use model::{
+    Align, Cell, Column, Cpu, Latency, Link, Model, Recorder, Row, State, Tone, Totals,
+};
+pub(crate) use report::{Report, summary};
+pub(crate) use terminal::{Interrupt, live};

@@ -1,0 +1,115 @@
+//! The same model without a terminal: a line a second, and an object at the end.
+
+use serde::Serialize;
+
+use super::format::{count, percent, rate, running, span};
+use super::model::{Link, Model, State};
+
+/// One line that says how it stands.
+pub(crate) fn summary(model: &Model) -> String {
+    let totals = &model.totals;
+    let live = model
+        .rows
+        .iter()
+        .filter(|row| row.state == State::Live)
+        .count();
+    let link = match &model.link {
+        Link::Connecting => "connecting".to_owned(),
+        Link::Connected => "connected".to_owned(),
+        Link::Down(why) => format!("down ({})", why.replace(char::is_control, " ")),
+        Link::Stopped => "stopped".to_owned(),
+    };
+    let mut line = format!(
+        "{} {link}  {} updates/s  received {}  applied {}  refused {}  reconnects {}  live {live}/{}",
+        running(model.elapsed),
+        rate(totals.updates_per_second),
+        count(totals.received),
+        count(totals.applied),
+        count(totals.refused),
+        count(totals.reconnects),
+        model.rows.len(),
+    );
+    if let Some(latency) = &model.latency {
+        let (p50, p99, p999) = (span(latency.p50), span(latency.p99), span(latency.p999));
+        line += &format!("  latency p50 {p50} p99 {p99} p99.9 {p999}");
+    }
+    if model.cpu.engine.is_some() {
+        line += &format!("  cpu engine {}", percent(model.cpu.engine));
+    }
+    if model.cpu.simulator.is_some() {
+        line += &format!(" simulator {}", percent(model.cpu.simulator));
+    }
+    line
+}
+
+/// The whole run in numbers, for `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    /// Length of the run.
+    seconds: f64,
+    received: u64,
+    applied: u64,
+    unchanged: u64,
+    refused: u64,
+    unmapped: u64,
+    /// Applied updates over the whole run.
+    updates_per_second: f64,
+    reconnects: u64,
+    /// `null` where nothing was measured.
+    latency_us: Option<LatencyMicros>,
+    /// Per cent of one core.
+    cpu_percent: CpuPercent,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct LatencyMicros {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct CpuPercent {
+    engine: Option<f64>,
+    simulator: Option<f64>,
+}
+
+impl Report {
+    /// The report of a run: the model must carry the totals, the latency and the processor use of
+    /// the whole run, not of its last second.
+    pub(crate) fn of(model: &Model) -> Self {
+        let seconds = model.elapsed.as_secs_f64();
+        let totals = &model.totals;
+        let micros = |time: std::time::Duration| tenths(time.as_nanos() as f64 / 1e3);
+        Self {
+            seconds: tenths(seconds),
+            received: totals.received,
+            applied: totals.applied,
+            unchanged: totals.unchanged,
+            refused: totals.refused,
+            unmapped: totals.unmapped,
+            updates_per_second: tenths(totals.applied as f64 / seconds.max(1e-9)),
+            reconnects: totals.reconnects,
+            latency_us: model.latency.map(|latency| LatencyMicros {
+                p50: micros(latency.p50),
+                p99: micros(latency.p99),
+                p999: micros(latency.p999),
+                max: micros(latency.max),
+            }),
+            cpu_percent: CpuPercent {
+                engine: model.cpu.engine.map(tenths),
+                simulator: model.cpu.simulator.map(tenths),
+            },
+        }
+    }
+
+    /// The object on one line.
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

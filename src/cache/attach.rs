@@ -1,0 +1,192 @@
+//! Attaching a feed, and the handle to one that runs.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use super::attach_error::AttachError;
+use super::feed::Feed;
+use super::handle::{Cache, Stop};
+use super::shared::{Owner, Shared};
+use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
+use crate::io::command::Command;
+use crate::io::feed_thread::{self, FeedHandle, Parts, Restart};
+use crate::io::inbox::{CommandError, Completion};
+use crate::io::ingest::Ingest;
+use crate::io::status::{FeedEnd, FeedStatus};
+use crate::store::TurnCounter;
+use crate::sync::Arc;
+
+impl Cache {
+    /// Starts a feed on a thread of its own: it claims its entities now and connects by itself,
+    /// again and again, until it is stopped. Does not wait for the connection.
+    ///
+    /// # Errors
+    /// If a setting cannot work, an entity that the feed declares has another owner, or the system
+    /// gives no thread.
+    pub fn attach<P>(&self, feed: Feed<P>) -> Result<FeedRef, AttachError>
+    where
+        P: Protocol + Clone,
+    {
+        if self.is_closed() {
+            return Err(AttachError::Closed);
+        }
+        let Feed { protocol, settings, inbox, max_items, mut thread } = feed;
+        let config = settings.check()?;
+        let name: Arc<str> = protocol.name().into();
+        thread.name = name.to_string();
+        thread.inbox = inbox;
+        thread.connect.connect_timeout = config.settings().connect_timeout;
+        thread.connect.handshake_timeout = config.settings().handshake_timeout;
+        let counters = Arc::new(Counters::default());
+        let turns = Arc::new(TurnCounter::new());
+        let on_connect = config.settings().on_connect;
+        let ingest = self.ingest(&protocol, on_connect, max_items);
+        let (kept, spare) = (Arc::clone(&counters), protocol.clone());
+        let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
+        let mut make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
+            let (counters, turns) = target_counters.clone();
+            let machine = Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
+            Ok(Parts { machine, target: ingest(counters, turns)? })
+        };
+        let first = make(protocol.clone())?;
+        let wildcard = protocol.claims().wildcard;
+        drop(protocol);
+        let keep_parts = !matches!(thread.restart, Restart::Never);
+        let rebuild = move || {
+            debug_assert!(keep_parts, "only a feed that may restart is made anew");
+            make(spare.clone()).map_err(|error| error.to_string())
+        };
+        let runtime = self.runtime()?;
+        let clock = self.shared().clock.clone();
+        let handle = feed_thread::spawn(thread, runtime, clock, first, rebuild)?;
+        let owner =
+            Owner { inbox: handle.inbox().clone(), turns, counters: Arc::clone(&kept), wildcard };
+        if !self.shared().register(&name, owner) {
+            handle.stop();
+            return Err(AttachError::Name(name));
+        }
+        let feed = FeedRef(Arc::new(Running {
+            name,
+            handle,
+            counters: kept,
+            shared: Arc::clone(self.shared()),
+        }));
+        self.keep(self.next_source(), Arc::new(feed.clone()));
+        Ok(feed)
+    }
+}
+
+/// What masks frames and shakes delays: from the operating system, else from nowhere in particular.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A feed that runs. Clones name the same one; dropping them stops nothing.
+#[derive(Clone)]
+pub struct FeedRef(Arc<Running>);
+
+struct Running {
+    name: Arc<str>,
+    handle: FeedHandle,
+    counters: Arc<Counters>,
+    shared: Arc<Shared>,
+}
+
+impl FeedRef {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it stands: connection, attempts, last errors. Takes a lock that is held for moments.
+    #[must_use]
+    pub fn state(&self) -> FeedStatus {
+        self.0.handle.status()
+    }
+
+    /// Its counters now. Wait-free; allocates.
+    #[must_use]
+    pub fn counters(&self) -> CounterValues {
+        self.0.counters.snapshot()
+    }
+
+    /// Asks for these ids of a channel, from now on and after every reconnect. The handle resolves
+    /// when the server has acknowledged or refused all of them.
+    ///
+    /// # Errors
+    /// If the feed's inbox is full or the feed has ended.
+    pub fn subscribe<N: AsRef<str>>(
+        &self,
+        channel: &str,
+        ids: impl IntoIterator<Item = N>,
+    ) -> Result<Completion, CommandError> {
+        self.0.handle.inbox().send(Command::Subscribe(subscriptions(channel, ids)))
+    }
+
+    /// Takes subscriptions back.
+    ///
+    /// # Errors
+    /// If the feed's inbox is full or the feed has ended.
+    pub fn unsubscribe<N: AsRef<str>>(
+        &self,
+        channel: &str,
+        ids: impl IntoIterator<Item = N>,
+    ) -> Result<Completion, CommandError> {
+        self.0.handle.inbox().send(Command::Unsubscribe(subscriptions(channel, ids)))
+    }
+
+    /// Says goodbye to the server and ends; it never connects again. Resolves when the thread has
+    /// ended and its values read `Stopped`.
+    pub fn stop(&self) -> impl Future<Output = FeedEnd> + Send + use<> {
+        self.0.handle.stop();
+        self.finished()
+    }
+
+    /// Resolves when the feed has ended, with how.
+    pub fn finished(&self) -> impl Future<Output = FeedEnd> + Send + use<> {
+        self.0.handle.board().finished()
+    }
+
+    /// Blocks until the feed has ended, `timeout` at most.
+    #[must_use]
+    pub fn wait_finished(&self, timeout: Duration) -> Option<FeedEnd> {
+        self.0.handle.board().end().wait(Some(timeout))
+    }
+}
+
+fn subscriptions<N: AsRef<str>>(
+    channel: &str,
+    ids: impl IntoIterator<Item = N>,
+) -> Vec<Subscription> {
+    ids.into_iter().map(|id| Subscription::new(channel, id.as_ref())).collect()
+}
+
+impl Stop for FeedRef {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn stop(&self) {
+        self.0.handle.stop();
+    }
+
+    fn join(&self, timeout: Duration) -> bool {
+        self.0.handle.join(timeout)
+    }
+
+    fn counters(&self) -> CounterValues {
+        self.counters()
+    }
+}
+
+impl fmt::Debug for FeedRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedRef")
+            .field("name", &self.0.name)
+            .field("state", &self.state().state)
+            .field("closed", &self.0.shared.is_closed())
+            .finish_non_exhaustive()
+    }
+}

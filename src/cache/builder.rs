@@ -1,0 +1,128 @@
+//! Making a cache: bounds, policies, clock, runtime.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use super::Cache;
+use super::freshness::Policy;
+use crate::io::clock::Clock;
+use crate::record::Limits;
+use crate::store::StoreConfig;
+
+/// Settings of a [`Cache`]. Every bound says what happens beyond it.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CacheBuilder {
+    pub(super) store: StoreConfig,
+    pub(super) policies: HashMap<String, Policy>,
+    pub(super) text_ids: Vec<String>,
+    pub(super) clock: Option<Clock>,
+    #[cfg(feature = "net")]
+    pub(super) runtime: Option<tokio::runtime::Handle>,
+}
+
+/// The cache cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The system gave no thread for the waker.
+    #[error("the system gave no thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A bound is zero.
+    #[error("{0} must be more than zero")]
+    Zero(&'static str),
+}
+
+impl BuildError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Thread(_))
+    }
+}
+
+impl CacheBuilder {
+    /// Entities that there may be. Default 4,096. What names another is refused and counted.
+    pub fn max_entities(mut self, entities: usize) -> Self {
+        self.store.max_entities = entities;
+        self
+    }
+
+    /// Ids that one entity may have. Default 1,000,000. A patch for another is refused and counted.
+    pub fn max_ids(mut self, ids: usize) -> Self {
+        self.store.max_ids = ids;
+        self
+    }
+
+    /// Of those, ids that readers asked for and nobody ever wrote. Default 100,000. A handle beyond
+    /// it stays empty, and [`ready`](super::Slot::ready) says why.
+    pub fn max_unwritten_ids(mut self, ids: usize) -> Self {
+        self.store.max_empty = ids;
+        self
+    }
+
+    /// Field paths that an entity's schema may hold. Default 1,024. A value with more falls over to
+    /// the document form by itself, alone: reads go on working, at the price of a look-up.
+    pub fn max_fields(mut self, fields: u32) -> Self {
+        self.store.limits.max_fields = fields;
+        self
+    }
+
+    /// Bytes of JSON that one value may have. Default 1 MiB. A longer one is refused and counted.
+    pub fn max_value(mut self, bytes: usize) -> Self {
+        self.store.limits.max_value = bytes;
+        self
+    }
+
+    /// All bounds of a value at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.store.limits = limits;
+        self
+    }
+
+    /// Values of this entity turn `Expired` when the last *whole* one is so old. Default: never.
+    /// An entity whose values expire has its reads look at the clock, some 20 ns.
+    pub fn stale_after(mut self, entity: &str, age: Duration) -> Self {
+        self.policies.entry(entity.to_owned()).or_default().stale_after = age;
+        self
+    }
+
+    /// The ids of this entity are texts: `7` and `"7"` are the same one.
+    pub fn text_ids(mut self, entity: &str) -> Self {
+        self.text_ids.push(entity.to_owned());
+        self
+    }
+
+    /// The runtime on which connections are made. Default: the one that [`Cache::attach`] is
+    /// called in, else a small one of the cache's own on its own thread.
+    #[cfg(feature = "net")]
+    pub fn runtime(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Makes the cache and starts its waker thread.
+    ///
+    /// # Errors
+    /// If a bound is zero, or the system gives no thread.
+    pub fn build(self) -> Result<Cache, BuildError> {
+        let bounds = [
+            ("max_entities", self.store.max_entities),
+            ("max_ids", self.store.max_ids),
+            ("max_fields", self.store.limits.max_fields as usize),
+            ("max_value", self.store.limits.max_value),
+            ("max_depth", self.store.limits.max_depth as usize),
+        ];
+        if let Some((name, _)) = bounds.iter().find(|(_, bound)| *bound == 0) {
+            return Err(BuildError::Zero(name));
+        }
+        Cache::start(self).map_err(BuildError::Thread)
+    }
+}

@@ -1,0 +1,128 @@
+//! The slots of an entity that moved: a conflated stream, each slot at most once per look.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::entity::Entity;
+use super::slot::Slot;
+use super::watch::{Closed, WaitError};
+use crate::store::{Registration, Seen, Subscriber, Woken};
+use crate::Time;
+
+/// What one look came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Polled {
+    /// How many slots had moved.
+    pub slots: usize,
+    /// So many changes came since the last look that the ring was overwritten and every slot was
+    /// compared instead. Nothing that is there now was missed.
+    pub lapped: bool,
+    /// The freshness of the whole entity moved: a connection, an invalidation.
+    pub freshness: bool,
+}
+
+/// A subscription to what moves in an entity. It costs the writer nothing more, however many there
+/// are; it costs its holder eight bytes for each slot.
+///
+/// Publications of a slot between two looks are conflated. A change of the entity's freshness ends
+/// a wait as a publication does, and is told once for the entity ([`Polled::freshness`]), never per
+/// slot.
+pub struct Changes {
+    entity: Entity,
+    subscriber: Subscriber,
+    registration: Option<Registration>,
+    link: u64,
+    invalidation: u64,
+}
+
+impl Changes {
+    pub(crate) fn new(entity: Entity, subscriber: Subscriber) -> Self {
+        let now = entity.core().seen(0);
+        Self { subscriber, registration: None, link: now.link, invalidation: now.invalidation, entity }
+    }
+
+    /// Calls `each` for every slot that moved since the last look, and says what there was. Does
+    /// not wait; wait-free unless a slot is being published faster than it can be read.
+    pub fn poll(&mut self, mut each: impl FnMut(&Slot)) -> Polled {
+        let core = self.entity.core();
+        let now = core.seen(0);
+        let freshness = now.link != self.link || now.invalidation != self.invalidation;
+        (self.link, self.invalidation) = (now.link, now.invalidation);
+        let entity = &self.entity;
+        let polled = self.subscriber.poll(
+            || core.numbers(),
+            |number| core.epoch_of(number),
+            |number, _| {
+                if let Some(slot) = core.numbered(number) {
+                    each(&Slot::new(entity.clone(), slot));
+                }
+            },
+        );
+        Polled { slots: polled.slots, lapped: polled.lapped, freshness }
+    }
+
+    /// Waits until something moved, then takes it as [`poll`](Self::poll) does. Cancelling the
+    /// wait loses nothing.
+    ///
+    /// # Errors
+    /// [`Closed`] once the cache has been closed.
+    pub async fn next(&mut self, mut each: impl FnMut(&Slot)) -> Result<Polled, Closed> {
+        poll_fn(|cx| self.poll_moved(cx)).await?;
+        Ok(self.poll(&mut each))
+    }
+
+    /// As [`next`](Self::next), blocking this thread.
+    ///
+    /// # Errors
+    /// If nothing moved within `timeout`, or the cache has been closed.
+    pub fn wait(
+        &mut self,
+        timeout: Duration,
+        each: impl FnMut(&Slot),
+    ) -> Result<Polled, WaitError> {
+        let shared = self.entity.shared().clone();
+        let until = shared.clock.now().after(timeout);
+        let seen = [self.seen()];
+        match self.registration().wait(&seen, until, &|| shared.clock.now()) {
+            Woken::Moved => Ok(self.poll(each)),
+            Woken::Deadline => Err(WaitError::TimedOut),
+            Woken::Closed => Err(WaitError::Closed),
+        }
+    }
+
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.subscriber.is_behind() {
+            return Poll::Ready(Ok(()));
+        }
+        let seen = [self.seen()];
+        match self.registration().poll(cx, &seen, Time::NEVER) {
+            Poll::Ready(Woken::Closed) => Poll::Ready(Err(Closed)),
+            Poll::Ready(_) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            epoch: self.subscriber.position(),
+            link: self.link,
+            invalidation: self.invalidation,
+        }
+    }
+
+    fn registration(&mut self) -> &mut Registration {
+        let Self { entity, registration, .. } = self;
+        registration.get_or_insert_with(|| {
+            entity.shared().hub.register(vec![entity.core().clone()])
+        })
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").field("entity", &self.entity.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! An entity as users hold it: its slots, its fields, and what moves in it.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::changes::Changes;
+use super::freshness::Policy;
+use super::order::{By, Ordered};
+use super::ready::{ReadyError, ready};
+use super::shared::Shared;
+use super::slot::Slot;
+use super::typed::Typed;
+use crate::key::Id;
+use crate::record::SchemaFull;
+use crate::store;
+use crate::sync::Arc;
+
+/// All slots of one entity: a handle, resolved once. Cloning it is one reference count.
+#[derive(Clone)]
+pub struct Entity(Arc<Inner>);
+
+struct Inner {
+    core: Arc<store::Entity>,
+    shared: Arc<Shared>,
+    policy: Policy,
+}
+
+/// A field of an entity, resolved once: reads by it hash nothing. Of another entity's slots it
+/// reads as missing, never as a wrong value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    inner: store::Field,
+    /// Of which entity: the address of its core, which lives as long as the cache.
+    of: usize,
+}
+
+impl Field {
+    #[inline]
+    pub(crate) fn inner(self) -> store::Field {
+        self.inner
+    }
+
+    #[inline]
+    pub(crate) fn is_of(self, entity: &Entity) -> bool {
+        self.of == entity.tag()
+    }
+}
+
+/// The fields cannot be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FieldsError(#[from] SchemaFull);
+
+impl Entity {
+    pub(crate) fn new(core: Arc<store::Entity>, shared: Arc<Shared>) -> Self {
+        let policy = shared.policy(core.name());
+        Self(Arc::new(Inner { core, shared, policy }))
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Arc<store::Entity> {
+        &self.0.core
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    #[inline]
+    pub(crate) fn policy(&self) -> Policy {
+        self.0.policy
+    }
+
+    #[inline]
+    fn tag(&self) -> usize {
+        Arc::as_ptr(&self.0.core).addr()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.core.name()
+    }
+
+    /// The slot of an id, made if there is none: a handle may exist before the first message.
+    ///
+    /// Where the configured number of ids is reached, the handle stays empty, and
+    /// [`ready`](Slot::ready) says why. Cold compared with reading: it hashes; resolve once.
+    #[must_use]
+    pub fn slot(&self, id: impl Into<Id>) -> Slot {
+        let id = id.into();
+        Slot::new(self.clone(), self.0.core.slot_or_detached(id.as_ref()))
+    }
+
+    /// The slot of an id, if somebody has asked for it or written it. Lock-free.
+    #[must_use]
+    pub fn find(&self, id: impl Into<Id>) -> Option<Slot> {
+        let core = self.0.core.find(id.into().as_ref())?;
+        Some(Slot::new(self.clone(), core))
+    }
+
+    /// Resolves top-level fields by name, whether or not they were ever seen.
+    ///
+    /// # Errors
+    /// If the schema of the entity has no room for another field.
+    pub fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Field; N], FieldsError> {
+        let mut fields = Vec::with_capacity(N);
+        for name in names {
+            fields.push(self.field(&[name])?);
+        }
+        Ok(std::array::from_fn(|at| fields[at]))
+    }
+
+    /// Resolves one field by its path, whether or not it was ever seen.
+    ///
+    /// # Errors
+    /// If the schema of the entity has no room for another field.
+    pub fn field(&self, path: &[&str]) -> Result<Field, FieldsError> {
+        Ok(Field { inner: self.0.core.schema().field(path)?, of: self.tag() })
+    }
+
+    /// Its values read as `T`.
+    ///
+    /// # Errors
+    /// None today: a type is held against each value when that is read.
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<Typed<T>, FieldsError> {
+        Ok(Typed::new(self.clone()))
+    }
+
+    /// How many slots hold a value. Wait-free.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.core.len()
+    }
+
+    /// Whether no slot holds a value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The slots that hold a value, in the order in which their ids were first seen. Lock-free;
+    /// slots that come while this runs may be among them or not.
+    pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
+        let core = &self.0.core;
+        (0..core.numbers())
+            .filter_map(|number| core.numbered(number))
+            .filter(|slot| slot.epoch().has_value())
+            .map(|slot| Slot::new(self.clone(), slot))
+    }
+
+    /// The ids of the slots that hold a value.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.iter().map(|slot| slot.id().clone())
+    }
+
+    /// All slots in the order of a field, kept up incrementally at each look.
+    #[must_use]
+    pub fn sorted_by(&self, by: By) -> Ordered {
+        Ordered::new(self, by, usize::MAX)
+    }
+
+    /// The first `n` slots in the order of a field, kept up incrementally at each look.
+    #[must_use]
+    pub fn top(&self, n: usize, by: By) -> Ordered {
+        Ordered::new(self, by, n)
+    }
+
+    /// What moves from now on.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let core = &self.0.core;
+        let subscriber = core.changes().subscribe(core.numbers(), |slot| core.epoch_of(slot));
+        Changes::new(self.clone(), subscriber)
+    }
+
+    /// What there is, and what moves from now on.
+    #[must_use]
+    pub fn changes_from_nothing(&self) -> Changes {
+        Changes::new(self.clone(), store::Subscriber::from_nothing(self.0.core.changes()))
+    }
+
+    /// Waits until every one of `ids` is live; see [`Slot::ready`].
+    ///
+    /// # Errors
+    /// At the deadline: each id that is not live, and why.
+    pub fn ready<I: Into<Id>>(
+        &self,
+        ids: impl IntoIterator<Item = I>,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<(), ReadyError>> + Send {
+        let slots: Vec<_> = ids.into_iter().map(|id| self.slot(id)).collect();
+        ready(slots, deadline)
+    }
+
+    /// Marks every value of the entity stale with the reason `Invalidated`, now: one store,
+    /// whatever the number of slots.
+    pub fn invalidate(&self) {
+        self.0.core.invalidate();
+        self.0.shared.hub.scan();
+    }
+}
+
+impl fmt::Debug for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entity")
+            .field("name", &self.name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

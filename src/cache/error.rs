@@ -1,0 +1,50 @@
+//! One error type for the whole face, composed of the small ones that each room gives.
+
+use std::time::Duration;
+
+use super::freshness::{Freshness, Reasons};
+use crate::record::TypeError;
+
+/// A value that is not live, and why: what `live(..)` answers instead of a suspect value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the value is not live: {freshness}{}", .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
+pub struct NotLive {
+    freshness: Freshness,
+    age: Option<Duration>,
+    decode: Option<TypeError>,
+}
+
+impl NotLive {
+    pub(crate) fn new(freshness: Freshness, age: Option<Duration>) -> Self {
+        Self { freshness, age, decode: None }
+    }
+
+    pub(crate) fn undecodable(freshness: Freshness, age: Option<Duration>, error: TypeError) -> Self {
+        Self { freshness, age, decode: Some(error) }
+    }
+
+    /// The state of the slot. [`Freshness::Live`] only if the value is live and cannot be decoded
+    /// into the type asked for.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// The reasons of a stale value; none if there is no value, or it cannot be decoded.
+    #[must_use]
+    pub fn reasons(&self) -> Reasons {
+        self.freshness.reasons()
+    }
+
+    /// Time since the last data of any kind for this slot; `None` if there was none.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// Why the value could not be decoded into the type asked for, if that is what failed.
+    #[must_use]
+    pub fn decode_error(&self) -> Option<&TypeError> {
+        self.decode.as_ref()
+    }
+}

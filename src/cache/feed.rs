@@ -1,0 +1,325 @@
+//! A feed as users describe it: the protocol, the connection, the thread.
+
+use std::time::Duration;
+
+use crate::feed::presets::{BinanceSpot, Events};
+use crate::feed::{Backoff, Covers, Envelope, Missing, OnConnect, Pace, Protocol, Settings};
+use crate::record::Mode;
+use crate::ws::Limits;
+#[cfg(feature = "net")]
+use crate::io::{
+    connect::{ConnectOptions, Proxy},
+    endpoint::{Attempt, BoxError, Endpoint, EndpointSource},
+    feed_thread::{Restart, ThreadOptions, Waiting},
+    tls::{Roots, Tls},
+};
+
+/// One upstream: what it speaks, how to reach it, and how its thread behaves. Handed to
+/// [`Cache::attach`](super::Cache::attach), or to [`Cache::local`](super::Cache::local) to be driven
+/// without sockets.
+///
+/// ```
+/// use std::time::Duration;
+/// use tickcache::Feed;
+///
+/// let feed = Feed::binance_spot()
+///     .named("spot")
+///     .book_ticker(["BTCUSDT"])
+///     .ticker(["BTCUSDT", "ETHUSDT"])
+///     .silent_after(Duration::from_secs(5));
+/// ```
+#[derive(Debug)]
+pub struct Feed<P> {
+    pub(super) protocol: P,
+    pub(super) settings: Settings,
+    pub(super) inbox: usize,
+    pub(super) max_items: usize,
+    #[cfg(feature = "net")]
+    pub(super) thread: ThreadOptions,
+}
+
+/// How many commands may wait for a feed, unless set.
+const INBOX: usize = 1024;
+/// How many patches one message may hold, unless set.
+const MAX_ITEMS: usize = 65_536;
+
+impl<P: Protocol> Feed<P> {
+    /// A feed with a protocol of your own.
+    #[must_use]
+    pub fn custom(protocol: P) -> Self {
+        Self {
+            protocol,
+            settings: Settings::default(),
+            inbox: INBOX,
+            max_items: MAX_ITEMS,
+            #[cfg(feature = "net")]
+            thread: ThreadOptions::default(),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(P) -> P) -> Self {
+        self.protocol = change(self.protocol);
+        self
+    }
+
+    /// Values turn `Silent` when no data came for so long; heartbeats and pongs are not data.
+    /// Default: off, since only you know how often the source speaks.
+    #[must_use]
+    pub fn silent_after(mut self, silence: Duration) -> Self {
+        self.settings.silent_after = silence;
+        self
+    }
+
+    /// The connection is given up when nothing at all came for so long; half-way a ping is sent.
+    /// Default: 30 s.
+    #[must_use]
+    pub fn dead_after(mut self, silence: Duration) -> Self {
+        self.settings.dead_after = silence;
+        self
+    }
+
+    /// Delays between attempts to connect. Default: 500 ms, doubling to 30 s, half of it random.
+    /// `Backoff::fixed(Duration::from_secs(3))` is what many web clients do.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// What the open of a connection does to the values it covers. Default: invalidate.
+    #[must_use]
+    pub fn on_connect(mut self, on_connect: OnConnect) -> Self {
+        self.settings.on_connect = on_connect;
+        self
+    }
+
+    /// How fast messages may be sent. Default: what the protocol knows, else any speed.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.settings.pace = Some(pace);
+        self
+    }
+
+    /// Longest message and size of the read buffer, in bytes. Default: 16 MiB and 64 KiB.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Every other setting of the connection's state machine.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// How many commands of other threads may wait. Default: 1,024.
+    #[must_use]
+    pub fn inbox(mut self, commands: usize) -> Self {
+        self.inbox = commands;
+        self
+    }
+
+    /// How many patches one message may hold; one with more is refused whole. Default: 65,536.
+    #[must_use]
+    pub fn max_items(mut self, patches: usize) -> Self {
+        self.max_items = patches;
+        self
+    }
+}
+
+#[cfg(feature = "net")]
+impl<P: Protocol> Feed<P> {
+    /// Where to connect to, with headers and first texts. Default: where the protocol says.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.thread.endpoint = EndpointSource::Fixed(endpoint);
+        self
+    }
+
+    /// As [`endpoint`](Self::endpoint), made anew for each attempt to connect: fresh tokens,
+    /// signatures, another host. Runs on the runtime, never on the feed's thread. What it holds is
+    /// neither logged nor shown by `Debug`.
+    #[must_use]
+    pub fn endpoint_with<F, R>(mut self, make: F) -> Self
+    where
+        F: Fn(Attempt) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Endpoint, BoxError>> + Send + 'static,
+    {
+        self.thread.endpoint = EndpointSource::hook(make);
+        self
+    }
+
+    /// Keeps the feed's thread on this core. Linux; elsewhere it is ignored with a warning.
+    #[must_use]
+    pub fn pin(mut self, core: usize) -> Self {
+        self.thread.pin = Some(core);
+        self
+    }
+
+    /// Asks the kernel again and again instead of sleeping: saves the wake-up, occupies a core.
+    #[must_use]
+    pub fn busy_poll(mut self) -> Self {
+        self.thread.waiting = Waiting::Busy;
+        self
+    }
+
+    /// What follows a panic on the feed's thread. Default: the feed ends and says why.
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.thread.restart = restart;
+        self
+    }
+
+    /// Settings of the socket, its proxy and TLS.
+    #[must_use]
+    pub fn connect(mut self, change: impl FnOnce(&mut Connect)) -> Self {
+        let mut connect = Connect(self.thread.connect);
+        change(&mut connect);
+        self.thread.connect = connect.0;
+        self
+    }
+}
+
+/// Settings of the socket, its proxy and TLS.
+#[cfg(feature = "net")]
+#[derive(Clone, Debug)]
+pub struct Connect(ConnectOptions);
+
+#[cfg(feature = "net")]
+impl Connect {
+    /// The local address to connect from.
+    pub fn bind(&mut self, address: std::net::IpAddr) -> &mut Self {
+        self.0.bind = Some(address);
+        self
+    }
+
+    /// Whether small writes are sent at once. Default: yes.
+    pub fn nodelay(&mut self, nodelay: bool) -> &mut Self {
+        self.0.nodelay = nodelay;
+        self
+    }
+
+    /// The kernel's receive buffer, in bytes. Default: the system's.
+    pub fn receive_buffer(&mut self, bytes: u32) -> &mut Self {
+        self.0.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// An HTTP proxy to be asked for the connection with `CONNECT`.
+    pub fn proxy(&mut self, proxy: Proxy) -> &mut Self {
+        self.0.proxy = Some(proxy);
+        self
+    }
+
+    /// Which certificates are trusted. Default: the system's.
+    pub fn roots(&mut self, roots: Roots) -> &mut Self {
+        self.0.tls = Tls::from_roots(roots);
+        self
+    }
+
+    /// A TLS configuration of your own, used as it is.
+    pub fn tls(&mut self, config: std::sync::Arc<rustls::ClientConfig>) -> &mut Self {
+        self.0.tls = Tls::given(config);
+        self
+    }
+}
+
+impl Feed<BinanceSpot> {
+    /// Binance spot: `bookTicker`, `ticker` and `trade`, in entities `binance-spot.<channel>`.
+    #[must_use]
+    pub fn binance_spot() -> Self {
+        Self::custom(BinanceSpot::new())
+    }
+
+    /// What the feed is called, and the prefix of its entities.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.with(|protocol| protocol.named(name))
+    }
+
+    /// Where to connect to: scheme, host and port, without a path.
+    #[must_use]
+    pub fn base(self, url: &str) -> Self {
+        self.with(|protocol| protocol.base(url))
+    }
+
+    /// Best bid and ask of these symbols, on each change.
+    #[must_use]
+    pub fn book_ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
+        self.with(|protocol| protocol.book_ticker(symbols))
+    }
+
+    /// Statistics of the last 24 hours of these symbols, each second.
+    #[must_use]
+    pub fn ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
+        self.with(|protocol| protocol.ticker(symbols))
+    }
+
+    /// The last trade of these symbols.
+    #[must_use]
+    pub fn trade<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
+        self.with(|protocol| protocol.trade(symbols))
+    }
+}
+
+impl Feed<Events> {
+    /// Plain events: `{"entity","id","payload"}` merges, without `payload` it invalidates, and
+    /// `payload: null` removes.
+    #[must_use]
+    pub fn events() -> Self {
+        Self::custom(Events::new())
+    }
+
+    /// What the feed is called.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.with(|protocol| protocol.named(name))
+    }
+
+    /// Where to connect to.
+    #[must_use]
+    pub fn url(self, url: &str) -> Self {
+        self.with(|protocol| protocol.url(url))
+    }
+
+    /// How payloads change values. Default: [`Mode::Merge`], RFC 7396; [`Mode::Shallow`] is
+    /// `{...old, ...payload}`.
+    #[must_use]
+    pub fn merge(self, mode: Mode) -> Self {
+        self.with(|protocol| protocol.merge(mode))
+    }
+
+    /// What a payload for an unknown id does. Default: it is ignored.
+    #[must_use]
+    pub fn missing(self, missing: Missing) -> Self {
+        self.with(|protocol| protocol.missing(missing))
+    }
+
+    /// Payloads are whole values: they replace, and make live.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        self.with(Events::whole)
+    }
+
+    /// Entities it owns from the start; it claims others at their first payload.
+    #[must_use]
+    pub fn entities<N: Into<Box<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.with(|protocol| protocol.entities(names))
+    }
+
+    /// Which entities of others go stale with its connection. Default: those no other feed owns.
+    #[must_use]
+    pub fn covers(self, covers: Covers) -> Self {
+        self.with(|protocol| protocol.covers(covers))
+    }
+}
+
+impl Feed<Envelope> {
+    /// Messages whose parts are found by JSON pointers.
+    #[must_use]
+    pub fn envelope(envelope: Envelope) -> Self {
+        Self::custom(envelope)
+    }
+}

@@ -1,0 +1,255 @@
+//! The cache itself: wiring, start and stop.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::builder::CacheBuilder;
+use super::entity::Entity;
+use super::shared::Shared;
+use crate::feed::CounterValues;
+use crate::io::clock::Clock;
+use crate::io::latch::{Latch, WakeOn};
+use crate::store::{EntityConfig, Hub, Store};
+use crate::sync::Arc;
+
+/// A last-value stream cache. Clones share it.
+///
+/// Dropping the last clone tells every feed to stop and waits for nothing; [`close`](Self::close)
+/// waits, and names what did not end. Slots and watches may outlive it: they keep the last values,
+/// and waits end.
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    control: Mutex<Control>,
+    #[cfg(feature = "net")]
+    given_runtime: Option<tokio::runtime::Handle>,
+}
+
+/// Threads, and what stops them.
+#[derive(Default)]
+struct Control {
+    feeds: BTreeMap<u64, Arc<dyn Stop>>,
+    sources: u64,
+    hub: Option<JoinHandle<()>>,
+    #[cfg(feature = "net")]
+    runtime: Option<crate::io::runtime::Runtime>,
+}
+
+/// A feed, as far as closing goes.
+pub(super) trait Stop: Send + Sync {
+    fn name(&self) -> &str;
+    /// Tells it to end; waits for nothing.
+    fn stop(&self);
+    /// Waits until its thread has ended and joins it; `false` if it has not in time.
+    fn join(&self, timeout: Duration) -> bool;
+    fn counters(&self) -> CounterValues;
+}
+
+/// Threads that did not end in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these did not end in time: {}", .stragglers.join(", "))]
+pub struct CloseError {
+    stragglers: Vec<String>,
+}
+
+impl CloseError {
+    /// The names of the threads that still run.
+    #[must_use]
+    pub fn stragglers(&self) -> &[String] {
+        &self.stragglers
+    }
+
+    /// Whether closing again may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        true
+    }
+}
+
+impl Cache {
+    /// Settings of a new cache.
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+
+    pub(super) fn start(settings: CacheBuilder) -> io::Result<Self> {
+        let store = Store::new(settings.store);
+        for name in &settings.text_ids {
+            if let Ok(entity) = store.entity(name) {
+                let config = EntityConfig { text_ids: true, ..entity.config() };
+                // It was just made: it has no ids yet.
+                let configured = entity.configure(config);
+                debug_assert!(configured.is_ok(), "a new entity has no ids");
+            }
+        }
+        let clock = settings.clock.unwrap_or_else(Clock::real);
+        let (hub, runner) = Hub::new();
+        let time = clock.clone();
+        let waker = std::thread::Builder::new()
+            .name("tickcache-hub".into())
+            .spawn(move || runner.run(&|| time.now()))?;
+        let control = Control { hub: Some(waker), ..Control::default() };
+        Ok(Self(Arc::new(Inner {
+            shared: Arc::new(Shared::new(store, hub, clock, settings.policies)),
+            control: Mutex::new(control),
+            #[cfg(feature = "net")]
+            given_runtime: settings.runtime,
+        })))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.0.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for a feed among those that vouch for values.
+    pub(super) fn next_source(&self) -> u64 {
+        let mut control = self.control();
+        control.sources += 1;
+        control.sources
+    }
+
+    pub(super) fn keep(&self, source: u64, feed: Arc<dyn Stop>) {
+        self.control().feeds.insert(source, feed);
+    }
+
+    #[cfg(feature = "net")]
+    pub(super) fn runtime(&self) -> io::Result<crate::io::runtime::Runtime> {
+        let mut control = self.control();
+        if let Some(runtime) = &control.runtime {
+            return Ok(runtime.clone());
+        }
+        let runtime = crate::io::runtime::Runtime::new(self.0.given_runtime.clone())?;
+        control.runtime = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// The entity of a name, made if there is none: a handle may exist before any feed.
+    ///
+    /// Where the configured number of entities is reached, the handle stays empty, and
+    /// [`ready`](super::Slot::ready) says why. Resolve once; it hashes and allocates.
+    #[must_use]
+    pub fn entity(&self, name: &str) -> Entity {
+        let store = &self.0.shared.store;
+        let core = store.entity(name).unwrap_or_else(|_| store.detached(name));
+        Entity::new(core, Arc::clone(&self.0.shared))
+    }
+
+    /// All entities, by name.
+    #[must_use]
+    pub fn entities(&self) -> Vec<Entity> {
+        let mut cores = self.0.shared.store.entities();
+        cores.sort_by(|a, b| a.name().cmp(b.name()));
+        cores.into_iter().map(|core| Entity::new(core, Arc::clone(&self.0.shared))).collect()
+    }
+
+    /// Marks every value of every entity stale with the reason `Invalidated`, now: one store,
+    /// whatever the number of values.
+    pub fn invalidate_all(&self) {
+        self.0.shared.store.invalidate_all();
+        self.0.shared.hub.scan();
+    }
+
+    /// The counters of every feed attached so far, by its name.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(String, CounterValues)> {
+        let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
+        feeds.iter().map(|feed| (feed.name().to_owned(), feed.counters())).collect()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.shared.is_closed()
+    }
+
+    /// Closes the cache: stops and joins every feed, then ends every wait with
+    /// [`Closed`](super::Closed). Values stay readable. Works on any executor.
+    ///
+    /// # Errors
+    /// The names of what did not end within `deadline`; it may be called again.
+    pub fn close(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<(), CloseError>> + Send + use<> {
+        let cache = self.clone();
+        let done = Latch::new();
+        let closed = done.clone();
+        // Joining blocks, and an executor must not be blocked.
+        let closing = std::thread::Builder::new().name("tickcache-close".into()).spawn(move || {
+            closed.set(cache.close_blocking(deadline), &WakeOn::here());
+        });
+        let spawned = closing.is_ok();
+        let cache = self.clone();
+        async move {
+            if spawned { done.wait_async().await } else { cache.close_blocking(deadline) }
+        }
+    }
+
+    /// As [`close`](Self::close), blocking this thread.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_blocking(&self, deadline: Duration) -> Result<(), CloseError> {
+        // Deadlines of threads are real time, whatever clock the cache has.
+        let clock = Clock::real();
+        let until = clock.now().after(deadline);
+        self.0.shared.close();
+        let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
+        feeds.iter().for_each(|feed| feed.stop());
+        let late = |feed: &&Arc<dyn Stop>| !feed.join(until.since(clock.now()));
+        let mut stragglers: Vec<String> =
+            feeds.iter().filter(late).map(|feed| format!("feed-{}", feed.name())).collect();
+        #[cfg(feature = "net")]
+        let runtime = self.control().runtime.as_ref().and_then(|runtime| runtime.shut_down());
+        // Last, so that waiters have seen whatever the feeds published before.
+        self.0.shared.hub.stop();
+        let hub = self.control().hub.take();
+        #[cfg(not(feature = "net"))]
+        let runtime = None;
+        for thread in [hub, runtime].into_iter().flatten() {
+            let name = thread.thread().name().unwrap_or("a thread").to_owned();
+            if !join(thread, until.since(clock.now())) {
+                stragglers.push(name);
+            }
+        }
+        if stragglers.is_empty() { Ok(()) } else { Err(CloseError { stragglers }) }
+    }
+}
+
+/// Joins a thread, or answers `false` if that takes too long: then it is joined when it ends.
+fn join(thread: JoinHandle<()>, timeout: Duration) -> bool {
+    let joined = Latch::new();
+    let done = joined.clone();
+    let joiner = std::thread::Builder::new().name("tickcache-join".into()).spawn(move || {
+        // A panic was reported by the thread itself.
+        let _ = thread.join();
+        done.set((), &WakeOn::here());
+    });
+    joiner.is_ok() && joined.wait(Some(timeout)).is_some()
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.close();
+        let control = self.control.get_mut().unwrap_or_else(PoisonError::into_inner);
+        control.feeds.values().for_each(|feed| feed.stop());
+        self.shared.hub.stop();
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("store", &self.0.shared.store).finish_non_exhaustive()
+    }
+}

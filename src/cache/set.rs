@@ -1,0 +1,85 @@
+//! Writing from outside a feed: enqueued for the owner, or published at once where there is none.
+
+use serde::Serialize;
+
+use super::shared::Shared;
+use super::slot::Slot;
+use crate::feed::Update;
+use crate::io::command::Command;
+use crate::io::inbox::{CommandError, Completion};
+use crate::sync::Arc;
+
+/// A value cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// The value has no JSON form.
+    #[error("the value has no JSON form: {0}")]
+    Json(String),
+    /// The owner cannot take it.
+    #[error(transparent)]
+    Owner(#[from] CommandError),
+}
+
+impl SetError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Owner(error) if error.is_retryable())
+    }
+}
+
+impl Slot {
+    /// Writes a whole value: it replaces the old one and is live. Returns at once, with a handle
+    /// to await or wait on for what became of it; dropping the handle is fine.
+    ///
+    /// The feed that owns the entity publishes it, between two of its batches, also while it is
+    /// disconnected. An entity that nobody owns is written by the calling thread.
+    ///
+    /// # Errors
+    /// If the value has no JSON form, the feed's inbox is full or the feed has ended.
+    pub fn set<T: Serialize + ?Sized>(&self, value: &T) -> Result<Completion, SetError> {
+        let json = serde_json::to_vec(value).map_err(|error| SetError::Json(error.to_string()))?;
+        Ok(self.send(|entity, id| Command::Set {
+            entity,
+            id,
+            update: Update::whole(),
+            value: json,
+        })?)
+    }
+
+    /// As [`set`](Self::set), with JSON text: tokens are kept exactly as they are.
+    ///
+    /// # Errors
+    /// If the feed's inbox is full or the feed has ended. Text that is not JSON is refused through
+    /// the handle.
+    pub fn set_json(&self, json: &str) -> Result<Completion, SetError> {
+        Ok(self.send(|entity, id| Command::Set {
+            entity,
+            id,
+            update: Update::whole(),
+            value: json.as_bytes().to_vec(),
+        })?)
+    }
+
+    /// Removes the value. As [`set`](Self::set).
+    ///
+    /// # Errors
+    /// If the feed's inbox is full or the feed has ended.
+    pub fn remove(&self) -> Result<Completion, SetError> {
+        Ok(self.send(|entity, id| Command::Remove { entity, id, update: Update::whole() })?)
+    }
+
+    fn send(
+        &self,
+        command: impl FnOnce(Arc<str>, crate::key::Id) -> Command,
+    ) -> Result<Completion, CommandError> {
+        let core = self.entity().core();
+        let command = command(Arc::clone(core.name()), self.id().clone());
+        let shared: &Arc<Shared> = self.entity().shared();
+        match core.owner().and_then(|owner| shared.owner(&owner)) {
+            Some(owner) => owner.inbox.send(command),
+            None => Ok(shared.slow().carry_out(command)),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One slot as users hold it: reading, and what every read says beside the value.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::time::Duration;
+
+use super::entity::{Entity, Field};
+use super::error::NotLive;
+use super::freshness::{Freshness, Surroundings, aged, standing};
+use super::watch::Watch;
+use crate::Time;
+use crate::key::Id;
+use crate::record::{Record, RecordRef, TypeError, Value};
+use crate::store::{self, Head, Scratch, State};
+use crate::sync::Arc;
+
+/// The last value of one (entity, id): a handle that is resolved once and then reads without
+/// hashing, locking or allocating, and never makes the writer wait.
+///
+/// A handle may exist before the first message, and outlives removal. Cloning it is two reference
+/// counts; reading through one handle from many threads writes no shared memory.
+///
+/// # Progress
+/// Reads are lock-free, and wait-free unless the slot is published a whole ring of versions
+/// further while its fields are copied. `load`s by one thread never go back. A value is never
+/// torn: what is handed out is one version, and it is checked before anybody sees it.
+#[derive(Clone)]
+pub struct Slot {
+    entity: Entity,
+    core: Arc<store::Slot>,
+    id: Id,
+}
+
+impl Slot {
+    pub(crate) fn new(entity: Entity, core: Arc<store::Slot>) -> Self {
+        let id = core.id().to_owned();
+        Self { entity, core, id }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<store::Slot> {
+        &self.core
+    }
+
+    /// The entity it belongs to.
+    #[must_use]
+    pub fn entity(&self) -> &Entity {
+        &self.entity
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The number of its newest publication; 0 before the first. Publications that change nothing
+    /// a reader can see do not count. Wait-free.
+    #[must_use]
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.core.epoch().number()
+    }
+
+    /// What its value is worth now. Reads the clock only if the entity's values expire.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        let slot = self.current();
+        let now = slot.surroundings();
+        let head = slot.core.head();
+        slot.judge(&head, now)
+    }
+
+    /// Copies the named fields of one version. Takes the fields first and hands them out only
+    /// once the copy is known to be of one version.
+    #[must_use]
+    #[inline]
+    pub fn read<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
+        let now = self.surroundings();
+        let (head, mut values) = self.core.read(fields.map(Field::inner));
+        if head.state == State::Dead {
+            return self.read_again(fields);
+        }
+        for (value, field) in values.iter_mut().zip(fields) {
+            if !field.is_of(&self.entity) {
+                *value = Value::missing();
+            }
+        }
+        Reading { slot: self, head, now, values }
+    }
+
+    /// The named fields, if the value is live: the short way of [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`NotLive`], with the state, the reasons and the age.
+    #[inline]
+    pub fn live<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
+        self.read(fields).live()
+    }
+
+    /// Shows one whole version to `f`, without copying it for keeps. `f` runs on a checked copy:
+    /// nothing waits for it.
+    pub fn read_all<R>(&self, f: impl FnOnce(View<'_>) -> R) -> R {
+        let slot = self.current();
+        let now = slot.surroundings();
+        with_scratch(|scratch| {
+            slot.core.read_all(scratch, |head, record| {
+                f(View { freshness: slot.judge(head, now), head: *head, record })
+            })
+        })
+    }
+
+    /// An owned snapshot of the present version. Everyone who asks for the same version shares
+    /// one; it is built by the first who asks, never by the writer.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let slot = self.current();
+        let now = slot.surroundings();
+        let inner = slot.core.snapshot();
+        // Freshness and times move without the epoch.
+        let head = inner.head;
+        Snapshot { freshness: slot.judge(&head, now), head, inner }
+    }
+
+    /// A reader of this slot that can be woken.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.clone())
+    }
+
+    /// Marks the value stale with the reason `Invalidated`, now: before this returns, every read
+    /// says so, and whoever waits is woken. Only a whole message or a fetch begun later makes it
+    /// live again. One store; lock-free.
+    pub fn invalidate(&self) {
+        self.current().core.invalidate();
+        self.entity.shared().hub.scan();
+    }
+
+    /// This handle, or after a purge the one that the key has now.
+    pub(crate) fn current(&self) -> std::borrow::Cow<'_, Self> {
+        if self.core.epoch().is_dead() {
+            return std::borrow::Cow::Owned(self.entity.slot(self.id.clone()));
+        }
+        std::borrow::Cow::Borrowed(self)
+    }
+
+    #[cold]
+    fn read_again<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
+        let slot = self.entity.slot(self.id.clone());
+        let now = slot.surroundings();
+        let (head, values) = slot.core.read(fields.map(Field::inner));
+        Reading { slot: self, head, now, values }
+    }
+
+    #[inline]
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings { link: self.core.link(), invalidation: self.core.invalidation() }
+    }
+
+    #[inline]
+    pub(crate) fn judge(&self, head: &Head, now: Surroundings) -> Freshness {
+        let standing = standing(head, now);
+        let expires_at = self.entity.policy().expires_at(head);
+        if expires_at == Time::NEVER {
+            return standing;
+        }
+        aged(standing, expires_at, self.entity.shared().clock.now())
+    }
+
+    fn age(&self, head: &Head) -> Option<Duration> {
+        let there_is = matches!(head.state, State::Present | State::Removed);
+        there_is.then(|| self.entity.shared().clock.now().since(head.received_at))
+    }
+
+    #[cold]
+    pub(crate) fn not_live(&self, head: &Head, freshness: Freshness) -> NotLive {
+        NotLive::new(freshness, self.age(head))
+    }
+}
+
+/// Lends memory for a whole copy, the thread's own unless that is in use further up its stack.
+fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => f(&mut scratch),
+        Err(_) => f(&mut Scratch::default()),
+    })
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("entity", &self.entity.name())
+            .field("id", &self.id)
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some fields of one version, and what they are worth.
+#[derive(Clone, Debug)]
+pub struct Reading<'a, const N: usize> {
+    slot: &'a Slot,
+    head: Head,
+    now: Surroundings,
+    values: [Value; N],
+}
+
+impl<const N: usize> Reading<'_, N> {
+    /// The fields, if the value is live.
+    ///
+    /// # Errors
+    /// [`NotLive`], with the state, the reasons and the age.
+    #[inline]
+    pub fn live(self) -> Result<[Value; N], NotLive> {
+        match self.freshness() {
+            Freshness::Live => Ok(self.values),
+            freshness => Err(self.slot.not_live(&self.head, freshness)),
+        }
+    }
+
+    /// The fields, whatever they are worth: missing where there is no value.
+    #[must_use]
+    pub fn even_if_stale(self) -> [Value; N] {
+        self.values
+    }
+
+    /// What the version is worth.
+    #[must_use]
+    #[inline]
+    pub fn freshness(&self) -> Freshness {
+        self.slot.judge(&self.head, self.now)
+    }
+
+    /// The number of the publication.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.head.epoch
+    }
+
+    /// Time since the last data of any kind for this slot; `None` if there was none.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.slot.age(&self.head)
+    }
+
+    /// When the last data of any kind came; [`Time::ZERO`] if none did.
+    #[must_use]
+    pub fn received_at(&self) -> Time {
+        self.head.received_at
+    }
+}
+
+/// One whole version, lent to a closure.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    freshness: Freshness,
+    head: Head,
+    record: RecordRef<'a>,
+}
+
+impl<'a> View<'a> {
+    /// What the version is worth.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// The value, whatever it is worth; absent if there is none.
+    #[must_use]
+    pub fn record(&self) -> RecordRef<'a> {
+        self.record
+    }
+
+    /// The number of the publication.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.head.epoch
+    }
+
+    /// When the last data of any kind came; [`Time::ZERO`] if none did.
+    #[must_use]
+    pub fn received_at(&self) -> Time {
+        self.head.received_at
+    }
+
+    /// The source's sequence number of the last message that had one.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        self.head.sequence
+    }
+}
+
+/// One whole version, owned and shared.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    freshness: Freshness,
+    head: Head,
+    inner: store::Snapshot,
+}
+
+impl Snapshot {
+    /// What the version was worth when the snapshot was taken.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// The value, whatever it was worth; absent if there was none.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        self.inner.record()
+    }
+
+    /// The number of the publication.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.head.epoch
+    }
+
+    /// When the last data of any kind had come; [`Time::ZERO`] if none had.
+    #[must_use]
+    pub fn received_at(&self) -> Time {
+        self.head.received_at
+    }
+
+    /// The source's sequence number of the last message that had one.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        self.head.sequence
+    }
+
+    /// The source's own time in nanoseconds since the Unix epoch, if it gave one.
+    #[must_use]
+    pub fn source_time(&self) -> Option<Time> {
+        (self.head.source_time != 0).then(|| Time::from_nanos(self.head.source_time))
+    }
+
+    /// The value, decoded through serde, whatever it was worth.
+    ///
+    /// # Errors
+    /// Where and why the value does not fit the type.
+    pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, TypeError> {
+        self.record().deserialize()
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+}
