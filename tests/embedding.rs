@@ -13,7 +13,7 @@ use tickcache::cache::{
     AttachError, Cache, Changes, CutError, Desc, Entity, Feed, Freshness, LocalFeed,
     NotReadyReason, Reasons, SetError, Slot, Snapshot, TypedSlot, Watch,
 };
-use tickcache::feed::{Envelope, Refusal};
+use tickcache::feed::{Covers, Envelope, Refusal};
 use tickcache::key::Id;
 use tickcache::record::Decimal;
 
@@ -309,7 +309,8 @@ fn a_wildcard_feed_claims_with_the_first_payload_and_vouches_for_what_nobody_own
     free.set(&1).expect("sent").wait(LONG).expect("written here");
     say(&mut events, r#"{"entity":"mine","id":1}"#);
     assert_eq!(mine.freshness(), Freshness::Empty);
-    drop(cache.local(Feed::events().named("x").entities(["mine"])).expect("not claimed yet"));
+    let other = Feed::events().entities(["mine"]).covers(Covers::Nothing);
+    drop(cache.local(other.named("x")).expect("not claimed yet"));
     say(&mut events, r#"{"entity":"mine","id":1,"payload":{"n":1}}"#);
     let taken = cache.local(Feed::events().named("y").entities(["mine"]));
     assert!(matches!(taken, Err(AttachError::Claim(_))));

@@ -288,32 +288,40 @@ fn a_message_that_changes_nothing_moves_the_time_and_no_more() {
     assert!(slot.epoch() > before.epoch(), "stale to live is news, whatever the value");
 }
 
-/// Every way of waiting for a slot, each on a thread of its own, each reporting what it is told
-/// after the value that was there.
+/// Every way of waiting for a slot, each on a thread of its own that is about to wait when this
+/// returns, each reporting what it is told after the value that was there.
 fn waiters(slot: &Slot) -> Receiver<(&'static str, Freshness)> {
     let (told, heard) = channel();
+    let (ready, waiting) = channel();
     let seen = slot.freshness();
     let mut watch = slot.watch();
-    let tell = told.clone();
+    let first = pollster::block_on(watch.changed()).expect("open");
+    assert_eq!(first.freshness(), seen);
+    let (tell, about_to) = (told.clone(), ready.clone());
     thread::spawn(move || {
-        pollster::block_on(async {
-            assert_eq!(watch.changed().await.expect("open").freshness(), seen);
-            tell.send(("changed", watch.changed().await.expect("open").freshness()))
-        })
+        about_to.send(()).expect("heard");
+        let tick = pollster::block_on(watch.changed()).expect("told");
+        tell.send(("changed", tick.freshness()))
     });
-    let (mut watch, tell) = (slot.watch(), told.clone());
+    let mut watch = slot.watch();
     assert_eq!(watch.wait(Duration::MAX).expect("open").freshness(), seen);
+    let (tell, about_to) = (told.clone(), ready.clone());
     thread::spawn(move || {
+        about_to.send(()).expect("heard");
         tell.send(("wait", watch.wait(Duration::MAX).expect("told").freshness()))
     });
-    let (slot, tell) = (slot.clone(), told);
+    let slot = slot.clone();
     thread::spawn(move || {
+        ready.send(()).expect("heard");
         let spun = slot.spin(|slot| match slot.freshness() {
             same if same == seen => ControlFlow::Continue(()),
             other => ControlFlow::Break(other),
         });
-        tell.send(("spin", spun.expect("told")))
+        told.send(("spin", spun.expect("told")))
     });
+    for _ in 0..3 {
+        waiting.recv_timeout(LONG).expect("a waiter");
+    }
     heard
 }
 
