@@ -314,7 +314,7 @@ fn a_wildcard_feed_claims_with_the_first_payload_and_vouches_for_what_nobody_own
     say(&mut events, r#"{"entity":"mine","id":1,"payload":{"n":1}}"#);
     let taken = cache.local(Feed::events().named("y").entities(["mine"]));
     assert!(matches!(taken, Err(AttachError::Claim(_))));
-    assert!(mine.freshness().is_live() && free.freshness().is_live());
+    assert_eq!((mine.freshness(), free.freshness()), (Freshness::Live, Freshness::Live));
     events.close();
     for slot in [&mine, &free] {
         assert!(slot.freshness().reasons().contains(Reasons::DISCONNECTED), "{slot:?}");

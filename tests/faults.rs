@@ -8,6 +8,7 @@ mod server;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use kit::LONG;
@@ -44,7 +45,8 @@ fn until(watch: &mut Watch, wanted: impl Fn(Freshness) -> bool) -> u64 {
     }
 }
 
-/// The first connection says 1 and misbehaves, every later one says 2 and stays.
+/// The first connection says 1 and misbehaves, every later one says 2 and stays; each when the
+/// watcher has seen what was before.
 ///
 /// A watcher sees 1 live, then 1 stale, then 2 live, and nothing else.
 #[track_caller]
@@ -54,16 +56,24 @@ fn check(
     misbehave: impl Fn(Connection) -> End + Send + 'static,
     is_expected: impl Fn(Lost) -> bool,
 ) -> CounterValues {
-    let server = Server::start(move |connection| match connection.number {
-        1 => misbehave(connection.say(&event(1))),
-        _ => connection.say(&event(2)).hold(),
+    let (go, told) = channel();
+    let server = Server::start(move |connection| {
+        if connection.number > 1 {
+            told.recv_timeout(LONG).expect("the watcher has seen the loss");
+            return connection.say(&event(2)).hold();
+        }
+        let connection = connection.say(&event(1));
+        told.recv_timeout(LONG).expect("the watcher has seen the value");
+        misbehave(connection)
     });
     let cache = Cache::builder().build().expect("a cache");
     let mut watch = cache.entity("job").slot(1).watch();
     let feed = cache.attach(change(feed(&server))).expect("attached");
     assert_eq!(until(&mut watch, Freshness::is_live), 1, "{what}");
+    go.send(()).expect("the server waits");
     let stale = |freshness: Freshness| freshness.reasons().contains(Reasons::DISCONNECTED);
     assert_eq!(until(&mut watch, stale), 1, "{what}: the last value stays visible");
+    go.send(()).expect("the server waits");
     assert_eq!(until(&mut watch, Freshness::is_live), 2, "{what}");
     let lost = feed.state().last_loss.unwrap_or_else(|| panic!("{what}: nothing was lost"));
     assert!(is_expected(lost), "{what}: {lost:?}");
@@ -102,7 +112,7 @@ fn a_frozen_server_is_given_up_within_the_watchdogs_time() {
 
 #[test]
 fn a_server_that_falls_silent_is_told_of_and_kept() {
-    let (speak, spoken) = std::sync::mpsc::channel::<()>();
+    let (speak, spoken) = channel::<()>();
     let server = Server::start(move |connection| {
         let connection = connection.say(&event(1));
         let _ = spoken.recv_timeout(LONG);
@@ -395,7 +405,7 @@ fn a_feed_that_may_restart_comes_back_after_each_panic() {
     let mut watch = cache.entity("job").slot(1).watch();
     let feed = fragile(&cache, &server, Restart::Always(AT_ONCE));
     loop {
-        let number = until(&mut watch, |_| true);
+        let number = until(&mut watch, |freshness| freshness != Freshness::Empty);
         assert!([1, 2].contains(&number), "{number}");
         if number == 2 {
             break;

@@ -114,8 +114,10 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
     assert!(flaps.wait_finished(LONG).expect("it has ended").is_clean());
 
     // A runtime of the user's is left alone, and closing works on it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-    let runtime = { runtime }.build().expect("a runtime");
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+    // Its thread has a name once it works.
+    runtime.block_on(async { tokio::spawn(async {}).await }).expect("a task");
     let with_runtime = threads();
     runtime.block_on(async {
         let cache = Cache::builder().build().expect("a cache");

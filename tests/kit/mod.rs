@@ -8,15 +8,15 @@ use tickcache::cache::{Cache, Feed, LocalFeed};
 use tickcache::feed::{Envelope, EnvelopeBuilder, Missing, MessageKind, Protocol};
 
 /// Longer than anything takes: reached only by what would never have come.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The entities of [`venue`].
-pub const BOOK: &str = "venue.book";
-pub const TRADE: &str = "venue.trade";
+pub(crate) const BOOK: &str = "venue.book";
+pub(crate) const TRADE: &str = "venue.trade";
 
 /// A venue whose messages say what they do: `{"k":"whole","e":"book","i":1,"v":{..}}`, with `k` one
 /// of `whole`, `patch`, `remove`, `drop` (an invalidation) and `beat`.
-pub fn envelope() -> EnvelopeBuilder {
+pub(crate) fn envelope() -> EnvelopeBuilder {
     Envelope::builder("venue")
         .entity("/e")
         .prefix("venue.")
@@ -31,34 +31,34 @@ pub fn envelope() -> EnvelopeBuilder {
         .word("beat", MessageKind::Control)
 }
 
-pub fn venue() -> Feed<Envelope> {
+pub(crate) fn venue() -> Feed<Envelope> {
     Feed::envelope(envelope().build().expect("the pointers are right"))
 }
 
 /// As [`venue`], where patches may make a value.
-pub fn inserting() -> Feed<Envelope> {
+pub(crate) fn inserting() -> Feed<Envelope> {
     Feed::envelope(envelope().missing(Missing::Insert).build().expect("the pointers are right"))
 }
 
 /// A message about an id of [`BOOK`]; `id` and `value` are JSON.
-pub fn says(kind: &str, id: &str, value: &str) -> String {
+pub(crate) fn says(kind: &str, id: &str, value: &str) -> String {
     format!(r#"{{"k":"{kind}","e":"book","i":{id},"v":{value}}}"#)
 }
 
-pub fn whole(id: &str, value: &str) -> String {
+pub(crate) fn whole(id: &str, value: &str) -> String {
     says("whole", id, value)
 }
 
-pub fn patch(id: &str, value: &str) -> String {
+pub(crate) fn patch(id: &str, value: &str) -> String {
     says("patch", id, value)
 }
 
-pub fn remove(id: &str) -> String {
+pub(crate) fn remove(id: &str) -> String {
     format!(r#"{{"k":"remove","e":"book","i":{id}}}"#)
 }
 
 /// A cache with default settings and an open feed, driven by the test.
-pub fn open<P: Protocol>(feed: Feed<P>) -> (Cache, LocalFeed<P>) {
+pub(crate) fn open<P: Protocol>(feed: Feed<P>) -> (Cache, LocalFeed<P>) {
     let cache = Cache::builder().build().expect("a cache");
     let mut feed = cache.local(feed).expect("nothing else is attached");
     feed.open();
@@ -67,7 +67,7 @@ pub fn open<P: Protocol>(feed: Feed<P>) -> (Cache, LocalFeed<P>) {
 
 /// Has a feed take a message.
 #[track_caller]
-pub fn say<P: Protocol>(feed: &mut LocalFeed<P>, text: impl AsRef<str>) {
+pub(crate) fn say<P: Protocol>(feed: &mut LocalFeed<P>, text: impl AsRef<str>) {
     let text = text.as_ref();
     feed.message(&mut text.as_bytes().to_vec())
         .unwrap_or_else(|refusal| panic!("{text} is refused: {refusal}"));

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tungstenite::{Message, WebSocket};
 
 /// One event of the entity `job`, id 1.
-pub fn event(n: u64) -> String {
+pub(crate) fn event(n: u64) -> String {
     format!(r#"{{"entity":"job","id":1,"payload":{{"n":{n}}}}}"#)
 }
 
 /// What is to become of a connection that was served.
-pub enum End {
+pub(crate) enum End {
     /// Closed.
     Dropped,
     /// Kept open, never read, never written again.
@@ -24,7 +24,7 @@ pub enum End {
 }
 
 /// Serves one connection after another, until it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -32,7 +32,7 @@ pub struct Server {
 
 impl Server {
     /// `serve` is called for each connection once it is a WebSocket.
-    pub fn start(serve: impl Fn(Connection) -> End + Send + 'static) -> Self {
+    pub(crate) fn start(serve: impl Fn(Connection) -> End + Send + 'static) -> Self {
         Self::raw(move |stream, number| match tungstenite::accept(stream) {
             Ok(socket) => serve(Connection { socket, number }),
             Err(_) => End::Dropped,
@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// `serve` is called for each TCP connection with its number, from 1.
-    pub fn raw(serve: impl Fn(TcpStream, u64) -> End + Send + 'static) -> Self {
+    pub(crate) fn raw(serve: impl Fn(TcpStream, u64) -> End + Send + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = channel::<()>();
@@ -59,7 +59,7 @@ impl Server {
         Self { address, stop: Some(stop), thread: Some(thread.expect("a thread")) }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://{}/", self.address)
     }
 }
@@ -78,45 +78,45 @@ impl Drop for Server {
 }
 
 /// One WebSocket of a server.
-pub struct Connection {
-    pub socket: WebSocket<TcpStream>,
+pub(crate) struct Connection {
+    pub(crate) socket: WebSocket<TcpStream>,
     /// Which one it is, from 1.
-    pub number: u64,
+    pub(crate) number: u64,
 }
 
 impl Connection {
     /// Sends a text. A client that is gone by now is no fault.
-    pub fn say(mut self, text: &str) -> Self {
+    pub(crate) fn say(mut self, text: &str) -> Self {
         let _ = self.socket.send(Message::text(text));
         self
     }
 
     /// Sends bytes as they are.
-    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         let _ = self.socket.get_mut().write_all(bytes);
         self
     }
 
     /// Waits until the client has hung up, reading whatever it says.
-    pub fn until_gone(mut self) -> End {
+    pub(crate) fn until_gone(mut self) -> End {
         let stream = self.socket.get_mut();
         while stream.read(&mut [0; 256]).is_ok_and(|read| read > 0) {}
         End::Dropped
     }
 
     /// Freezes: nothing is read or written any more, and the connection stays.
-    pub fn hold(self) -> End {
+    pub(crate) fn hold(self) -> End {
         End::Hold(self.socket.get_ref().try_clone().expect("a second handle"))
     }
 
     /// Ends the TCP connection without a word.
-    pub fn drop_it(self) -> End {
+    pub(crate) fn drop_it(self) -> End {
         let _ = self.socket.get_ref().shutdown(Shutdown::Both);
         End::Dropped
     }
 
     /// Says goodbye as the protocol has it.
-    pub fn close(mut self) -> End {
+    pub(crate) fn close(mut self) -> End {
         let _ = self.socket.close(None);
         let _ = self.socket.flush();
         self.until_gone()
