@@ -594,10 +594,6 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
-                Command::Gap => {
-                    self.target.gap();
-                    reply.finish(Ok(()));
-                }
             }
         }
     }

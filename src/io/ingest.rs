@@ -93,7 +93,6 @@ struct Entry {
 pub(crate) struct Ingest {
     config: IngestConfig,
     store: Arc<Store>,
-    hub: Arc<Hub>,
     wakes: Wakes,
     counters: Arc<Counters>,
     turns: Arc<TurnCounter>,
@@ -138,7 +137,6 @@ impl Ingest {
         let turn = turns.last();
         let mut ingest = Self {
             store,
-            hub,
             wakes,
             counters,
             turns,
@@ -366,7 +364,7 @@ impl Entry {
         if let Role::Own(writer) = &mut self.role {
             writer.begin_batch();
             // A value is not worth less for having come while the feed was silent.
-            self.link = coverage::open_word(writer.link());
+            self.link = open_word(writer.link());
         }
     }
 }

@@ -7,7 +7,6 @@
 use super::{Entry, Ingest, Role};
 use crate::feed::{Covers, OnConnect};
 use crate::store::{Entity, Link, Missing, flags};
-use std::sync::Arc;
 
 /// The part of the owner. Feeds' own numbers begin at 1.
 const OWNER: u64 = 0;
