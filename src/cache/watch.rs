@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -53,7 +52,6 @@ pub struct Watch {
     slot: Slot,
     registration: Option<Registration>,
     last: Option<Snapshot>,
-    /// What the registration was noted at: see [`Tick::oldest_unseen_at`].
     seen: Seen,
 }
 
@@ -130,12 +128,16 @@ impl Watch {
             self.slot = slot;
             self.registration = None;
         }
+        let moved_at = self.registration.as_mut().and_then(Registration::take_moved_at);
         // Before the value: whatever moves afterwards is news.
         let now = self.slot.surroundings();
         let snapshot = self.slot.snapshot();
         self.seen =
             Seen { epoch: snapshot.epoch(), link: now.link, invalidation: now.invalidation };
         let before = self.last.replace(snapshot.clone());
+        // From here on the time of the first unseen update is taken down.
+        let (seen, shared) = ([self.seen], self.slot.entity().shared().clone());
+        self.registration().note(&seen, &|| shared.clock.now());
         let epoch_before = before.as_ref().map_or(0, Snapshot::epoch);
         let same = before.as_ref().is_some_and(|before| {
             before.epoch() == snapshot.epoch() && before.freshness() == snapshot.freshness()
@@ -143,8 +145,12 @@ impl Watch {
         if same {
             return None;
         }
-        let moved = snapshot.epoch().saturating_sub(epoch_before);
-        Some(Tick { slot: self.slot.clone(), updates: moved, before, snapshot })
+        let updates = snapshot.epoch().saturating_sub(epoch_before);
+        let tick = Tick { slot: self.slot.clone(), updates, moved_at, before, snapshot };
+        if tick.conflated() > 0 {
+            shared.count_conflated(self.slot.entity(), tick.conflated());
+        }
+        Some(tick)
     }
 
     /// When what was last seen turns stale by time alone.
@@ -177,6 +183,7 @@ pub struct Tick {
     snapshot: Snapshot,
     before: Option<Snapshot>,
     updates: u64,
+    moved_at: Option<Time>,
 }
 
 impl Tick {
@@ -220,6 +227,19 @@ impl Tick {
         if self.before.is_none() { 0 } else { self.updates.saturating_sub(1) }
     }
 
+    /// When the oldest update that this stands for arrived; `None` if it stands for none, a change
+    /// of freshness alone. Exact if nothing was conflated; else late by no more than the hub took
+    /// to learn of it, some tens of microseconds.
+    #[must_use]
+    pub fn oldest_unseen_at(&self) -> Option<Time> {
+        let newest = self.snapshot.received_at();
+        match self.updates {
+            0 => None,
+            1 => Some(newest),
+            _ => Some(self.moved_at.map_or(newest, |moved_at| moved_at.min(newest))),
+        }
+    }
+
     /// The names of the top-level fields that differ from what this reader saw last, those that
     /// came or vanished included, with their present value. Computed by the reader; everything on
     /// the first look.
@@ -235,72 +255,5 @@ impl Tick {
             .filter(|(name, _)| now.get(name).is_missing())
             .map(|(name, _)| (name, Value::missing()));
         came.chain(vanished).collect()
-    }
-}
-
-/// Whether a spinning reader goes on: `()` always, [`ControlFlow`] as it says.
-pub trait Step {
-    /// What ends the loop.
-    type Break;
-    /// Goes on, or ends.
-    fn step(self) -> ControlFlow<Self::Break>;
-}
-
-impl Step for () {
-    type Break = std::convert::Infallible;
-    fn step(self) -> ControlFlow<Self::Break> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl<B> Step for ControlFlow<B> {
-    type Break = B;
-    fn step(self) -> Self {
-        self
-    }
-}
-
-/// How many times a spinning reader looks at the slot before it looks at what moves more rarely:
-/// the clock, where values expire, and whether the cache has been closed.
-const SPINS_BETWEEN_CHECKS: u32 = 1024;
-
-impl Slot {
-    /// Calls `f` for the present value, then at every change of it or of its freshness, from this
-    /// thread, which spins in between: it occupies a core and sees a change within tens of
-    /// nanoseconds. Never blocks the writer.
-    ///
-    /// # Errors
-    /// [`Closed`] once the cache has been closed; otherwise it ends when `f` answers
-    /// [`ControlFlow::Break`], with what that holds.
-    pub fn spin<S: Step>(&self, mut f: impl FnMut(&Self) -> S) -> Result<S::Break, Closed> {
-        let mut slot = self.clone();
-        let shared = self.entity().shared().clone();
-        loop {
-            let now = slot.surroundings();
-            let epoch = slot.epoch();
-            if let ControlFlow::Break(end) = f(&slot).step() {
-                return Ok(end);
-            }
-            let head = slot.core().head();
-            let expires_at = slot.entity().policy().expires_at(&head);
-            let mut expired = expires_at != Time::NEVER && shared.clock.now() >= expires_at;
-            let mut spins = 0u32;
-            while slot.epoch() == epoch && slot.surroundings() == now {
-                std::hint::spin_loop();
-                spins = spins.wrapping_add(1);
-                if spins % SPINS_BETWEEN_CHECKS == 0 {
-                    if shared.is_closed() {
-                        return Err(Closed);
-                    }
-                    if !expired && expires_at != Time::NEVER && shared.clock.now() >= expires_at {
-                        expired = true;
-                        break;
-                    }
-                }
-            }
-            if let std::borrow::Cow::Owned(next) = slot.current() {
-                slot = next;
-            }
-        }
     }
 }
