@@ -108,8 +108,6 @@ pub(crate) struct Ingest {
     opens: u64,
     /// What is wrong with the connection, as [`Link`] has it.
     bits: u8,
-    /// Whether something was missed since the connection opened.
-    gapped: bool,
     /// The number last seen, where it is the connection's.
     connection_sequence: Option<u64>,
     /// Something was published in this batch.
@@ -149,7 +147,6 @@ impl Ingest {
             opened: (turn, Time::ZERO),
             opens: 0,
             bits: 0,
-            gapped: false,
             connection_sequence: None,
             moved: false,
             scan: false,
@@ -265,7 +262,7 @@ impl Ingest {
         let mut stamp = Stamp {
             mode: update.mode,
             whole: update.whole,
-            trust: self.config.on_connect == OnConnect::Trust && !self.gapped,
+            trust: self.config.on_connect == OnConnect::Trust,
             link: entry.link,
             sequence: update.sequence.map(|sequence| sequence.last),
             received_at: self.now,
@@ -308,15 +305,7 @@ impl Ingest {
         self.mark_gap();
         let entry = &mut self.entries[item.entity.index()];
         entry.whole_seen |= update.whole;
-        let trust = false;
-        publish(
-            entry,
-            slot,
-            item,
-            &self.staging,
-            &Stamp { trust, ..stamp },
-            &self.counters,
-        );
+        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
     }
 
     #[cold]
@@ -582,7 +571,6 @@ impl Target for Ingest {
     fn opened(&mut self) {
         self.opens += 1;
         self.opened = (self.turn, self.now);
-        self.gapped = false;
         self.connection_sequence = None;
         for entry in &mut self.entries {
             entry.reported = false;

@@ -66,7 +66,6 @@ impl Ingest {
     /// until a whole one replaces it. Costs a look at each slot.
     #[cold]
     pub(super) fn mark_gap(&mut self) {
-        self.gapped = true;
         self.moved = true;
         let turn = self.turn;
         for entry in &mut self.entries {
