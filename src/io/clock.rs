@@ -4,6 +4,11 @@
 //! there, so two instants of one process can always be compared, and a step of the wall clock is
 //! never seen. A virtual clock stands where it was set, for tests and replays.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the file the lint sends everyone to"
+)]
+
 use crate::Time;
 use std::sync::OnceLock;
 #[cfg(any(test, feature = "testing"))]
@@ -46,10 +51,6 @@ impl Anchor {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the file the lint sends everyone to"
-)]
 fn read_instant() -> Instant {
     Instant::now()
 }

@@ -525,7 +525,10 @@ fn what_a_feed_leaves_is_stopped_and_may_be_taken_over() {
     let mut feed = world.open(OnConnect::Invalidate);
     world.deliver(&mut feed, r#"[{"i":1,"v":1}]"#);
     let one = world.slot("e", 1);
-    let waiting = feed.inbox.send(Command::Unsubscribe(Vec::new())).expect("room");
+    let waiting = feed
+        .inbox
+        .send(Command::Unsubscribe(Vec::new()))
+        .expect("room");
     drop(feed);
     assert_eq!(waiting.result(), Some(Err(CommandError::OwnerGone)));
     assert_ne!(bits(&one) & Link::STOPPED, 0);
