@@ -3,6 +3,7 @@ use crate::feed::{
     Asked, Claims, Class, Config, Counters, Covers, EntityIx, Outbox, Refusal, Settings, Sink,
     State, SubscribeError, Transaction, Update,
 };
+use crate::io::command::Command;
 use crate::io::inbox::CommandError;
 use crate::io::peer::{Authority, LONG, Peer, accept, drain, read_head, secure};
 use crate::io::tls::{Roots, Tls};

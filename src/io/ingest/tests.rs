@@ -1,11 +1,12 @@
 use super::*;
 use crate::feed::presets::Events;
 use crate::feed::{Class, Config, Covers, Outbox, Policy, Protocol, Sequence, Settings};
+use crate::feed::{Missing, Rule};
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
 use crate::io::local::LocalFeed;
 use crate::json::Message;
-use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken};
+use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken, flags};
 use std::time::Duration;
 
 /// A list of changes: `{"e":entity,"i":id,"k":kind,"v":value,"s":sequence,"r":rule}`.
