@@ -8,8 +8,12 @@ mod changes_models;
 mod kit;
 #[cfg(not(tickcache_loom))]
 mod oracle;
+#[cfg(tickcache_loom)]
+mod ring_models;
 #[cfg(not(tickcache_loom))]
 mod slot;
+#[cfg(tickcache_loom)]
+mod slot_models;
 #[cfg(not(tickcache_loom))]
 mod wake;
 #[cfg(tickcache_loom)]
