@@ -126,7 +126,10 @@ mod stand_in {
         }
 
         pub(crate) fn load_full(&self) -> P {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
         }
 
         pub(crate) fn load(&self) -> Guard<P> {
@@ -134,7 +137,10 @@ mod stand_in {
         }
 
         pub(crate) fn swap(&self, pointer: P) -> P {
-            std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), pointer)
+            std::mem::replace(
+                &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
+                pointer,
+            )
         }
 
         pub(crate) fn store(&self, pointer: P) {
@@ -164,11 +170,18 @@ mod stand_in {
 
     impl<T> OnceLock<T> {
         pub(crate) fn new() -> Self {
-            Self { value: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+            Self {
+                value: std::sync::OnceLock::new(),
+                is_set: AtomicBool::new(false),
+            }
         }
 
         pub(crate) fn get(&self) -> Option<&T> {
-            if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+            if self.is_set.load(Ordering::Acquire) {
+                self.value.get()
+            } else {
+                None
+            }
         }
 
         /// As with [`Own::own`], looking is no access if it is the maker who looks. Two threads

@@ -180,7 +180,10 @@ impl<const K: usize> Block<K> {
     fn more(&self) -> &More<K> {
         self.more.get_or_init(|| {
             let documents = std::array::from_fn(|_| ArcSwapOption::new(None));
-            Box::new(More { documents, next: OnceLock::new() })
+            Box::new(More {
+                documents,
+                next: OnceLock::new(),
+            })
         })
     }
 }

@@ -104,7 +104,9 @@ impl<const K: usize> Place<K> {
         stamp: &Stamp,
         batch: &mut Batch<'_>,
     ) -> Outcome {
-        let body = self.block().body_or(|| Body::new::<K>(batch.layout.clone()));
+        let body = self
+            .block()
+            .body_or(|| Body::new::<K>(batch.layout.clone()));
         if !record::fits(patch, &body.layout) {
             return self.update_elsewhere(patch, stamp, batch);
         }

@@ -3,27 +3,14 @@
 //!
 //! Each ordering and each step has a variant without it, which the model must catch.
 
-use loom::model::Builder;
 use loom::thread;
 
+use super::{explore, explore_all};
 use crate::record::{Layout, Limits, Schema, SchemaSource};
 use crate::store::block::{Block, Body};
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, inject};
 use crate::sync::{Arc, Ordering};
-
-/// Explores a model. The bound is on pre-emptions, not on what loads may see.
-pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = runs.clone();
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(move || {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    eprintln!("{:?} {} runs", std::thread::current().name(), runs.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 pub(super) fn root_only() -> Arc<Layout> {
     Schema::new(Limits::default()).layout().clone()
@@ -52,7 +39,7 @@ fn read<const K: usize>(block: &Block<K>) -> Option<u64> {
     })
 }
 
-pub(super) fn ring<const K: usize>(publications: u64) {
+fn ring<const K: usize>(publications: u64) {
     let block = Arc::new(Block::<K>::new(Epoch::empty(0)));
     block.body_or(|| Body::new::<K>(root_only()));
     publish(&block);
@@ -64,12 +51,16 @@ pub(super) fn ring<const K: usize>(publications: u64) {
     let second = read(&block).unwrap_or(first);
     assert!(second >= first, "backwards");
     owner.join().expect("no panic");
-    assert_eq!(read(&block), Some(publications + 1), "the last one is shown");
+    assert_eq!(
+        read(&block),
+        Some(publications + 1),
+        "the last one is shown"
+    );
 }
 
 #[test]
 fn two_versions() {
-    explore(|| ring::<2>(2));
+    explore_all(|| ring::<2>(2));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use loom::thread;
 
-use super::ring_models::{explore, root_only};
+use super::explore;
+use super::ring_models::root_only;
 use crate::key::IdRef;
 use crate::record::{Kind, Limits, Mode, Node, Patch, Schema, SchemaSource, Token};
 use crate::store::fault::{Fault, inject};
@@ -22,7 +23,11 @@ impl<const K: usize> Owner<K> {
     fn new() -> Self {
         let shared = Arc::new(Shared::new(Limits::default(), Arc::new(AtomicU64::new(0))));
         let slot = Arc::new(Slot::new(IdRef::Int(0), 0, 0, shared));
-        Self { place: Place::adopt(slot), schema: Schema::new(Limits::default()), growths: 0 }
+        Self {
+            place: Place::adopt(slot),
+            schema: Schema::new(Limits::default()),
+            growths: 0,
+        }
     }
 
     fn slot(&self) -> Arc<Slot<K>> {
@@ -32,7 +37,11 @@ impl<const K: usize> Owner<K> {
     /// Publishes a text as the whole value, in a turn.
     fn publish(&mut self, text: &str, turn: u64) {
         let mut patch = Patch::new();
-        patch.set(&mut self.schema, Node::ROOT, Token::new(Kind::String, text.as_bytes()));
+        patch.set(
+            &mut self.schema,
+            Node::ROOT,
+            Token::new(Kind::String, text.as_bytes()),
+        );
         let layout = self.schema.layout().clone();
         let mut batch = Batch {
             layout: &layout,
@@ -41,8 +50,16 @@ impl<const K: usize> Owner<K> {
             retired: &mut Vec::new(),
             growths: &mut self.growths,
         };
-        let stamp = Stamp { mode: Mode::Replace, whole: true, turn, ..Stamp::default() };
-        assert_eq!(self.place.update(&patch, &stamp, &mut batch), Outcome::Applied);
+        let stamp = Stamp {
+            mode: Mode::Replace,
+            whole: true,
+            turn,
+            ..Stamp::default()
+        };
+        assert_eq!(
+            self.place.update(&patch, &stamp, &mut batch),
+            Outcome::Applied
+        );
     }
 }
 
@@ -55,7 +72,10 @@ fn root() -> Field {
 
 fn text<const K: usize>(slot: &Slot<K>) -> (u64, String) {
     let (head, [value]) = slot.read([root()]);
-    (head.epoch, value.str().map(String::from).unwrap_or_default())
+    (
+        head.epoch,
+        value.str().map(String::from).unwrap_or_default(),
+    )
 }
 
 /// The text of each publication.
@@ -120,7 +140,10 @@ fn snapshots() {
     };
     let taken = slot.snapshot();
     let expected = if taken.head.epoch == 1 { "a" } else { "b" };
-    assert_eq!(taken.record().value(Node::ROOT).str().as_deref(), Ok(expected));
+    assert_eq!(
+        taken.record().value(Node::ROOT).str().as_deref(),
+        Ok(expected)
+    );
     let kept = other.join().expect("no panic");
     let now = slot.cached.load().as_ref().map_or(0, |kept| kept.epoch);
     assert!(now >= kept, "an older snapshot over a newer one");
@@ -188,7 +211,11 @@ fn turns<const K: usize>() {
     };
     if let Ok(taken) = cut(&counter, &slots.each_ref().map(|slot| &**slot)) {
         for (_, record) in &taken.values {
-            assert_eq!(record.value(Node::ROOT).i64(), Ok(taken.turn as i64), "of another turn");
+            assert_eq!(
+                record.value(Node::ROOT).i64(),
+                Ok(taken.turn as i64),
+                "of another turn"
+            );
         }
     }
     publishing.join().expect("no panic");
