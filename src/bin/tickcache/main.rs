@@ -19,15 +19,25 @@ use args::{Command, Halt};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod args;
+mod demo;
 mod input;
+mod pulse;
+mod reader;
 mod replay;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "stalls, cuts and last values are for tests, some of which include it by path"
+)]
 mod simulator;
 #[cfg(test)]
 #[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
 mod state;
+mod table;
 mod tally;
 mod ui;
+mod watch;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -64,8 +74,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Demo(_) => Err("later".into()),
+        Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
-        Command::Watch(_) => Err("later".into()),
+        Command::Watch(args) => watch::run(&args),
     }
 }
