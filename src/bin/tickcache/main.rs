@@ -21,6 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod args;
 mod demo;
 mod input;
+mod preset;
 mod pulse;
 mod reader;
 mod replay;

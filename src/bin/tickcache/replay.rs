@@ -7,17 +7,15 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::IgnoredAny;
 use tickcache::cache::{Cache, Feed};
-use tickcache::feed::presets::Events;
-use tickcache::feed::{Backoff, Missing, Protocol, Refusal};
-use tickcache::record::Mode;
+use tickcache::feed::{Backoff, Protocol, Refusal};
 use tickcache::{Endpoint, ws};
 
-use crate::args::{self, Preset, ReplayArgs, Speed, Through};
+use crate::args::{Preset, ReplayArgs, Speed, Through};
 use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
 use crate::ui::span;
-use crate::{Failure, state};
+use crate::{Failure, preset, state};
 
 /// Messages of one batch through memory: as many as one read of a socket brings at full load.
 const BATCH: usize = 512;
@@ -35,20 +33,8 @@ const NO_RECONNECT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     match args.preset {
         Preset::BinanceSpot => replay(Feed::binance_spot(), args),
-        Preset::Events => replay(events(args), args),
+        Preset::Events => replay(preset::events(args.merge, args.missing), args),
     }
-}
-
-fn events(args: &ReplayArgs) -> Feed<Events> {
-    let merge = match args.merge {
-        None | Some(args::Merge::Rfc7396) => Mode::Merge,
-        Some(args::Merge::Shallow) => Mode::Shallow,
-    };
-    let missing = match args.missing {
-        None | Some(args::Missing::Ignore) => Missing::Ignore,
-        Some(args::Missing::Insert) => Missing::Insert,
-    };
-    Feed::events().merge(merge).missing(missing)
 }
 
 /// What a replay came to.
@@ -169,6 +155,7 @@ fn report(cache: &Cache, outcome: &Outcome, problems: &Problems, through: Throug
     if tally.sum.refused > 0 && through == Through::Websocket {
         eprintln!("(through memory every refused line is named)");
     }
+    tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     let (values, entities) = state::size(cache);
     eprintln!("values {values} in {entities} entities; unreadable lines {}", problems.unreadable());
     let messages = tally.sum.messages;

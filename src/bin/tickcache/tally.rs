@@ -77,6 +77,12 @@ impl Tally {
         Err(format!("the ledgers of {feeds} do not balance: this is a bug, please report it"))
     }
 
+    /// What to do where everything came to nothing because no value was there to be patched.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let in_vain = self.sum.missing > 0 && self.sum.applied == 0;
+        in_vain.then_some("every patch was for an unknown id and was ignored; --missing insert keeps them")
+    }
+
     /// Both ledgers, then what is behind `refused` and `unmapped`: one line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         let sum = &self.sum;

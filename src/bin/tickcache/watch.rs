@@ -15,7 +15,7 @@ use crate::pulse::{self, Pulse};
 use crate::table::{self, Market, Table, Values};
 use crate::tally::Tally;
 use crate::ui::{Interrupt, Model, lines, live, summary};
-use crate::{Failure, state};
+use crate::{Failure, preset, state};
 
 /// How long the feed may take to say goodbye.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -28,7 +28,10 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), Failure> {
             let mut market = Market::new(&cache, ["binance-spot"])?;
             watch(&cache, Feed::binance_spot(), &mut market, args)
         }
-        Preset::Events => watch(&cache, Feed::events(), &mut Values::default(), args),
+        Preset::Events => {
+            let feed = preset::events(args.merge, args.missing);
+            watch(&cache, feed, &mut Values::default(), args)
+        }
     }
 }
 
@@ -37,6 +40,7 @@ where
     P: Protocol + Clone,
     T: Table,
 {
+    let address = address(&args.url);
     let endpoint = Endpoint::new(&args.url);
     let endpoint = args.subscribe.iter().fold(endpoint, |endpoint, text| endpoint.text(text));
     let mut feed = feed.endpoint(endpoint);
@@ -49,7 +53,7 @@ where
     let interrupt = Interrupt::install()?;
     let feed = cache.attach(feed)?;
     let mut until = Until::new(args);
-    let mut view = View { cache, feed: &feed, table, pulse: Pulse::new(), url: &args.url };
+    let mut view = View { cache, feed: &feed, table, pulse: Pulse::new(), url: &address };
     let sample = |model: &mut Model| view.sample(model);
     let done = || interrupt.is_set() || until.reached(&feed);
     match (stdout().is_terminal(), args.print) {
@@ -67,15 +71,25 @@ where
             || "there was no answer; check the address, or give it more time".to_owned(),
             |error| format!("{error}; check the address, the server and the network"),
         );
-        return Err(format!("never connected to {}: {why}", args.url).into());
+        return Err(format!("never connected to {address}: {why}").into());
     }
     eprintln!("{}", summary(&model));
     tally.lines().iter().for_each(|line| eprintln!("{line}"));
+    tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     tally.check()?;
     if args.print {
         state::print(cache).map_err(|error| format!("cannot print the state: {error}"))?;
     }
     Ok(())
+}
+
+/// A URL without user name, password and query, where secrets stand.
+fn address(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or(url);
+    let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// The certificates in a PEM file, looked at now so that a wrong file is told at once.
