@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let (prices, last) = pricing.join().expect("the pricing thread")?;
-    println!("{UPDATES} updates, {} seen or skipped, the last mid is {last:.3}", x.epoch());
+    println!("{UPDATES} updates, {} published, the last mid is {last:.3}", x.epoch());
     println!("the loop priced at least one of them: {}", prices > 0);
 
     feed.close();

@@ -15,14 +15,14 @@ enum Step {
 }
 
 /// Takes one connection after another; ends with the process.
-pub struct Server {
+pub(crate) struct Server {
     url: String,
     steps: UnboundedSender<Step>,
 }
 
 impl Server {
     /// Starts one. `answer` says what a text of the client is answered with, if anything.
-    pub fn start(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let url = format!("ws://{}", listener.local_addr()?);
@@ -33,19 +33,19 @@ impl Server {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Sends a text on the present connection, or on the next one if there is none.
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         // It takes steps as long as the process lives.
         let _ = self.steps.send(Step::Say(text.to_owned()));
     }
 
     /// Drops the present connection, or the next one if there is none, without a goodbye.
-    #[allow(dead_code, reason = "not every example breaks a connection")]
-    pub fn hang_up(&self) {
+    #[allow(dead_code, reason = "only some examples break a connection")]
+    pub(crate) fn hang_up(&self) {
         let _ = self.steps.send(Step::HangUp);
     }
 }
