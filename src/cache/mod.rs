@@ -31,6 +31,7 @@ mod freshness;
 mod handle;
 mod local;
 mod order;
+mod reader;
 mod ready;
 mod set;
 mod shared;
@@ -60,7 +61,8 @@ pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;
 pub use slot::{Reading, Slot, Snapshot, View};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
-pub use watch::{Closed, Step, Tick, WaitError, Watch};
+pub use reader::{Reader, Step};
+pub use watch::{Closed, Tick, WaitError, Watch};
 
 #[cfg(all(test, feature = "net"))]
 mod tests {
