@@ -33,11 +33,18 @@ impl Protocol for Venue {
     }
 
     fn claims(&self) -> Claims {
-        Claims { entities: vec![QUOTES.into()], wildcard: false, covers: Covers::Nothing }
+        Claims {
+            entities: vec![QUOTES.into()],
+            wildcard: false,
+            covers: Covers::Nothing,
+        }
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        Some(Address { url: self.url.clone(), carries: 0 })
+        Some(Address {
+            url: self.url.clone(),
+            carries: 0,
+        })
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
@@ -55,8 +62,14 @@ impl Protocol for Venue {
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
         // One request for each symbol; this is called again for the others.
-        out.push(format!(r#"{{"subscribe":"{}","req":{request}}}"#, wanted[0].id))?;
-        Ok(Asked { count: 1, answer: Answer::Expected })
+        out.push(format!(
+            r#"{{"subscribe":"{}","req":{request}}}"#,
+            wanted[0].id
+        ))?;
+        Ok(Asked {
+            count: 1,
+            answer: Answer::Expected,
+        })
     }
 
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
@@ -95,7 +108,10 @@ impl Protocol for Venue {
         };
         // All quotes of a message take effect together, or none.
         for quote in root.elements() {
-            let symbol = quote.get("s").and_then(|symbol| symbol.str()).ok_or(Refusal::NoId)?;
+            let symbol = quote
+                .get("s")
+                .and_then(|symbol| symbol.str())
+                .ok_or(Refusal::NoId)?;
             sink.patch(quotes, IdRef::Text(symbol), Update::whole(), quote)?;
         }
         Ok(Class::Data)
@@ -112,7 +128,10 @@ fn grant(text: &str) -> Option<String> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = support::Server::start(grant)?;
     let cache = Cache::builder().build()?;
-    let venue = Venue { url: server.url().to_owned(), quotes: None };
+    let venue = Venue {
+        url: server.url().to_owned(),
+        quotes: None,
+    };
     let feed = cache.attach(Feed::custom(venue))?;
 
     feed.subscribe("quotes", ["X", "Y"])?.await?;

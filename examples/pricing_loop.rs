@@ -9,7 +9,7 @@ use std::thread;
 
 use tickcache::{Cache, Feed};
 
-const UPDATES: u32 = 100_000;
+const UPDATES: u32 = 20_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cache = Cache::builder().build()?;
@@ -58,7 +58,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let (prices, last) = pricing.join().expect("the pricing thread")?;
-    println!("{UPDATES} updates, {} published, the last mid is {last:.3}", x.epoch());
+    println!(
+        "{UPDATES} updates, {} published, the last mid is {last:.3}",
+        x.epoch()
+    );
     println!("the loop priced at least one of them: {}", prices > 0);
 
     feed.close();

@@ -54,7 +54,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("quotes pulled: {}", stale.freshness());
                 if !std::mem::replace(&mut broken, true) {
                     // The reconnect alone proves nothing: a whole value makes it live again.
-                    venue.say(r#"{"entity":"quotes","id":"X","payload":{"bid":"99.90","ask":"100.10"}}"#);
+                    venue.say(
+                        r#"{"entity":"quotes","id":"X","payload":{"bid":"99.90","ask":"100.10"}}"#,
+                    );
                 }
             }
         }
@@ -63,6 +65,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Joins the feed's thread; whoever still waits is told.
     cache.close(Duration::from_secs(2)).await?;
-    println!("closed: {}", watch.changed().await.is_err());
+    while let Ok(tick) = watch.changed().await {
+        println!("at the end: {}", tick.freshness());
+    }
+    println!("closed");
     Ok(())
 }

@@ -50,8 +50,8 @@
 //! * **Conflation.** A watcher gets the newest value and the number of those it skipped, never a
 //!   queue. Whoever must see every message needs a log.
 //! * **One writer.** An entity is written by one feed, on that feed's thread. Others ask it to.
-//! * **Memory for time.** A slot holds two versions, and its memory is given back by removal of the
-//!   cache only.
+//! * **Memory for time.** A slot holds two versions, and once made it lives as long as the cache:
+//!   the number of ids is bounded, and removing a value does not free its slot.
 //! * **Nothing is durable**, and nothing leaves the process.
 //! * Several slots are read one after the other; [`Cache::cut`] reads some of one feed as of one
 //!   message.

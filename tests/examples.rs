@@ -14,8 +14,13 @@ const HUNG: Duration = Duration::from_secs(120);
 /// Cargo puts examples beside the folder of the test executables.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test has a path");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
-    profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    let profile = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("target/<profile>/deps");
+    profile
+        .join("examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Runs an example; it has to succeed and to print these lines in this order, among others.
@@ -56,7 +61,7 @@ fn pricing_loop() {
     check(
         "pricing_loop",
         &[
-            "100000 updates, 100000 published, the last mid is 1000.005",
+            "20000 updates, 20000 published, the last mid is 200.005",
             "halt: the value is not live: stale (disconnected)",
         ],
     );
@@ -71,7 +76,7 @@ fn service() {
             "quotes pulled: stale (disconnected)",
             "quoting again 99.90 / 100.10",
             "reconnects: 1",
-            "closed: true",
+            "closed",
         ],
     );
 }
@@ -81,9 +86,9 @@ fn direct_update() {
     check(
         "direct_update",
         &[
-            r#"{"name":"Ada","status":"online","address":{"city":"London","zip":"N1"}}"#,
-            r#"{"name":"Ada","status":"away","address":{"city":"London"}}"#,
-            r#"{"name":"Ada","status":"busy","address":{"city":"London"}}"#,
+            r#"{"address":{"city":"London","zip":"N1"},"name":"Ada","status":"online"}"#,
+            r#"{"address":{"city":"London"},"name":"Ada","status":"away"}"#,
+            r#"{"address":{"city":"London"},"name":"Ada","status":"busy"}"#,
             "removed",
             "ignored: 1",
         ],

@@ -22,12 +22,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one. `answer` says what a text of the client is answered with, if anything.
-    pub(crate) fn start(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(
+        answer: impl Fn(&str) -> Option<String> + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let url = format!("ws://{}", listener.local_addr()?);
         let (steps, script) = unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         thread::spawn(move || runtime.block_on(serve(listener, script, answer)));
         Ok(Self { url, steps })
     }
