@@ -25,9 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pricing = thread::spawn(move || {
         let mut prices = 0_u32;
         let mut last = 0.0;
-        priced.spin(|slot| {
+        priced.spin(|x| {
             // Three fields of one version, checked to be of one version before they are seen.
-            let Ok([bid, ask, n]) = slot.live(fields) else {
+            let Ok([bid, ask, n]) = x.live(fields) else {
                 // Empty before the first message, stale after a loss: no price.
                 return ControlFlow::Continue(());
             };

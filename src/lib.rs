@@ -60,7 +60,7 @@
 //!
 //! | operation | progress |
 //! |---|---|
-//! | [`Slot::read`], [`live`](Slot::live), [`read_all`](Slot::read_all), [`freshness`](Slot::freshness) | lock-free; wait-free unless the slot is published a whole ring of versions further meanwhile |
+//! | [`Slot::read`], [`live`](Slot::live), [`read_all`](Slot::read_all), [`freshness`](Slot::freshness), [`Reader`] | lock-free; wait-free unless the slot is published a whole ring of versions further meanwhile |
 //! | [`Slot::epoch`], [`Entity::len`] | wait-free |
 //! | [`Slot::snapshot`] | as `read`; allocates for the first who asks for a version |
 //! | a publication | wait-free but for cold branches: growth of a slot, a schema or the index |
@@ -100,8 +100,8 @@ pub mod ws;
 pub use cache::{
     Asc, AttachError, Batch, BuildError, By, Cache, CacheBuilder, Changes, CloseError, Closed, Cut,
     CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, LocalFeed, NotLive, NotReady,
-    NotReadyReason, Ordered, Polled, Reading, ReadyError, Reasons, Row, SetError, Slot, Snapshot,
-    Step, Tick, Typed, TypedSlot, TypedTick, TypedWatch, View, WaitError, Watch,
+    NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError, Slot,
+    Snapshot, Step, Tick, Typed, TypedSlot, TypedTick, TypedWatch, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};
