@@ -22,11 +22,11 @@ pub(crate) enum Command {
         update: Update,
     },
     /// Wants subscriptions, all or none.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     Subscribe(Vec<Subscription>),
     /// Takes subscriptions back.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     Unsubscribe(Vec<Subscription>),
-    /// Says that something was missed: what the feed covers is suspect until it is replaced.
-    Gap,
 }
 
 impl fmt::Debug for Command {
@@ -36,7 +36,6 @@ impl fmt::Debug for Command {
             Self::Remove { entity, id, .. } => write!(f, "Remove({entity}, {id})"),
             Self::Subscribe(wanted) => write!(f, "Subscribe({})", wanted.len()),
             Self::Unsubscribe(unwanted) => write!(f, "Unsubscribe({})", unwanted.len()),
-            Self::Gap => f.write_str("Gap"),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Slow {
                 }
                 Ok(())
             }
-            Command::Subscribe(_) | Command::Unsubscribe(_) | Command::Gap => {
+            Command::Subscribe(_) | Command::Unsubscribe(_) => {
                 Err(CommandError::OwnerGone)
             }
         }

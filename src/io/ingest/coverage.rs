@@ -7,7 +7,6 @@
 use super::{Entry, Ingest, Role};
 use crate::feed::{Covers, OnConnect};
 use crate::store::{Entity, Link, Missing, flags};
-use std::sync::Arc;
 
 /// The part of the owner. Feeds' own numbers begin at 1.
 const OWNER: u64 = 0;
@@ -67,7 +66,6 @@ impl Ingest {
     /// until a whole one replaces it. Costs a look at each slot.
     #[cold]
     pub(super) fn mark_gap(&mut self) {
-        self.gapped = true;
         self.moved = true;
         let turn = self.turn;
         for entry in &mut self.entries {

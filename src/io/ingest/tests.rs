@@ -1,11 +1,12 @@
 use super::*;
 use crate::feed::presets::Events;
 use crate::feed::{Class, Config, Covers, Outbox, Policy, Protocol, Sequence, Settings};
+use crate::feed::{Missing, Rule};
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
 use crate::io::local::LocalFeed;
 use crate::json::Message;
-use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken};
+use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken, flags};
 use std::time::Duration;
 
 /// A list of changes: `{"e":entity,"i":id,"k":kind,"v":value,"s":sequence,"r":rule}`.
@@ -525,7 +526,10 @@ fn what_a_feed_leaves_is_stopped_and_may_be_taken_over() {
     let mut feed = world.open(OnConnect::Invalidate);
     world.deliver(&mut feed, r#"[{"i":1,"v":1}]"#);
     let one = world.slot("e", 1);
-    let waiting = feed.inbox.send(Command::Gap).expect("room");
+    let waiting = feed
+        .inbox
+        .send(Command::Unsubscribe(Vec::new()))
+        .expect("room");
     drop(feed);
     assert_eq!(waiting.result(), Some(Err(CommandError::OwnerGone)));
     assert_ne!(bits(&one) & Link::STOPPED, 0);
