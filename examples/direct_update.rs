@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     api.say(text);
                 }
             }
-            Freshness::Removed => break println!("removed"),
+            Freshness::Removed => break,
             // Nothing yet, or a connection opened: what the stream said before it is lost.
             freshness
                 if freshness == Freshness::Empty
@@ -56,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => {}
         }
     }
+    println!("removed");
     println!("ignored: {}", feed.counters().missing);
     cache.close(Duration::from_secs(2)).await?;
     Ok(())

@@ -7,16 +7,14 @@
 mod support;
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tickcache::{Cache, Feed, Freshness, Id, Reasons};
 
 /// What a service would ask its REST interface.
-async fn fetch(_id: &Id) -> Value {
-    static REVISION: AtomicU32 = AtomicU32::new(0);
-    json!({ "status": "running", "revision": REVISION.fetch_add(1, Ordering::Relaxed) })
+async fn fetch(_id: &Id, revision: u32) -> Value {
+    json!({ "status": "running", "revision": revision })
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut events = [r#"{"entity":"job","id":42}"#, r#"{"entity":"job"}"#].into_iter();
 
     let mut watch = job.watch();
-    loop {
+    for revision in 0.. {
         let tick = watch.changed().await?;
         let freshness = tick.freshness();
         if freshness.is_live() && feed.counters().opens > 0 {
@@ -46,11 +44,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // The old value is still there for who wants it.
             let old = tick.snapshot().record().get("status");
             println!("outdated, it was {:?}: fetching", old.str()?);
-            let detail = fetch(job.id()).await;
+            let detail = fetch(job.id(), revision).await;
             job.set(&detail)?.await?;
         } else if freshness == Freshness::Empty {
             println!("nothing yet: fetching");
-            let detail = fetch(job.id()).await;
+            let detail = fetch(job.id(), revision).await;
             job.set(&detail)?.await?;
         }
     }
