@@ -7,7 +7,7 @@ use std::thread;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 enum Step {
     Say(String),
@@ -71,7 +71,7 @@ async fn converse(
     socket: TcpStream,
     script: &mut UnboundedReceiver<Step>,
     answer: &impl Fn(&str) -> Option<String>,
-) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+) -> Result<(), Error> {
     let mut socket = tokio_tungstenite::accept_async(socket).await?;
     loop {
         tokio::select! {
