@@ -94,6 +94,8 @@ pub mod key;
 pub mod record;
 mod store;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 pub mod ws;
 

@@ -134,6 +134,19 @@ impl Cache {
         Ok(runtime)
     }
 
+    /// What the clock shows.
+    #[cfg(feature = "testing")]
+    pub(crate) fn now(&self) -> crate::Time {
+        self.0.shared.clock.now()
+    }
+
+    /// Moves a virtual clock, and has those looked at who wait for a time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance_to(&self, to: crate::Time) {
+        self.0.shared.clock.advance_to(to);
+        self.0.shared.hub.advance();
+    }
+
     /// The entity of a name, made if there is none: a handle may exist before any feed.
     ///
     /// Where the configured number of entities is reached, the handle stays empty, and

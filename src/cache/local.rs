@@ -122,6 +122,12 @@ impl<P: Protocol> LocalFeed<P> {
         self.inner.settle(self.clock.now());
     }
 
+    /// When [`settle`](Self::settle) has something to notice, if ever.
+    #[cfg(feature = "testing")]
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.inner.deadline()
+    }
+
     /// Its counters now.
     #[must_use]
     pub fn counters(&self) -> CounterValues {
