@@ -1,5 +1,6 @@
-//! A sequence of messages, one a line, through decoder, compiler and merge onto one record, compared
-//! after each with serde_json and a plain merge. The first byte chooses the modes and the schema's room.
+//! A sequence of messages, one a line, through decoder, compiler and merge onto one record,
+//! compared after each with serde_json and a plain merge. The first byte chooses the modes and the
+//! schema's room.
 
 #![no_main]
 

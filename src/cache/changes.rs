@@ -40,7 +40,7 @@ pub struct Changes {
 
 impl Changes {
     pub(crate) fn new(entity: Entity, subscriber: Subscriber) -> Self {
-        let now = entity.core().generations();
+        let now = entity.core().seen(0);
         Self { subscriber, registration: None, link: now.link, invalidation: now.invalidation, entity }
     }
 
@@ -48,7 +48,7 @@ impl Changes {
     /// not wait; wait-free unless a slot is being published faster than it can be read.
     pub fn poll(&mut self, mut each: impl FnMut(&Slot)) -> Polled {
         let core = self.entity.core();
-        let now = core.generations();
+        let now = core.seen(0);
         let freshness = now.link != self.link || now.invalidation != self.invalidation;
         (self.link, self.invalidation) = (now.link, now.invalidation);
         let entity = &self.entity;

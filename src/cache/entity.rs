@@ -192,11 +192,8 @@ impl Entity {
         &self,
         ids: impl IntoIterator<Item = I>,
         deadline: Duration,
-    ) -> impl Future<Output = Result<(), ReadyError>> + Send + use<I> + 'static
-    where
-        I: 'static,
-    {
-        let slots = ids.into_iter().map(|id| self.slot(id)).collect();
+    ) -> impl Future<Output = Result<(), ReadyError>> + Send {
+        let slots: Vec<_> = ids.into_iter().map(|id| self.slot(id)).collect();
         ready(slots, deadline)
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Time;
-use crate::store::{Head, State, flags, link};
+use crate::store::{Head, Link, State, flags};
 
 /// Why a value is not live. A set: a slot can be disconnected *and* invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -170,10 +170,9 @@ pub(crate) struct Surroundings {
 /// Freshness by everything but time: the hot path's question.
 #[inline]
 pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
-    let undoubted = head.link == now.link
-        && head.invalidation >= now.invalidation
-        && head.flags == 0
-        && link::is_good(now.link);
+    // A stamp has no bits, so an equal word has none either: nothing is wrong with the link.
+    let undoubted =
+        head.link == now.link && head.invalidation >= now.invalidation && head.flags == 0;
     if undoubted && head.state == State::Present { Freshness::Live } else { doubted(head, now) }
 }
 
@@ -184,17 +183,17 @@ fn doubted(head: &Head, now: Surroundings) -> Freshness {
         State::Empty | State::Dead => return Freshness::Empty,
         State::Removed => return Freshness::Removed,
     }
-    let bits = link::bits(now.link);
-    let gap = bits & link::GAP != 0;
+    let Link { generation, bits } = Link::from_word(now.link);
+    let gap = bits & Link::GAP != 0;
     // A connection that is down, or is up again and has not confirmed the value; after a gap the
     // generation moves too, and the reason is the gap's.
-    let unconfirmed = link::generation(head.link) != link::generation(now.link);
+    let unconfirmed = Link::from_word(head.link).generation != generation;
     let flag = |bit: u8| head.flags & bit != 0;
     let reasons = [
-        (Reasons::DISCONNECTED, bits & link::DOWN != 0 || unconfirmed && !gap),
+        (Reasons::DISCONNECTED, bits & Link::DOWN != 0 || unconfirmed && !gap),
         (Reasons::GAP, unconfirmed && gap || flag(flags::GAP)),
-        (Reasons::SILENT, bits & link::SILENT != 0),
-        (Reasons::STOPPED, bits & link::STOPPED != 0),
+        (Reasons::SILENT, bits & Link::SILENT != 0),
+        (Reasons::STOPPED, bits & Link::STOPPED != 0),
         (Reasons::INVALIDATED, head.invalidation < now.invalidation),
         (Reasons::PARTIAL, flag(flags::PARTIAL)),
         (Reasons::RESTORED, flag(flags::RESTORED)),

@@ -18,8 +18,8 @@ use crate::sync::Arc;
 /// transport, or a test. It is the owner of its entities, as a feed with a socket is; dropping it
 /// ends it, and its values read `Stopped`.
 ///
-/// What was handed in is visible to readers at once; whoever waits is woken by
-/// [`settle`](Self::settle), so call it after each batch.
+/// Call [`settle`](Self::settle) now and then, and whenever other threads may have enqueued
+/// commands: nobody else does.
 pub struct LocalFeed<P> {
     inner: local::LocalFeed<P, Ingest>,
     counters: Arc<Counters>,
@@ -96,28 +96,28 @@ impl<P: Protocol> LocalFeed<P> {
         self.inner.gap(self.clock.now());
     }
 
-    /// Takes one message. Its bytes are decoded in place and may be changed. Readers see what it
-    /// says at once. Wait-free but for cold branches; allocates nothing in steady state.
+    /// Takes one message and wakes whoever waits for what it says. Its bytes are decoded in place
+    /// and may be changed. For more than one at a time take a [`batch`](Self::batch).
     ///
     /// # Errors
     /// Why the message was refused, as it is counted. A refused message has no effect.
-    #[inline]
     pub fn message(&mut self, text: &mut [u8]) -> Result<(), Refusal> {
-        self.message_at(self.clock.now(), text)
+        self.inner.deliver(self.clock.now(), text)
     }
 
-    /// As [`message`](Self::message), received at `now`: one clock read for a batch, or recorded
-    /// times.
-    ///
-    /// # Errors
-    /// As [`message`](Self::message).
-    #[inline]
-    pub fn message_at(&mut self, now: Time, text: &mut [u8]) -> Result<(), Refusal> {
-        self.inner.message(now, text)
+    /// Begins a batch, received now: one look at the clock, and one wake at its end.
+    pub fn batch(&mut self) -> Batch<'_, P> {
+        let now = self.clock.now();
+        self.batch_at(now)
     }
 
-    /// Ends a batch: carries out what other threads have enqueued, notices silence, and wakes
-    /// whoever waits for what has come.
+    /// Begins a batch, received at `now`.
+    pub fn batch_at(&mut self, now: Time) -> Batch<'_, P> {
+        self.inner.begin(now);
+        Batch { feed: &mut self.inner }
+    }
+
+    /// Carries out what other threads have enqueued, notices silence, and wakes whoever waits.
     pub fn settle(&mut self) {
         self.inner.settle(self.clock.now());
     }
@@ -126,6 +126,35 @@ impl<P: Protocol> LocalFeed<P> {
     #[must_use]
     pub fn counters(&self) -> CounterValues {
         self.counters.snapshot()
+    }
+}
+
+/// Messages that came together. Readers see what each says at once; dropping the batch wakes
+/// whoever waits, once.
+pub struct Batch<'a, P: Protocol> {
+    feed: &'a mut local::LocalFeed<P, Ingest>,
+}
+
+impl<P: Protocol> Batch<'_, P> {
+    /// Takes one message. Wait-free but for cold branches; allocates nothing in steady state.
+    ///
+    /// # Errors
+    /// Why the message was refused, as it is counted. A refused message has no effect.
+    #[inline]
+    pub fn message(&mut self, text: &mut [u8]) -> Result<(), Refusal> {
+        self.feed.message(text)
+    }
+}
+
+impl<P: Protocol> Drop for Batch<'_, P> {
+    fn drop(&mut self) {
+        self.feed.finish();
+    }
+}
+
+impl<P: Protocol> fmt::Debug for Batch<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").finish_non_exhaustive()
     }
 }
 

@@ -54,7 +54,7 @@ pub use feed::Feed;
 pub use feed::Connect;
 pub use freshness::{Freshness, Reasons};
 pub use handle::{Cache, CloseError};
-pub use local::LocalFeed;
+pub use local::{Batch, LocalFeed};
 pub use order::{Asc, By, Desc, Ordered, Row};
 pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use super::freshness::Freshness;

@@ -1,5 +1,6 @@
 //! One slot as users hold it: reading, and what every read says beside the value.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::watch::Watch;
 use crate::Time;
 use crate::key::Id;
 use crate::record::{Record, RecordRef, TypeError, Value};
-use crate::store::{self, Head, State};
+use crate::store::{self, Head, Scratch, State};
 use crate::sync::Arc;
 
 /// The last value of one (entity, id): a handle that is resolved once and then reads without
@@ -101,8 +102,10 @@ impl Slot {
     pub fn read_all<R>(&self, f: impl FnOnce(View<'_>) -> R) -> R {
         let slot = self.current();
         let now = slot.surroundings();
-        slot.core.read_all(|head, record| {
-            f(View { freshness: slot.judge(&head, now), head, record })
+        with_scratch(|scratch| {
+            slot.core.read_all(scratch, |head, record| {
+                f(View { freshness: slot.judge(head, now), head: *head, record })
+            })
         })
     }
 
@@ -114,7 +117,7 @@ impl Slot {
         let now = slot.surroundings();
         let inner = slot.core.snapshot();
         // Freshness and times move without the epoch.
-        let head = inner.head();
+        let head = inner.head;
         Snapshot { freshness: slot.judge(&head, now), head, inner }
     }
 
@@ -172,6 +175,17 @@ impl Slot {
     pub(crate) fn not_live(&self, head: &Head, freshness: Freshness) -> NotLive {
         NotLive::new(freshness, self.age(head))
     }
+}
+
+/// Lends memory for a whole copy, the thread's own unless that is in use further up its stack.
+fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => f(&mut scratch),
+        Err(_) => f(&mut Scratch::default()),
+    })
 }
 
 impl fmt::Debug for Slot {
@@ -283,7 +297,7 @@ impl<'a> View<'a> {
 pub struct Snapshot {
     freshness: Freshness,
     head: Head,
-    inner: Arc<store::Snapshot>,
+    inner: store::Snapshot,
 }
 
 impl Snapshot {

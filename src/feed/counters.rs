@@ -183,6 +183,11 @@ counters! {
 }
 
 impl Counters {
+    /// Counts updates that a reader skipped over. From any thread.
+    pub(crate) fn add_conflated(&self, updates: u64) {
+        self.conflated.add(updates);
+    }
+
     /// Counts a refused message.
     #[cold]
     pub(crate) fn refuse(&self, reason: Refusal) {

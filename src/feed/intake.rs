@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, OutboxFull};
 use super::protocol::{Class, Protocol, Refusal, Transaction};
 use crate::json::{self, JsonError};
 
@@ -28,6 +28,15 @@ impl<P: Protocol> Intake<P> {
             json: json::Decoder::new(max_depth),
             counters,
         }
+    }
+
+    /// A connection is open: the protocol forgets the last one, and queues its first texts.
+    ///
+    /// # Errors
+    /// The texts do not fit the outbox.
+    pub fn opened(&mut self) -> Result<(), OutboxFull> {
+        self.outbox.clear();
+        self.protocol.opened(&mut self.outbox)
     }
 
     /// Takes one text message. Its effects are committed to `sink`, or, if it is refused, none.

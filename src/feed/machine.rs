@@ -1,29 +1,7 @@
 //! One upstream as a state machine: bytes and instants in, bytes and actions out.
-//!
-//! It owns everything that has to be decided about a connection (when to connect, what to send,
-//! when to give up, what a message means) and nothing that waits. A driver
-//!
-//! 1. calls [`start`](Machine::start), then takes [`poll_action`](Machine::poll_action) until it
-//!    yields `None`, after this and after every other call;
-//! 2. on [`Action::Connect`] makes a connection (to [`address`](Machine::address), or wherever the
-//!    user says) and reports [`handle_connected`](Machine::handle_connected) or
-//!    [`handle_failed`](Machine::handle_failed);
-//! 3. while it is open reads into [`space`](Machine::space) and reports
-//!    [`handle_filled`](Machine::handle_filled), which decodes every message that came; the end of
-//!    the socket is [`handle_closed`](Machine::handle_closed);
-//! 4. writes [`transmit`](Machine::transmit) and reports
-//!    [`handle_transmitted`](Machine::handle_transmitted);
-//! 5. sleeps until [`poll_timeout`](Machine::poll_timeout) at most, then calls
-//!    [`handle_timeout`](Machine::handle_timeout).
-//!
-//! No call blocks; between two messages of steady state nothing is allocated. After
-//! [`stop`](Machine::stop) nothing connects again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-
-use thiserror::Error;
 
 use super::backoff::Random;
 use super::config::Config;
@@ -31,106 +9,40 @@ use super::counters::Counters;
 use super::intake::Intake;
 use super::outbox::{Outbox, Window};
 use super::outgoing::Outgoing;
-use super::protocol::{Class, Control, Protocol, SubscribeError, Subscription, Transaction, Verb};
-use super::registry::{Registry, Settled, Ticket};
+use super::protocol::{Class, Control, Protocol, SubscribeError, Transaction};
+use super::registry::Registry;
 use super::timer::{Timer, Timers};
 use crate::Time;
-use crate::ws::{Decoder, Event, ProtocolError};
+use crate::ws::{Decoder, Event};
+
+mod action;
+mod sending;
+
+pub use action::{Action, Ended, Lost, State};
 
 /// Close code of an endpoint that is done (RFC 6455, section 7.4.1).
 const NORMAL: u16 = 1000;
 
-/// Where an upstream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not started.
-    Idle,
-    /// A connection is being made.
-    Connecting,
-    /// Connected.
-    Open,
-    /// Not connected; the next attempt is at `until`.
-    Waiting {
-        /// When.
-        until: Time,
-    },
-    /// Stopping: our close frame waits for the server's.
-    Closing,
-    /// Stopped, for good.
-    Stopped,
-}
-
-/// Why a connection was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Lost {
-    /// The server closed it, with this code if any.
-    #[error("closed by the server{}", code_text(.0))]
-    Closed(Option<u16>),
-    /// The socket ended without a close frame.
-    #[error("the socket ended without a close frame")]
-    Ended,
-    /// The socket failed.
-    #[error("the socket failed")]
-    Failed,
-    /// Nothing came for `dead_after`.
-    #[error("nothing came for longer than dead_after")]
-    Dead,
-    /// The server broke a rule of WebSocket.
-    #[error("{0}")]
-    Protocol(ProtocolError),
-    /// The texts to send on opening do not fit the queue of outgoing messages.
-    #[error("the texts to send on opening do not fit max_outgoing_texts and max_outgoing_bytes")]
-    Outgoing,
-    /// The feed was told to stop.
-    #[error("stopped")]
-    Stopped,
-}
-
-fn code_text(code: &Option<u16>) -> String {
-    code.map(|code| format!(" with code {code}"))
-        .unwrap_or_default()
-}
-
-/// What a driver has to do, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make a connection. There is never more than one under way.
-    Connect {
-        /// Number of this attempt since the last connection that proved itself, from 1.
-        attempt: u32,
-    },
-    /// Offer the socket what [`Machine::transmit`] still holds, without waiting, and drop it; or
-    /// give up the attempt to make one.
-    Disconnect,
-    /// A connection is open, and the values it covers are no longer `Disconnected`. Then call
-    /// [`Machine::handle_filled`] with 0: bytes may have come with the handshake.
-    Opened {
-        /// Number of this connection, from 1.
-        generation: u64,
-    },
-    /// The connection is no more, and the values it covers are `Disconnected`.
-    Lost(Lost),
-    /// No data came for `silent_after`.
-    Silent,
-    /// Data came after all.
-    Audible,
-    /// A request to subscribe or unsubscribe has its answer.
-    Settled(Settled),
-    /// The feed has stopped. Nothing follows.
-    Finished,
-}
-
-/// How a socket ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// End of file.
-    Eof,
-    /// An error.
-    Error,
-}
-
-/// One upstream. See the [module](self) for the order of calls.
+/// One upstream as a state machine: bytes and instants in, bytes and actions out.
+///
+/// It owns everything that has to be decided about a connection (when to connect, what to send,
+/// when to give up, what a message means) and nothing that waits. A driver
+///
+/// 1. calls [`start`](Self::start), then takes [`poll_action`](Self::poll_action) until it
+///    yields `None`, after this and after every other call;
+/// 2. on [`Action::Connect`] makes a connection (to [`address`](Self::address), or wherever the
+///    user says) and reports [`handle_connected`](Self::handle_connected) or
+///    [`handle_failed`](Self::handle_failed);
+/// 3. while it is open reads into [`space`](Self::space) and reports
+///    [`handle_filled`](Self::handle_filled), which decodes every message that came; the end of
+///    the socket is [`handle_closed`](Self::handle_closed);
+/// 4. writes [`transmit`](Self::transmit) and reports
+///    [`handle_transmitted`](Self::handle_transmitted);
+/// 5. sleeps until [`poll_timeout`](Self::poll_timeout) at most, then calls
+///    [`handle_timeout`](Self::handle_timeout).
+///
+/// No call blocks; between two messages of steady state nothing is allocated. After
+/// [`stop`](Self::stop) nothing connects again.
 #[derive(Debug)]
 pub struct Machine<P> {
     config: Config,
@@ -402,23 +314,6 @@ impl<P: Protocol> Machine<P> {
         messages
     }
 
-    /// Bytes to be written to the socket, in order.
-    #[must_use]
-    pub fn transmit(&self) -> &[u8] {
-        self.outgoing.bytes()
-    }
-
-    /// The socket took the first `n` bytes of [`transmit`](Self::transmit).
-    pub fn handle_transmitted(&mut self, now: Time, n: usize) {
-        self.outgoing.taken(n);
-        if self.state == State::Open {
-            if self.outgoing.settle(&mut self.random, &self.counters) {
-                self.window.note(now);
-            }
-            self.pump(now);
-        }
-    }
-
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
@@ -459,48 +354,6 @@ impl<P: Protocol> Machine<P> {
                 }
             }
         }
-    }
-
-    /// Wants subscriptions, all or none, from now on and on every further connection. The ticket
-    /// is settled when the server has answered for all of them.
-    ///
-    /// # Errors
-    /// If they cannot be asked for at all; the ticket is then not used.
-    pub fn subscribe(
-        &mut self,
-        now: Time,
-        ticket: Ticket,
-        wanted: Vec<Subscription>,
-    ) -> Result<(), SubscribeError> {
-        if matches!(self.state, State::Closing | State::Stopped) {
-            return Err(SubscribeError::Stopped);
-        }
-        let protocol = &self.intake.protocol;
-        wanted
-            .iter()
-            .try_for_each(|subscription| protocol.check(subscription))?;
-        self.registry
-            .subscribe(Some(ticket), wanted, protocol.capacity())?;
-        self.pump(now);
-        Ok(())
-    }
-
-    /// Takes subscriptions back. What is not subscribed to is left alone.
-    ///
-    /// # Errors
-    /// If the feed has stopped; the ticket is then not used.
-    pub fn unsubscribe(
-        &mut self,
-        now: Time,
-        ticket: Ticket,
-        unwanted: &[Subscription],
-    ) -> Result<(), SubscribeError> {
-        if matches!(self.state, State::Closing | State::Stopped) {
-            return Err(SubscribeError::Stopped);
-        }
-        self.registry.unsubscribe(Some(ticket), unwanted);
-        self.pump(now);
-        Ok(())
     }
 
     /// Stops for good: says goodbye if connected, and never connects again. Messages that come
@@ -562,69 +415,6 @@ impl<P: Protocol> Machine<P> {
         let n = self.frames.extend(&self.leftover);
         self.leftover.drain(..n);
         n > 0
-    }
-
-    fn arm_heartbeat(&mut self, now: Time) {
-        let every = self.intake.protocol.heartbeat().unwrap_or(Duration::MAX);
-        // A protocol that beats without pause would starve everything else.
-        let every = every.max(Duration::from_millis(1));
-        self.timers.set(Timer::Heartbeat, now.after(every));
-    }
-
-    /// Queues requests for what the registry has pending, and texts for the socket, as far as pace
-    /// and room allow.
-    fn pump(&mut self, now: Time) {
-        if self.state != State::Open {
-            return;
-        }
-        loop {
-            while !self.intake.outbox.is_empty() {
-                let free_at = self.window.free_at(now);
-                if free_at > now {
-                    self.timers.set(Timer::Send, free_at);
-                    return;
-                }
-                if !self.outgoing.has_room() {
-                    // Goes on when the socket has taken something.
-                    return;
-                }
-                if let Some(text) = self.intake.outbox.pop() {
-                    self.outgoing.text(&text, &mut self.random, &self.counters);
-                    self.window.note(now);
-                }
-            }
-            if !self.registry.is_pending() {
-                return;
-            }
-            self.ask(now);
-        }
-    }
-
-    /// Queues one request for what the registry has pending. Each call asks for something or gives
-    /// something up, so asking ends.
-    #[cold]
-    fn ask(&mut self, now: Time) {
-        let request = self.registry.next_request();
-        let Some((verb, pending)) = self.registry.pending() else {
-            return;
-        };
-        let Intake {
-            protocol, outbox, ..
-        } = &mut self.intake;
-        let asked = match verb {
-            Verb::Subscribe => protocol.subscribe(request, &pending, outbox),
-            Verb::Unsubscribe => protocol.unsubscribe(request, &pending, outbox),
-        };
-        match asked {
-            Ok(asked) if asked.count > 0 => {
-                let deadline = now.after(self.config.settings().answer_timeout);
-                self.registry
-                    .asked(verb, request, asked.count, asked.answer, deadline);
-                self.timers.set(Timer::Answer, self.registry.deadline());
-            }
-            Ok(_) => self.registry.give_up(verb, &SubscribeError::Unsupported),
-            Err(error) => self.registry.give_up(verb, &error),
-        }
     }
 
     #[cold]

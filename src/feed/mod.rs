@@ -27,6 +27,7 @@ mod outgoing;
 pub mod presets;
 mod protocol;
 mod reading;
+mod refusal;
 mod registry;
 mod sequence;
 mod timer;

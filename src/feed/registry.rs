@@ -152,7 +152,6 @@ impl Registry {
                 continue;
             };
             if matches!(entry.state, State::Leaving | State::Left) {
-                // Someone took it back before: both wait for the same answer.
                 self.wait(key, ticket);
                 continue;
             }

@@ -270,6 +270,13 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Of a command that was carried out already.
+    pub(crate) fn done(result: Result<(), CommandError>) -> Self {
+        let latch = Latch::new();
+        latch.set(result, &WakeOn::here());
+        Self { waiting: latch.wait_async(), latch, owner: Owner::default() }
+    }
+
     /// Blocks the calling thread until the owner has carried the command out.
     ///
     /// # Errors

@@ -4,11 +4,15 @@
 //! compiled, which is all that can fail; when the message is through, everything is published, and
 //! nothing of that can fail any more. A refused message leaves no trace, not even a claim.
 //!
-//! The thread that calls this is the one owner of what it claims. Every message is one turn, with a
-//! number that each version carries.
+//! The thread that calls this is the one owner of what it claims. Every message is one turn, with
+//! a number that each version carries, so that a reader can take several slots as of one message.
+
+mod coverage;
+
+pub(super) use coverage::open_word;
 
 use super::inbox::CommandError;
-use super::staging::{Staging, What};
+use super::staging::{Item, Staging, What};
 use super::target::Target;
 use crate::Time;
 use crate::feed::{
@@ -19,8 +23,8 @@ use crate::json::{self, JsonError, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{
-    Entity, EntityWriter, Head, Locate, Outcome, Stamp, Store, StoreFull, Taken, TurnCounter, Wakes, flags,
-    link,
+    self, Entity, EntityWriter, Head, Hub, Link, Locate, Outcome, SlotIx, Stamp, Store,
+    TurnCounter, Wakes, flags,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -30,7 +34,7 @@ use std::sync::Arc;
 pub(crate) struct IngestConfig {
     /// The feed's name: the owner of what it claims.
     pub(crate) feed: Arc<str>,
-    /// The feed's number among those that cover entities.
+    /// The feed's own number, the same whenever a feed of this name is attached; not 0.
     pub(crate) source: u64,
     /// What it owns and vouches for.
     pub(crate) claims: Claims,
@@ -38,8 +42,598 @@ pub(crate) struct IngestConfig {
     pub(crate) on_connect: OnConnect,
     /// Bounds of one value.
     pub(crate) limits: Limits,
-    /// Most patches of one message.
-    pub(crate) max_patches: usize,
-    /// The feed's turns; goes on when the feed is restarted.
-    pub(crate) turns: Arc<TurnCounter>,
+    /// Most patches, removals and invalidations of one message.
+    pub(crate) max_items: usize,
 }
+
+/// Why a feed cannot be attached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// Another feed writes an entity that this one declares.
+    #[error("the entity `{entity}` is written by the feed `{by}` already")]
+    Taken {
+        /// The entity.
+        entity: Arc<str>,
+        /// Its owner.
+        by: Arc<str>,
+    },
+    /// There may be no more entities.
+    #[error("there are as many entities as the configuration allows")]
+    Full,
+}
+
+/// Who writes an entity, as this feed knows.
+#[derive(Debug)]
+enum Role {
+    /// This feed.
+    Own(Box<EntityWriter>),
+    /// Another one, or this one has not tried.
+    Unclaimed,
+    /// Another one: it was tried since the connection opened.
+    Foreign,
+}
+
+/// An entity that this feed has heard of.
+#[derive(Debug)]
+struct Entry {
+    entity: Arc<Entity>,
+    role: Role,
+    /// The link's generation at the start of the batch, as a version's stamp.
+    link: u64,
+    /// Whether a whole value has ever come for it.
+    whole_seen: bool,
+    /// Whether the present connection was reported to be unable to heal it.
+    reported: bool,
+}
+
+/// The landing place of one feed's messages. Not `Sync`: it is an owner.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    config: IngestConfig,
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    wakes: Wakes,
+    counters: Arc<Counters>,
+    turns: Arc<TurnCounter>,
+    entries: Vec<Entry>,
+    names: HashMap<Arc<str>, EntityIx, foldhash::fast::RandomState>,
+    staging: Staging,
+    /// Claimed by the message that is being taken in.
+    claimed: Vec<EntityIx>,
+    now: Time,
+    turn: u64,
+    /// Turn and time at which the present connection opened.
+    opened: (u64, Time),
+    opens: u64,
+    /// What is wrong with the connection, as [`Link`] has it.
+    bits: u8,
+    /// Whether something was missed since the connection opened.
+    gapped: bool,
+    /// The number last seen, where it is the connection's.
+    connection_sequence: Option<u64>,
+    /// Something was published in this batch.
+    moved: bool,
+    /// Generations have moved in this batch.
+    scan: bool,
+    /// For the values of commands.
+    decoder: Option<Box<json::Decoder>>,
+}
+
+impl Ingest {
+    /// Claims what the feed declares, and marks what it covers as not connected.
+    ///
+    /// # Errors
+    /// An entity has another owner, or there may be no more. Nothing is claimed then.
+    pub(crate) fn new(
+        config: IngestConfig,
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        counters: Arc<Counters>,
+        turns: Arc<TurnCounter>,
+    ) -> Result<Self, ClaimError> {
+        let wakes = hub.wakes();
+        let turn = turns.last();
+        let mut ingest = Self {
+            store,
+            hub,
+            wakes,
+            counters,
+            turns,
+            entries: Vec::new(),
+            names: HashMap::default(),
+            staging: Staging::default(),
+            claimed: Vec::new(),
+            now: Time::ZERO,
+            turn,
+            opened: (turn, Time::ZERO),
+            opens: 0,
+            bits: 0,
+            gapped: false,
+            connection_sequence: None,
+            moved: false,
+            scan: false,
+            decoder: None,
+            config,
+        };
+        for name in ingest.config.claims.entities.clone() {
+            let ix = ingest.entity(&name).map_err(|_| ClaimError::Full)?;
+            ingest.claim(ix)?;
+        }
+        if let Covers::Listed(names) = &ingest.config.claims.covers {
+            for name in names.clone() {
+                ingest.entity(&name).map_err(|_| ClaimError::Full)?;
+            }
+        }
+        ingest.set_bits(Link::DOWN, Link::DOWN);
+        ingest.finish();
+        Ok(ingest)
+    }
+
+    /// Becomes the owner of an entity.
+    #[cold]
+    fn claim(&mut self, ix: EntityIx) -> Result<(), ClaimError> {
+        let entry = &mut self.entries[ix.index()];
+        if matches!(entry.role, Role::Own(_)) {
+            return Ok(());
+        }
+        match entry.entity.claim(Arc::clone(&self.config.feed)) {
+            Ok(writer) => {
+                entry.role = Role::Own(Box::new(writer));
+                coverage::take_over(&entry.entity, self.config.source, self.bits);
+                self.scan = true;
+                entry.begin();
+                Ok(())
+            }
+            Err(taken) => {
+                entry.role = Role::Foreign;
+                Err(ClaimError::Taken {
+                    entity: Arc::clone(entry.entity.name()),
+                    by: taken.by,
+                })
+            }
+        }
+    }
+
+    /// Whether this feed writes the entity, after a claim if that is its way.
+    #[inline]
+    fn owns(&mut self, ix: EntityIx) -> bool {
+        match self.entries[ix.index()].role {
+            Role::Own(_) => true,
+            Role::Foreign => false,
+            Role::Unclaimed => self.try_claim(ix),
+        }
+    }
+
+    #[cold]
+    fn try_claim(&mut self, ix: EntityIx) -> bool {
+        let claimed = self.config.claims.wildcard && self.claim(ix).is_ok();
+        if claimed {
+            self.claimed.push(ix);
+        }
+        claimed
+    }
+
+    fn room(&self) -> Result<(), Refusal> {
+        if self.staging.len() < self.config.max_items {
+            Ok(())
+        } else {
+            Err(Refusal::TooMany)
+        }
+    }
+
+    /// Does what one item of the message wants, and counts what became of it.
+    #[inline]
+    fn apply(&mut self, at: usize) {
+        let item = self.staging.item(at);
+        match item.what {
+            What::Patch(_, update) | What::Remove(update) => {
+                self.counters.patches.bump();
+                self.update(&item, &update);
+            }
+            What::Foreign => {
+                self.counters.patches.bump();
+                self.counters.foreign.bump();
+            }
+            What::Invalidate => self.mark_invalid(&item),
+        }
+    }
+
+    #[inline]
+    fn update(&mut self, item: &Item, update: &Update) {
+        let Some(id) = self.staging.id(item) else {
+            return;
+        };
+        let entry = &mut self.entries[item.entity.index()];
+        let Role::Own(writer) = &mut entry.role else {
+            return;
+        };
+        let counters = &*self.counters;
+        let missing = match (item.what, update.missing) {
+            (What::Patch(..), Missing::Insert) => store::Missing::Insert,
+            _ => store::Missing::Ignore,
+        };
+        let slot = match writer.locate(id, missing) {
+            Ok(slot) => slot,
+            Err(Locate::Missing) => return counters.missing.bump(),
+            Err(Locate::Full) => return counters.patches_refused.bump(),
+        };
+        let mut stamp = Stamp {
+            mode: update.mode,
+            whole: update.whole,
+            trust: self.config.on_connect == OnConnect::Trust && !self.gapped,
+            link: entry.link,
+            sequence: update.sequence.map(|sequence| sequence.last),
+            received_at: self.now,
+            source_time: update.source_time.unwrap_or(0),
+            turn: self.turn,
+            ..Stamp::default()
+        };
+        if update.sequence.is_some() {
+            match judge(
+                update,
+                &writer.head(slot),
+                self.opened,
+                &mut self.connection_sequence,
+            ) {
+                Verdict::Fresh => {}
+                Verdict::Older => return counters.older.bump(),
+                Verdict::Duplicate => return counters.duplicate.bump(),
+                Verdict::Gap { expected, found } => {
+                    counters.gaps.bump();
+                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+                    if update.policy.rule == Rule::ContiguousPerConnection {
+                        // What was missed may have been of any key.
+                        return self.update_after_gap(item, update, slot, stamp);
+                    }
+                    if !update.whole {
+                        stamp.flags |= flags::GAP;
+                    }
+                }
+            }
+        }
+        entry.whole_seen |= update.whole;
+        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
+            watch_recovery(entry, slot, &self.config, counters);
+        }
+        publish(entry, slot, item, &self.staging, &stamp, counters);
+    }
+
+    #[cold]
+    fn update_after_gap(&mut self, item: &Item, update: &Update, slot: SlotIx, stamp: Stamp) {
+        self.mark_gap();
+        let entry = &mut self.entries[item.entity.index()];
+        entry.whole_seen |= update.whole;
+        let trust = false;
+        publish(
+            entry,
+            slot,
+            item,
+            &self.staging,
+            &Stamp { trust, ..stamp },
+            &self.counters,
+        );
+    }
+
+    #[cold]
+    fn mark_invalid(&mut self, item: &Item) {
+        let entry = &mut self.entries[item.entity.index()];
+        match self.staging.id(item) {
+            None => entry.entity.invalidate(),
+            // What is not there cannot be stale.
+            Some(id) => {
+                entry.entity.with(id, |slot| slot.invalidate());
+            }
+        }
+        // What this feed brings from here on came after the invalidation.
+        entry.begin();
+        self.scan = true;
+    }
+
+    /// The value of a command, taken as a message of the feed would be.
+    fn command(
+        &mut self,
+        entity: &str,
+        stage: impl FnOnce(&mut Self, EntityIx) -> Result<(), Refusal>,
+    ) -> Result<(), CommandError> {
+        let ix = self.entity(entity)?;
+        if !self.owns(ix) {
+            return Err(CommandError::Foreign);
+        }
+        match stage(self, ix) {
+            Ok(()) => {
+                self.commit();
+                Ok(())
+            }
+            Err(refusal) => {
+                self.rollback();
+                Err(refusal.into())
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// A batch begins, or what came before it is over.
+    #[inline]
+    fn begin(&mut self) {
+        if let Role::Own(writer) = &mut self.role {
+            writer.begin_batch();
+            // A value is not worth less for having come while the feed was silent.
+            self.link = coverage::open_word(writer.link());
+        }
+    }
+}
+
+/// What an update is next to what is held.
+fn judge(
+    update: &Update,
+    head: &Head,
+    (opened_turn, opened_at): (u64, Time),
+    of_connection: &mut Option<u64>,
+) -> Verdict {
+    let Some(sequence) = update.sequence else {
+        return Verdict::Fresh;
+    };
+    if update.policy.rule == Rule::ContiguousPerConnection {
+        let held = of_connection.map(|last| Held {
+            last,
+            connection: Connection::Same,
+        });
+        let verdict = update.policy.judge(held, sequence, update.whole);
+        if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
+            *of_connection = Some(sequence.last);
+        }
+        return verdict;
+    }
+    // A message without news moves the time alone, one in the batch of the open the turn.
+    let since =
+        head.received_at > opened_at || (head.received_at == opened_at && head.turn > opened_turn);
+    let connection = if since {
+        Connection::Same
+    } else {
+        Connection::Earlier
+    };
+    let held = head.sequence.map(|last| Held { last, connection });
+    update.policy.judge(held, sequence, update.whole)
+}
+
+#[inline]
+fn publish(
+    entry: &mut Entry,
+    slot: SlotIx,
+    item: &Item,
+    staging: &Staging,
+    stamp: &Stamp,
+    counters: &Counters,
+) {
+    let Role::Own(writer) = &mut entry.role else {
+        return;
+    };
+    let outcome = match item.what {
+        What::Patch(number, _) => writer.publish(slot, staging.patch(number), stamp),
+        _ => writer.remove(slot, stamp),
+    };
+    match outcome {
+        Outcome::Applied => counters.applied.bump(),
+        Outcome::Unchanged => counters.unchanged.bump(),
+    }
+}
+
+/// Reports a value that gets patches only, and that no patch will make live again.
+#[cold]
+fn watch_recovery(entry: &mut Entry, slot: SlotIx, config: &IngestConfig, counters: &Counters) {
+    let Role::Own(writer) = &entry.role else {
+        return;
+    };
+    let head = writer.head(slot);
+    if !head.has_value() || head.link == entry.link {
+        return;
+    }
+    counters.unrecoverable.bump();
+    if !std::mem::replace(&mut entry.reported, true) {
+        tracing::error!(
+            feed = &*config.feed,
+            entity = &**entry.entity.name(),
+            "patches arrive for values that went stale with the last connection, and no whole \
+             value has ever come that could make them live again; send whole values, give a \
+             fetcher, or trust the source (`OnConnect::Trust`)"
+        );
+    }
+}
+
+impl Sink for Ingest {
+    fn entity(&mut self, name: &str) -> Result<EntityIx, Refusal> {
+        if let Some(ix) = self.names.get(name) {
+            return Ok(*ix);
+        }
+        let entity = self.store.entity(name).map_err(|_| Refusal::EntitiesFull)?;
+        let number = u32::try_from(self.entries.len()).map_err(|_| Refusal::EntitiesFull)?;
+        let ix = EntityIx::new(number);
+        self.names.insert(Arc::clone(entity.name()), ix);
+        let role = Role::Unclaimed;
+        let entry = Entry {
+            entity,
+            role,
+            link: 0,
+            whole_seen: false,
+            reported: false,
+        };
+        self.entries.push(entry);
+        Ok(ix)
+    }
+
+    #[inline]
+    fn patch(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        self.room()?;
+        if !self.owns(entity) {
+            self.staging.push(entity, Some(id), What::Foreign);
+            return Ok(());
+        }
+        let Role::Own(writer) = &mut self.entries[entity.index()].role else {
+            return Err(Refusal::Other);
+        };
+        let patch = self.staging.spare();
+        json::compile(
+            value,
+            update.mode,
+            &self.config.limits,
+            writer.schema(),
+            patch,
+        )
+        .map_err(|refused| match refused {
+            json::Refused::TooDeep => Refusal::TooDeep,
+            json::Refused::TooLarge => Refusal::TooLarge,
+        })?;
+        let number = self.staging.keep();
+        self.staging
+            .push(entity, Some(id), What::Patch(number, update));
+        Ok(())
+    }
+
+    fn remove(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) -> Result<(), Refusal> {
+        self.room()?;
+        let what = if self.owns(entity) {
+            What::Remove(update)
+        } else {
+            What::Foreign
+        };
+        self.staging.push(entity, Some(id), what);
+        Ok(())
+    }
+
+    fn invalidate(&mut self, entity: EntityIx, id: Option<IdRef<'_>>) -> Result<(), Refusal> {
+        self.room()?;
+        self.staging.push(entity, id, What::Invalidate);
+        Ok(())
+    }
+}
+
+impl Transaction for Ingest {
+    fn commit(&mut self) {
+        if self.staging.len() == 0 {
+            return;
+        }
+        self.turn += 1;
+        self.moved = true;
+        for at in 0..self.staging.len() {
+            self.apply(at);
+        }
+        self.turns.finish(self.turn);
+        self.staging.clear();
+        self.claimed.clear();
+    }
+
+    #[cold]
+    fn rollback(&mut self) {
+        self.staging.clear();
+        for ix in std::mem::take(&mut self.claimed) {
+            let entry = &mut self.entries[ix.index()];
+            // Returns the claim.
+            entry.role = Role::Unclaimed;
+            coverage::hand_back(&entry.entity, self.config.source, self.bits);
+        }
+    }
+}
+
+impl Target for Ingest {
+    fn begin(&mut self, now: Time) {
+        self.now = now;
+        self.entries.iter_mut().for_each(Entry::begin);
+    }
+
+    fn finish(&mut self) {
+        let (moved, scan) = (
+            std::mem::take(&mut self.moved),
+            std::mem::take(&mut self.scan),
+        );
+        if !moved && !scan {
+            return;
+        }
+        let mut batch = self.wakes.batch();
+        for entry in &mut self.entries {
+            if let Role::Own(writer) = &mut entry.role {
+                writer.end_batch(&mut batch);
+            }
+        }
+        if scan {
+            batch.everything();
+        }
+    }
+
+    fn opened(&mut self) {
+        self.opens += 1;
+        self.opened = (self.turn, self.now);
+        self.gapped = false;
+        self.connection_sequence = None;
+        for entry in &mut self.entries {
+            entry.reported = false;
+            if matches!(entry.role, Role::Foreign) {
+                entry.role = Role::Unclaimed;
+            }
+        }
+        self.raise();
+    }
+
+    fn lost(&mut self) {
+        self.set_bits(Link::DOWN | Link::SILENT, Link::DOWN);
+    }
+
+    fn silent(&mut self, silent: bool) {
+        self.set_bits(Link::SILENT, if silent { Link::SILENT } else { 0 });
+    }
+
+    fn gap(&mut self) {
+        self.counters.gaps.bump();
+        self.turn += 1;
+        self.mark_gap();
+        self.turns.finish(self.turn);
+    }
+
+    fn set(
+        &mut self,
+        entity: &str,
+        id: &Id,
+        update: Update,
+        value: &mut [u8],
+    ) -> Result<(), CommandError> {
+        let max_depth = self.config.limits.max_depth;
+        let mut decoder = self
+            .decoder
+            .take()
+            .unwrap_or_else(|| Box::new(json::Decoder::new(max_depth)));
+        let result = match decoder.decode(value) {
+            Ok(message) => self.command(entity, |ingest, ix| {
+                ingest.patch(ix, id.as_ref(), update, message.root())
+            }),
+            Err(JsonError::TooDeep) => Err(Refusal::TooDeep.into()),
+            Err(JsonError::TooLarge) => Err(Refusal::TooLarge.into()),
+            Err(_) => Err(Refusal::Malformed.into()),
+        };
+        self.decoder = Some(decoder);
+        result
+    }
+
+    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {
+        self.command(entity, |ingest, ix| ingest.remove(ix, id.as_ref(), update))
+    }
+}
+
+/// What the feed owned and covered is stopped, and those who wait are told.
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        // A message that was half taken in when its protocol panicked.
+        self.staging.clear();
+        self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
+        self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests;

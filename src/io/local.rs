@@ -25,8 +25,8 @@ pub(crate) struct LocalFeed<P, T> {
     was_open: bool,
     heard_at: Time,
     silent: bool,
-    /// The last batch has not been told to those who wait.
-    pending: bool,
+    /// When the messages of the batch were received.
+    now: Time,
 }
 
 impl<P: Protocol, T: Target> LocalFeed<P, T> {
@@ -52,7 +52,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
             was_open: false,
             heard_at: Time::ZERO,
             silent: false,
-            pending: false,
+            now: Time::ZERO,
         };
         (feed, inbox)
     }
@@ -92,31 +92,44 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         self.target.finish();
     }
 
-    /// Takes one message, received at `now`; its bytes may be changed. What it says is visible at
-    /// once, and told to those who wait with the next [`settle`](Self::settle), or by `flush`.
+    /// Takes one message, received at `now`, and tells those who wait. Its bytes may be changed.
     ///
     /// # Errors
     /// Why it was refused, as it is counted.
-    pub(crate) fn message(&mut self, now: Time, text: &mut [u8]) -> Result<(), Refusal> {
+    pub(crate) fn deliver(&mut self, now: Time, text: &mut [u8]) -> Result<(), Refusal> {
+        self.begin(now);
+        let taken = self.message(text);
+        self.finish();
+        taken
+    }
+
+    /// Begins a batch of [`message`](Self::message)s, all received at `now`.
+    pub(crate) fn begin(&mut self, now: Time) {
+        self.now = now;
         self.target.begin(now);
-        self.pending = true;
+    }
+
+    /// Takes one message of a batch. What it says is visible at once.
+    ///
+    /// # Errors
+    /// Why it was refused, as it is counted.
+    #[inline]
+    pub(crate) fn message(&mut self, text: &mut [u8]) -> Result<(), Refusal> {
         let class = self.intake.text(text, &mut self.target)?;
-        let heard = matches!(class, Class::Data | Class::Invalidation);
-        self.forget_replies();
-        if heard {
-            self.heard_at = now;
-            if std::mem::take(&mut self.silent) {
+        if matches!(class, Class::Data | Class::Invalidation) {
+            self.heard_at = self.now;
+            if self.silent {
+                self.silent = false;
                 self.target.silent(false);
             }
         }
+        self.forget_replies();
         Ok(())
     }
 
-    /// Tells those who wait what has come.
-    pub(crate) fn flush(&mut self) {
-        if std::mem::take(&mut self.pending) {
-            self.target.finish();
-        }
+    /// Ends a batch: tells those who wait.
+    pub(crate) fn finish(&mut self) {
+        self.target.finish();
     }
 
     /// Carries out the commands that wait, notices silence, and tells those who wait.
@@ -131,7 +144,6 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
             self.counters.silences.bump();
             self.target.silent(true);
         }
-        self.pending = false;
         self.target.finish();
     }
 

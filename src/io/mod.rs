@@ -9,8 +9,10 @@
 pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod inbox;
-mod latch;
+pub(crate) mod ingest;
+pub(crate) mod latch;
 pub(crate) mod local;
+pub(crate) mod slow;
 mod staging;
 pub(crate) mod target;
 

@@ -6,6 +6,7 @@
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{CommandError, Completion};
+use super::ingest::open_word;
 use crate::feed::{Missing, Refusal, Update};
 use crate::json;
 use crate::key::Id;
@@ -108,7 +109,7 @@ impl Slow {
         Stamp {
             mode: update.mode,
             whole: update.whole,
-            link: writer.link(),
+            link: open_word(writer.link()),
             received_at: self.clock.now(),
             source_time: update.source_time.unwrap_or(0),
             turn: writing.turn,

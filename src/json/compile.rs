@@ -25,7 +25,8 @@ pub enum Refused {
 /// Names and wider regions that the schema lacks are added to it. A value with more new names than
 /// the schema has room for adds none, and becomes a patch that holds it as a [`Tree`]. A value that
 /// is no object replaces the record under every mode. Allocates only where the schema or the patch
-/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`] times.
+/// has to grow. Recurses once for each object inside an object, at most [`Limits::max_depth`]
+/// times.
 ///
 /// # Errors
 ///
@@ -75,7 +76,8 @@ pub fn tree(value: Value<'_>) -> Tree {
     )
 }
 
-/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the value.
+/// No operations: a refusal leaves a patch that does nothing, a full schema one that holds the
+/// value.
 #[cold]
 fn give_up(
     stop: Stop,
@@ -134,15 +136,11 @@ impl<S: SchemaSource> Compiler<'_, S> {
         self.open(node, depth)?;
         let mut place = 0;
         for (name, member) in value.members() {
-            let kind = member.kind();
-            let name = name.as_str();
-            let Some(child) = self.child(node, name, kind, &mut place)? else {
-                continue;
-            };
+            let child = self.child(node, name.as_str(), &mut place)?;
             if self.patch.touched(child) {
                 return Err(Stop::Repeated);
             }
-            match kind {
+            match member.kind() {
                 Kind::Object => self.object(child, member, depth + 1)?,
                 _ => self.leaf(child, member.token()),
             }
@@ -166,9 +164,7 @@ impl<S: SchemaSource> Compiler<'_, S> {
         self.open(node, depth)?;
         let mut place = 0;
         for (name, member) in tree.members() {
-            let Some(child) = self.child(node, name, member.kind(), &mut place)? else {
-                continue;
-            };
+            let child = self.child(node, name, &mut place)?;
             match member.as_token() {
                 None => self.tree(child, member, depth + 1)?,
                 Some(token) => self.leaf(child, token),
@@ -187,62 +183,40 @@ impl<S: SchemaSource> Compiler<'_, S> {
 
     #[inline]
     fn leaf(&mut self, node: Node, token: Token<'_>) {
-        if self.deletes(token.kind) {
+        if self.nulls_delete && token.kind == Kind::Null {
             self.patch.delete(node);
         } else {
             self.patch.set(self.schema, node, token);
         }
     }
 
-    /// Whether a member of this kind says that the field goes.
-    #[inline]
-    fn deletes(&self, kind: Kind) -> bool {
-        kind == Kind::Null && self.nulls_delete
-    }
-
     /// The member `name` of `parent`, where the one that comes after `place` others is expected.
-    /// `None` if that is all there is to do: the schema lacks the name, and the message deletes it.
     #[inline]
-    fn child(
-        &mut self,
-        parent: Node,
-        name: &str,
-        kind: Kind,
-        place: &mut usize,
-    ) -> Result<Option<Node>, Stop> {
+    fn child(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
         let layout = self.schema.layout();
         match layout.children(parent).get(*place) {
             Some(&child) if layout.name(child) == name => {
                 *place += 1;
-                Ok(Some(child))
+                Ok(child)
             }
-            _ => self.look_up(parent, name, kind, place),
+            _ => self.look_up(parent, name, place),
         }
     }
 
     /// The member `name` of `parent` if it is not the one expected; `place` is then where the one
-    /// after it is.
+    /// after it is. A name is added even if it is only deleted: a record that lives in its document
+    /// may have it, and so may a value that is fetched while the patch is kept.
     #[inline(never)]
-    fn look_up(
-        &mut self,
-        parent: Node,
-        name: &str,
-        kind: Kind,
-        place: &mut usize,
-    ) -> Result<Option<Node>, Stop> {
+    fn look_up(&mut self, parent: Node, name: &str, place: &mut usize) -> Result<Node, Stop> {
         let child = match self.schema.layout().child(parent, name) {
             Some(child) => child,
-            None if self.deletes(kind) => {
-                self.patch.delete_unknown(parent, name);
-                return Ok(None);
-            }
             None => self.add(parent, name)?,
         };
         // Children are in order of appearance, and so are the numbers of nodes.
         if let Ok(at) = self.schema.layout().children(parent).binary_search(&child) {
             *place = at + 1;
         }
-        Ok(Some(child))
+        Ok(child)
     }
 
     #[cold]
@@ -267,7 +241,7 @@ impl<S: SchemaSource> Compiler<'_, S> {
         let mut count = 0;
         for (name, member) in value.members() {
             let child = node.and_then(|node| layout.child(node, name.as_str()));
-            count += usize::from(child.is_none() && !self.deletes(member.kind()));
+            count += usize::from(child.is_none());
             if member.is_object() && count <= enough {
                 count += self.new_names(child, member, enough - count);
             }

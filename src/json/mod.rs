@@ -1,24 +1,27 @@
 //! JSON text of one message to patches, and records back to JSON text.
 //!
-//! [`Decoder`] checks a message and lists its items; [`Message`] and [`Value`] are cheap handles into
-//! that list; [`compile`] turns an object into a [`record::Patch`](crate::record::Patch); [`write_record`]
-//! and its siblings go the other way. Nothing here knows a clock, a socket or whether a patch will be applied.
+//! [`Decoder`] checks a message and lists its items; [`Message`] and [`Value`] are cheap handles
+//! into that list; [`compile`] turns an object into a [`record::Patch`](crate::record::Patch);
+//! [`write_record`] and its siblings go the other way. Nothing here knows a clock, a socket or
+//! whether a patch will be applied.
 //!
-//! * **Nothing is converted.** A value is handled as the token that was received. No digit of a number,
-//!   no escape of a text and no space inside an array is ever changed.
-//! * **What is accepted** is RFC 8259, in UTF-8, without a byte order mark, nested at most as deep as the
-//!   decoder was told. Numbers of any size are accepted, since they are kept as text. An escape that names
-//!   half a surrogate pair (`"\ud800"`) is refused: it is no Unicode text and could never be handed to a
-//!   reader as one.
+//! * **Nothing is converted.** A value is handled as the token that was received. No digit of a
+//!   number, no escape of a text and no space inside an array is ever changed.
+//! * **What is accepted** is RFC 8259, in UTF-8, without a byte order mark, nested at most as deep
+//!   as the decoder was told. Numbers of any size are accepted, since they are kept as text. An
+//!   escape that names half a surrogate pair (`"\ud800"`) is refused: it is no Unicode text and
+//!   could never be handed to a reader as one.
 //! * **A repeated name** is compared unescaped, and its last value counts.
-//! * **Steady state allocates nothing**: the decoder keeps its buffers, and the handles borrow from them.
+//! * **Steady state allocates nothing**: the decoder keeps its buffers, and the handles borrow from
+//!   them.
 //!
-//! `tape` is the only file that names simd-json. A learned layout (a template of the literal bytes between
-//! the values of the last message of a kind, which lets most messages be taken apart without a parser)
-//! belongs in a file `learned` between the decoder and `compile`; what it accepts has to equal, token for
-//! token, what this decoder accepts.
+//! `tape` is the only file that names simd-json. A learned layout (a template of the literal bytes
+//! between the values of the last message of a kind, which lets most messages be taken apart
+//! without a parser) belongs in a file `learned` between the decoder and `compile`; what it accepts
+//! has to equal, token for token, what this decoder accepts.
 
 mod compile;
+mod items;
 mod number;
 mod pointer;
 mod tape;

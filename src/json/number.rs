@@ -1,7 +1,9 @@
 //! The grammar of a JSON number (RFC 8259, section 6), and only the grammar: no value is computed.
 
+use super::tape::JsonError;
+
 /// Whether all of `text` is one JSON number.
-pub(super) fn is_number(text: &[u8]) -> bool {
+fn is_number(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let Some(rest) = integer(digits) else {
         return false;
@@ -13,7 +15,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 }
 
 /// Whether a byte may stand anywhere in a number.
-pub(super) fn is_number_byte(byte: u8) -> bool {
+fn is_number_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
 }
 
@@ -43,6 +45,47 @@ fn exponent(text: &[u8]) -> Option<&[u8]> {
 fn digits(text: &[u8]) -> Option<&[u8]> {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (count > 0).then(|| &text[count..])
+}
+
+/// Replaces every number by `0` and blanks. The result is a JSON text if and only if `text` is one:
+/// the token keeps its place and its neighbours, and each number was held against the grammar.
+pub(super) fn neutralise(text: &mut [u8]) -> Result<(), JsonError> {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => at = string_end(text, at + 1),
+            b'-' | b'0'..=b'9' => {
+                let end = at
+                    + text[at..]
+                        .iter()
+                        .take_while(|&&byte| is_number_byte(byte))
+                        .count();
+                if !is_number(&text[at..end]) {
+                    return Err(JsonError::Number);
+                }
+                text[at] = b'0';
+                text[at + 1..end].fill(b' ');
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(())
+}
+
+/// One past the closing quote of the string whose content starts at `at`, or the end of an unclosed
+/// one.
+fn string_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(skip) = text
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+    {
+        if text[at + skip] == b'"' {
+            return at + skip + 1;
+        }
+        at += skip + 2;
+    }
+    text.len()
 }
 
 #[cfg(test)]

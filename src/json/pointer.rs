@@ -7,8 +7,9 @@ use crate::record::Kind;
 
 /// A JSON pointer, taken apart once and then followed any number of times without allocating.
 ///
-/// The empty pointer is the whole message; `/data/0/s` is the member `s` of the first element of the member
-/// `data`. In a name `~1` stands for `/` and `~0` for `~`. `-`, the place after the last element, leads nowhere.
+/// The empty pointer is the whole message; `/data/0/s` is the member `s` of the first element of
+/// the member `data`. In a name `~1` stands for `/` and `~0` for `~`. `-`, the place after the last
+/// element, leads nowhere.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer {
     steps: Box<[Step]>,
@@ -21,7 +22,8 @@ struct Step {
     index: Option<usize>,
 }
 
-/// A text that is no JSON pointer: it is not empty and does not begin with `/`, or has a `~` without `0` or `1`.
+/// A text that is no JSON pointer: it is not empty and does not begin with `/`, or has a `~`
+/// without `0` or `1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a JSON pointer is empty or begins with `/`, and writes `~` as `~0`")]
 pub struct BadPointer;

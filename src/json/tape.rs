@@ -1,25 +1,27 @@
 //! From the bytes of one message to a table of its items.
 //!
-//! simd-json (Langdale and Lemire's two stages) checks the message: its first stage finds where every item
-//! starts, its second proves that the items make a JSON text and unescapes the strings. It keeps neither the
-//! text of numbers nor where a value ends, so one linear pass over the positions of the first stage writes
-//! our own table. The message itself is never written to: simd-json works on a padded copy, which afterwards
-//! holds the unescaped strings.
+//! simd-json (Langdale and Lemire's two stages) checks the message: its first stage finds where
+//! every item starts, its second proves that the items make a JSON text and unescapes the strings.
+//! It keeps neither the text of numbers nor where a value ends, so one linear pass over the
+//! positions of the first stage writes our own table. The message itself is never written to:
+//! simd-json works on a padded copy, which afterwards holds the unescaped strings.
 
 use std::{fmt, mem};
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
 
 use super::{
-    number::{is_number, is_number_byte},
+    items::{Decoded, Item, list_items},
+    number::neutralise,
     value::Value,
 };
 use crate::record::Kind;
 
 /// Checks messages one after the other and lists their items, in buffers that it keeps.
 ///
-/// The buffers grow to what the largest message so far needed, up to about 60 bytes for each of its bytes, so
-/// the limit on messages is the limit on memory. Once they have grown, decoding does not allocate.
+/// The buffers grow to what the largest message so far needed, up to about 60 bytes for each of its
+/// bytes, so the limit on messages is the limit on memory. Once they have grown, decoding does not
+/// allocate.
 pub struct Decoder {
     buffers: Buffers,
     /// Empty between two messages; kept for its allocation.
@@ -28,29 +30,6 @@ pub struct Decoder {
     open: Vec<u32>,
     decoded: Decoded,
 }
-
-/// What handles of a message look into.
-#[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) items: Vec<Item>,
-    /// The message with its strings unescaped in place, and simd-json's padding.
-    pub(super) plain: Vec<u8>,
-}
-
-/// One value or member name. Items stand in the order of the text; a name stands right before its value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Item {
-    pub(super) kind: Kind,
-    /// First byte of the token. Strings are counted without their quotes.
-    pub(super) start: u32,
-    /// One past the last byte of the token.
-    pub(super) end: u32,
-    /// Array, object: the item after all that it holds. `EscapedString`: bytes of the unescaped text, which
-    /// begins at `start` in `Decoded::plain`. Nothing otherwise.
-    pub(super) extra: u32,
-}
-
-const _: () = assert!(size_of::<Item>() == 16);
 
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +55,8 @@ pub enum JsonError {
     TooLarge,
 }
 
-/// A message that was checked. Handles taken from it live as long as the decoder and the bytes are borrowed.
+/// A message that was checked. Handles taken from it live as long as the decoder and the bytes are
+/// borrowed.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     decoded: &'a Decoded,
@@ -84,8 +64,9 @@ pub struct Message<'a> {
 }
 
 impl Decoder {
-    /// A decoder that refuses messages with more than `max_depth` arrays and objects inside each other. A bare
-    /// number has depth 0, `[1]` has 1. Decoding does not recurse; [`compile`](super::compile) does, once a level.
+    /// A decoder that refuses messages with more than `max_depth` arrays and objects inside each
+    /// other. A bare number has depth 0, `[1]` has 1. Decoding does not recurse;
+    /// [`compile`](super::compile) does, once a level.
     #[must_use]
     pub fn new(max_depth: u32) -> Self {
         Self {
@@ -158,8 +139,9 @@ impl Decoder {
         result
     }
 
-    /// simd-json converts numbers and refuses those that do not fit 64 bits. We keep them as text, so they are
-    /// held against the grammar here, replaced by `0` and blanks in the copy, and the message is checked again.
+    /// simd-json converts numbers and refuses those that do not fit 64 bits. We keep them as text,
+    /// so they are held against the grammar here, replaced by `0` and blanks in the copy, and the
+    /// message is checked again.
     #[cold]
     fn list_without_numbers(&mut self, message: &[u8], escapes: bool) -> Result<(), JsonError> {
         self.load(message);
@@ -210,156 +192,6 @@ fn reason(error: &ErrorType) -> JsonError {
     }
 }
 
-/// Writes the item table of a message that simd-json has checked. `starts` are the positions of
-/// every bracket, comma and colon, and of the first byte of every string, number and literal.
-///
-/// What was checked is not checked again: a position is looked at only where there is a choice.
-fn list_items(
-    text: &[u8],
-    starts: &[u32],
-    open: &mut Vec<u32>,
-    items: &mut Vec<Item>,
-) -> Result<(), JsonError> {
-    open.clear();
-    items.clear();
-    items.reserve(starts.len());
-    let mut walk = Walk {
-        text,
-        starts,
-        items,
-    };
-    // Whether the innermost array or object that is open is an object.
-    let mut in_object = false;
-    let mut more = true;
-    while more {
-        let (start, byte) = walk.next().ok_or(JsonError::Syntax)?;
-        if matches!(byte, b'{' | b'[') {
-            in_object = byte == b'{';
-            open.push(walk.items.len() as u32);
-            let kind = if in_object { Kind::Object } else { Kind::Array };
-            walk.items.push(Item {
-                kind,
-                start,
-                end: 0,
-                extra: 0,
-            });
-            if !matches!(walk.peek(), Some(b'}' | b']')) {
-                if in_object {
-                    walk.name()?;
-                }
-                continue;
-            }
-        } else {
-            walk.token(start, byte);
-        }
-        // After a value: a comma and the next one, or the ends of what it is in.
-        more = false;
-        while let Some((at, byte)) = walk.next() {
-            if byte == b',' {
-                if in_object {
-                    walk.name()?;
-                }
-                more = true;
-                break;
-            }
-            let extra = walk.items.len() as u32;
-            let closed = open.pop().ok_or(JsonError::Syntax)?;
-            let item = walk
-                .items
-                .get_mut(closed as usize)
-                .ok_or(JsonError::Syntax)?;
-            (item.end, item.extra) = (at + 1, extra);
-            in_object = open
-                .last()
-                .is_some_and(|&top| walk.items[top as usize].kind == Kind::Object);
-        }
-    }
-    if open.is_empty() {
-        Ok(())
-    } else {
-        Err(JsonError::Syntax)
-    }
-}
-
-/// The positions that are left, and the items so far.
-struct Walk<'a> {
-    text: &'a [u8],
-    starts: &'a [u32],
-    items: &'a mut Vec<Item>,
-}
-
-impl Walk<'_> {
-    /// The next position and the byte there.
-    #[inline]
-    fn next(&mut self) -> Option<(u32, u8)> {
-        let (&start, rest) = self.starts.split_first()?;
-        self.starts = rest;
-        self.text.get(start as usize).map(|&byte| (start, byte))
-    }
-
-    /// The byte at the next position, which stays.
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.get(*self.starts.first()? as usize).copied()
-    }
-
-    /// A name and the colon after it.
-    #[inline]
-    fn name(&mut self) -> Result<(), JsonError> {
-        let (start, byte) = self.next().ok_or(JsonError::Syntax)?;
-        self.token(start, byte);
-        self.next().map(|_| ()).ok_or(JsonError::Syntax)
-    }
-
-    /// A value or name that begins with `byte` at `start` and is neither array nor object.
-    #[inline]
-    fn token(&mut self, start: u32, byte: u8) {
-        let next = self
-            .starts
-            .first()
-            .copied()
-            .unwrap_or(self.text.len() as u32);
-        let mut end = next as usize;
-        while end > start as usize + 1 && matches!(self.text[end - 1], b' ' | b'\t' | b'\n' | b'\r')
-        {
-            end -= 1;
-        }
-        let end = end as u32;
-        self.items.push(match byte {
-            b'"' => Item {
-                kind: Kind::String,
-                start: start + 1,
-                end: end - 1,
-                extra: 0,
-            },
-            b'n' => Item {
-                kind: Kind::Null,
-                start,
-                end,
-                extra: 0,
-            },
-            b't' => Item {
-                kind: Kind::True,
-                start,
-                end,
-                extra: 0,
-            },
-            b'f' => Item {
-                kind: Kind::False,
-                start,
-                end,
-                extra: 0,
-            },
-            _ => Item {
-                kind: Kind::Number,
-                start,
-                end,
-                extra: 0,
-            },
-        });
-    }
-}
-
 /// Marks the strings that have escapes. Every escape is longer than what it stands for, so such a
 /// string is shorter on the tape, which has one node for each item, than in the message.
 fn note_escapes(tape: &[Node<'_>], items: &mut [Item]) -> Result<(), JsonError> {
@@ -375,44 +207,4 @@ fn note_escapes(tape: &[Node<'_>], items: &mut [Item]) -> Result<(), JsonError> 
         }
     }
     Ok(())
-}
-
-/// Replaces every number by `0` and blanks. The result is a JSON text if and only if `text` is one: the token
-/// keeps its place and its neighbours, and each number was held against the grammar.
-fn neutralise(text: &mut [u8]) -> Result<(), JsonError> {
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'"' => at = string_end(text, at + 1),
-            b'-' | b'0'..=b'9' => {
-                let end = at
-                    + text[at..]
-                        .iter()
-                        .take_while(|&&byte| is_number_byte(byte))
-                        .count();
-                if !is_number(&text[at..end]) {
-                    return Err(JsonError::Number);
-                }
-                text[at] = b'0';
-                text[at + 1..end].fill(b' ');
-                at = end;
-            }
-            _ => at += 1,
-        }
-    }
-    Ok(())
-}
-
-/// One past the closing quote of the string whose content starts at `at`, or the end of an unclosed one.
-fn string_end(text: &[u8], mut at: usize) -> usize {
-    while let Some(skip) = text
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
-        if text[at + skip] == b'"' {
-            return at + skip + 1;
-        }
-        at += skip + 2;
-    }
-    text.len()
 }

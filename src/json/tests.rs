@@ -1,21 +1,20 @@
-//! What is accepted, what is refused, and that every token is cut from the message as it stands there.
+//! What is accepted, what is refused, and that every token is cut from the message as it stands
+//! there.
 
 use std::{fs, path::PathBuf, thread};
 
 use flate2::read::GzDecoder;
 
-use proptest::prelude::*;
-
 use super::{BadId, Decoder, JsonError, Pointer, Value};
 use crate::{
     json,
     key::IdRef,
-    record,
-    record::{Kind, Token},
+    record::{self, Kind, Token},
 };
 
 mod oracle;
 mod replay;
+mod sequences;
 mod vectors;
 
 const DEPTH: u32 = 128;
@@ -28,7 +27,8 @@ fn refusal(text: &[u8]) -> JsonError {
     decoder().decode(text).expect_err("a refusal")
 }
 
-/// The JSON text of a value put together again from its items, without white space outside of tokens.
+/// The JSON text of a value put together again from its items, without white space outside of
+/// tokens.
 fn rejoin(value: Value<'_>, out: &mut Vec<u8>) {
     let list = |out: &mut Vec<u8>, nth: usize| {
         if nth > 0 {
@@ -152,7 +152,8 @@ fn refuses_everything_else() {
     }
 }
 
-/// Every one-byte change of a message is accepted or refused as serde_json does, wherever it stands.
+/// Every one-byte change of a message is accepted or refused as serde_json does, wherever it
+/// stands.
 #[test]
 fn agrees_with_serde_json_on_every_changed_byte() {
     let mut decoder = decoder();
@@ -378,7 +379,8 @@ fn follows_json_pointers() {
     );
 }
 
-/// Texts of every length around simd-json's blocks, with an escape, a wide character or a number at the seam.
+/// Texts of every length around simd-json's blocks, with an escape, a wide character or a number at
+/// the seam.
 #[test]
 fn block_boundaries_do_not_matter() {
     let mut decoder = decoder();
@@ -443,58 +445,4 @@ fn takes_recorded_feeds_apart_without_losing_a_byte() {
         }
     }
     assert!(messages > 1000, "only {messages} messages were found");
-}
-
-/// Texts of JSON values with few names, so that they meet, and with white space and escapes.
-fn any_json() -> impl Strategy<Value = String> {
-    const SCALARS: &[&str] = &[
-        "null",
-        "null",
-        "0",
-        "-0",
-        "1.50",
-        "1e400",
-        "99999999999999999999",
-        "true",
-        "false",
-        "\"\"",
-        "\"text\"",
-        "\"sixteen bytes ..\"",
-        "\"\\u00e9\\n\"",
-        "\"é\"",
-        "[]",
-        "[1, null]",
-        "{}",
-    ];
-    let long = (0..6000_usize).prop_map(|length| format!("\"{}\"", "z".repeat(length)));
-    let leaf = prop_oneof![12 => proptest::sample::select(SCALARS).prop_map(str::to_owned), 1 => long];
-    const NAMES: &[&str] = &["a", "b", "c", "\\u0061", "", "é", "\\u00e9", "name"];
-    leaf.prop_recursive(4, 24, 6, move |inner| {
-        let member = (
-            proptest::sample::select(NAMES),
-            inner.clone(),
-            "[ \t\r]{0,1}",
-        );
-        let member =
-            member.prop_map(|(name, value, blank)| format!("\"{name}\"{blank}:{blank}{value}"));
-        let members = proptest::collection::vec(member, 0..6);
-        let elements = proptest::collection::vec(inner, 0..3);
-        prop_oneof![
-            5 => members.prop_map(|members| format!("{{{}}}", members.join(","))),
-            1 => elements.prop_map(|elements| format!("[{}]", elements.join(" ,"))),
-        ]
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn any_sequence_of_messages_gives_what_the_oracle_says(
-        choice in any::<u8>(),
-        messages in proptest::collection::vec(any_json(), 1..8),
-    ) {
-        let mut input = vec![choice];
-        input.extend_from_slice(messages.join("\n").as_bytes());
-        prop_assert_eq!(replay::replay(&input), messages.len());
-    }
 }

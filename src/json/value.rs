@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
+    items::{Decoded, Item},
     pointer::Pointer,
-    tape::{Decoded, Item},
 };
 use crate::{
     key::IdRef,
@@ -57,8 +57,8 @@ impl<'a> Value<'a> {
         self.item().kind
     }
 
-    /// The JSON text of the value as it was received: strings with their quotes and escapes, arrays and objects
-    /// with the white space inside them.
+    /// The JSON text of the value as it was received: strings with their quotes and escapes, arrays
+    /// and objects with the white space inside them.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         let Item {
@@ -99,8 +99,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The id that the value is: a string, or an integer written without fraction and exponent. Null is the
-    /// absence of an id. `7` and `"7"` are different ids; `-0` is `0`.
+    /// The id that the value is: a string, or an integer written without fraction and exponent.
+    /// Null is the absence of an id. `7` and `"7"` are different ids; `-0` is `0`.
     ///
     /// # Errors
     ///
@@ -153,8 +153,9 @@ impl<'a> Value<'a> {
         self.kind() == Kind::Object
     }
 
-    /// The member of an object with this name, the last one if the name is repeated. `None` if there is none or
-    /// the value is not an object. Looks at every member, so its cost is their number.
+    /// The member of an object with this name, the last one if the name is repeated. `None` if
+    /// there is none or the value is not an object. Looks at every member, so its cost is their
+    /// number.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Self> {
         self.members()
@@ -169,7 +170,8 @@ impl<'a> Value<'a> {
         pointer.resolve(*self)
     }
 
-    /// The members of an object in the order of the text, repeated names included; none of any other value.
+    /// The members of an object in the order of the text, repeated names included; none of any
+    /// other value.
     #[must_use]
     pub fn members(&self) -> Members<'a> {
         let end = if self.kind() == Kind::Object {
@@ -197,8 +199,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Members of an object (repeated names counted each time) or elements of an array; 0 for anything else.
-    /// Its cost is their number.
+    /// Members of an object (repeated names counted each time) or elements of an array; 0 for
+    /// anything else. Its cost is their number.
     #[must_use]
     pub fn len(&self) -> usize {
         if self.is_object() {
@@ -238,7 +240,8 @@ impl<'a> Name<'a> {
     /// The name, unescaped.
     #[must_use]
     pub fn as_str(&self) -> &'a str {
-        // A name is a string item by construction of the table, and simd-json proved that it is UTF-8.
+        // A name is a string item by construction of the table, and simd-json proved that it is
+        // UTF-8.
         self.0.str().unwrap_or_default()
     }
 

@@ -45,9 +45,15 @@ impl Body {
         let blank = Header::BLANK.to_words();
         let version = || {
             let rest = 2 * cells + cells.div_ceil(CHUNK);
-            blank.into_iter().chain(std::iter::repeat_n(0, rest)).map(AtomicU64::new)
+            blank
+                .into_iter()
+                .chain(std::iter::repeat_n(0, rest))
+                .map(AtomicU64::new)
         };
-        Self { layout, words: (0..K).flat_map(|_| version()).collect() }
+        Self {
+            layout,
+            words: (0..K).flat_map(|_| version()).collect(),
+        }
     }
 
     /// The version that the publication with this number has, or had, or will have.
@@ -60,7 +66,11 @@ impl Body {
         // Two words a cell and one for each 64 cells: `2n + ceil(n / 64)`.
         let cells = self.layout.cells() as usize;
         let (cells, behind) = rest.split_at(2 * cells);
-        Version { header, cells: cells.as_chunks().0, behind }
+        Version {
+            header,
+            cells: cells.as_chunks().0,
+            behind,
+        }
     }
 
     pub(super) fn words(&self) -> usize {
@@ -94,12 +104,19 @@ struct More<const K: usize> {
 }
 
 impl<const K: usize> Block<K> {
-    const AT_LEAST_TWO: () = assert!(K >= 2, "a reader copies one version while another is written");
+    const AT_LEAST_TWO: () = assert!(
+        K >= 2,
+        "a reader copies one version while another is written"
+    );
 
     /// A block without a body, at this epoch.
     pub(super) fn new(epoch: Epoch) -> Self {
         const { Self::AT_LEAST_TWO };
-        Self { epoch: EpochWord::new(epoch), body: OnceLock::new(), more: OnceLock::new() }
+        Self {
+            epoch: EpochWord::new(epoch),
+            body: OnceLock::new(),
+            more: OnceLock::new(),
+        }
     }
 
     #[inline]
@@ -117,7 +134,11 @@ impl<const K: usize> Block<K> {
     /// Copies with `copy` from the version of `epoch`, an earlier reading of the epoch word (or
     /// up to `K - 2` publications before). `None` if the copy may be torn, or if there is nothing.
     #[inline]
-    pub(super) fn attempt<R>(&self, epoch: Epoch, copy: impl FnOnce(&Body, Version<'_>) -> R) -> Option<R> {
+    pub(super) fn attempt<R>(
+        &self,
+        epoch: Epoch,
+        copy: impl FnOnce(&Body, Version<'_>) -> R,
+    ) -> Option<R> {
         let body = self.body()?;
         let copied = copy(body, body.version::<K>(epoch.number()));
         self.epoch.holds(epoch, K).then_some(copied)
@@ -149,7 +170,11 @@ impl<const K: usize> Block<K> {
     /// Owner: puts a document into its place, before the publication that names it. Returns the
     /// one that was there.
     #[cold]
-    pub(super) fn put_document(&self, version: u64, document: Option<Arc<Document>>) -> Option<Arc<Document>> {
+    pub(super) fn put_document(
+        &self,
+        version: u64,
+        document: Option<Arc<Document>>,
+    ) -> Option<Arc<Document>> {
         self.more().documents[version as usize % K].swap(document)
     }
 
@@ -157,7 +182,10 @@ impl<const K: usize> Block<K> {
         if self.more.get().is_none() {
             let documents = std::array::from_fn(|_| ArcSwapOption::new(None));
             // Only the owner gets here, so nobody else can have set it.
-            let _ = self.more.set(Box::new(More { documents, next: OnceLock::new() }));
+            let _ = self.more.set(Box::new(More {
+                documents,
+                next: OnceLock::new(),
+            }));
         }
         self.more.get().expect("set above, if not before")
     }

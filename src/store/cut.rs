@@ -58,7 +58,10 @@ pub(crate) fn cut<const K: usize>(counter: &TurnCounter, slots: &[&Slot<K>]) -> 
     let mut words = Vec::new();
     for _ in 0..TRIES {
         let turn = counter.last();
-        let values: Option<_> = slots.iter().map(|slot| slot.as_of(turn, &mut words)).collect();
+        let values: Option<_> = slots
+            .iter()
+            .map(|slot| slot.as_of(turn, &mut words))
+            .collect();
         if let Some(values) = values {
             return Ok(Cut { turn, values });
         }
@@ -74,7 +77,10 @@ impl<const K: usize> Slot<K> {
         // The publications of the turn are out, and acquired with it: this sees the last of them,
         // or later ones.
         let (block, epoch) = self.newest();
-        let Some(body) = block.body().filter(|_| !epoch.is_empty() && !epoch.is_dead()) else {
+        let Some(body) = block
+            .body()
+            .filter(|_| !epoch.is_empty() && !epoch.is_dead())
+        else {
             let head = Head::without_value(epoch, &Header::BLANK);
             return Some((head, Record::absent(self.shared().schema().layout())));
         };
@@ -96,5 +102,7 @@ impl<const K: usize> Slot<K> {
 
 /// The turn of a publication; `None` if it was lapped.
 fn turn_of<const K: usize>(block: &Block<K>, epoch: Epoch) -> Option<u64> {
-    block.attempt(epoch, |_, version| version.header[TURN].load(Ordering::Relaxed))
+    block.attempt(epoch, |_, version| {
+        version.header[TURN].load(Ordering::Relaxed)
+    })
 }

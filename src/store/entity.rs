@@ -5,15 +5,17 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 
 use crate::key::IdRef;
-use crate::record::{Layout, Limits, Node, Schema, SchemaFull, SchemaSource};
+use crate::store::StoreFull;
+use crate::store::changes::Changes;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
-use crate::store::link::LinkWord;
-use crate::store::reader::Field;
-use crate::store::slot::Slot;
+use crate::store::link::{Link, LinkWord};
+use crate::store::schema::SharedSchema;
+use crate::store::shared::Shared;
+use crate::store::slot::{NO_NUMBER, Slot};
+use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::store::StoreFull;
-use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicU64, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,152 +48,6 @@ pub(crate) struct Taken {
     pub(crate) by: Arc<str>,
 }
 
-/// What the slots of an entity have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    schema: SharedSchema,
-    link: LinkWord,
-    /// Invalidations of all entities.
-    everything: Arc<AtomicU64>,
-    /// Invalidations of this one.
-    invalidated: AtomicU64,
-    /// The owner's batch.
-    batch: AtomicU64,
-}
-
-impl Shared {
-    pub(super) fn new(limits: Limits, everything: Arc<AtomicU64>) -> Self {
-        Self {
-            schema: SharedSchema::new(limits),
-            link: LinkWord::new(),
-            everything,
-            invalidated: AtomicU64::new(0),
-            batch: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn schema(&self) -> &SharedSchema {
-        &self.schema
-    }
-
-    #[inline]
-    pub(crate) fn link(&self) -> &LinkWord {
-        &self.link
-    }
-
-    /// How often all entities, or this one, were invalidated.
-    #[inline]
-    pub(super) fn invalidations(&self) -> u64 {
-        self.everything.load(Ordering::Acquire) + self.invalidated.load(Ordering::Acquire)
-    }
-
-    /// The owner's batch, for an invalidation of one slot. The fence pairs with the one in
-    /// [`begin_batch`](Self::begin_batch).
-    pub(super) fn batch(&self) -> u64 {
-        fence(Ordering::SeqCst);
-        self.batch.load(Ordering::Relaxed)
-    }
-
-    /// Owner: what is invalidated from here on is not healed by what was read before. The fence
-    /// lets nobody who acts after this see the batch before.
-    pub(super) fn begin_batch(&self) -> u64 {
-        let batch = self.batch.load(Ordering::Relaxed) + 1;
-        self.batch.store(batch, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        batch
-    }
-}
-
-/// A schema that any thread may add to, and read without a lock.
-#[derive(Debug)]
-pub(crate) struct SharedSchema {
-    schema: Mutex<Schema>,
-    newest: ArcSwap<Layout>,
-}
-
-impl SharedSchema {
-    pub(super) fn new(limits: Limits) -> Self {
-        let schema = Schema::new(limits);
-        let newest = ArcSwap::new(schema.layout().clone());
-        Self { schema: Mutex::new(schema), newest }
-    }
-
-    /// The newest layout.
-    pub(crate) fn layout(&self) -> Arc<Layout> {
-        self.newest.load_full()
-    }
-
-    /// The field at a path of member names, added if it is new. The empty path is the value.
-    ///
-    /// # Errors
-    /// The schema is full; what it holds is unchanged but for objects on the way.
-    pub(crate) fn field(&self, path: &[&str]) -> Result<Field, SchemaFull> {
-        let layout = self.newest.load();
-        if let Some(node) = layout.find(path) {
-            return Ok(Field::new(node, &layout));
-        }
-        let mut node = Node::ROOT;
-        let layout = self.change(|schema| {
-            for name in path {
-                node = schema.add(node, name)?;
-            }
-            Ok(())
-        })?;
-        Ok(Field::new(node, &layout))
-    }
-
-    /// Changes the schema and returns the layout that it then has.
-    #[cold]
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Schema) -> Result<(), SchemaFull>,
-    ) -> Result<Arc<Layout>, SchemaFull> {
-        let mut schema = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut schema);
-        // Under the lock, so that an older layout never follows a newer one.
-        let layout = schema.layout().clone();
-        if layout.generation() != self.newest.load().generation() {
-            self.newest.store(layout.clone());
-        }
-        changed.map(|()| layout)
-    }
-}
-
-/// A shared schema with the newest layout that its user has seen: what messages are compiled with.
-#[derive(Debug)]
-pub(crate) struct SchemaHandle {
-    shared: Arc<Shared>,
-    layout: Arc<Layout>,
-}
-
-impl SchemaHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let layout = shared.schema.layout();
-        Self { shared, layout }
-    }
-}
-
-impl SchemaSource for SchemaHandle {
-    #[inline]
-    fn layout(&self) -> &Arc<Layout> {
-        &self.layout
-    }
-
-    fn add(&mut self, parent: Node, name: &str) -> Result<Node, SchemaFull> {
-        let mut node = parent;
-        self.layout = self.shared.schema.change(|schema| {
-            node = schema.add(parent, name)?;
-            Ok(())
-        })?;
-        Ok(node)
-    }
-
-    fn widen(&mut self, node: Node, cells: u16) -> Result<(), SchemaFull> {
-        self.layout = self.shared.schema.change(|schema| schema.widen(node, cells))?;
-        Ok(())
-    }
-}
-
 /// The slots of one name.
 pub(crate) struct Entity {
     name: Arc<str>,
@@ -207,10 +63,15 @@ pub(crate) struct Entity {
     /// The highest epoch of a purged slot.
     purged: AtomicU64,
     owner: Mutex<Option<Arc<str>>>,
+    changes: Arc<Changes>,
 }
 
 impl Entity {
-    pub(super) fn new(name: Arc<str>, config: &super::StoreConfig, everything: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        config: &super::StoreConfig,
+        everything: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             name,
             shared: Arc::new(Shared::new(config.limits, everything)),
@@ -222,6 +83,7 @@ impl Entity {
             present: AtomicUsize::new(0),
             purged: AtomicU64::new(0),
             owner: Mutex::new(None),
+            changes: Arc::new(Changes::new()),
         }
     }
 
@@ -230,7 +92,7 @@ impl Entity {
     }
 
     pub(crate) fn schema(&self) -> &SharedSchema {
-        &self.shared.schema
+        self.shared.schema()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -252,7 +114,8 @@ impl Entity {
             }
             self.text_ids.store(config.text_ids, Ordering::Release);
         }
-        self.insert_missing.store(config.missing == Missing::Insert, Ordering::Release);
+        self.insert_missing
+            .store(config.missing == Missing::Insert, Ordering::Release);
         Ok(())
     }
 
@@ -260,7 +123,11 @@ impl Entity {
         let insert = self.insert_missing.load(Ordering::Acquire);
         EntityConfig {
             text_ids: self.text_ids.load(Ordering::Acquire),
-            missing: if insert { Missing::Insert } else { Missing::Ignore },
+            missing: if insert {
+                Missing::Insert
+            } else {
+                Missing::Ignore
+            },
         }
     }
 
@@ -269,7 +136,10 @@ impl Entity {
     pub(super) fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
         match id {
             IdRef::Int(number) if self.text_ids.load(Ordering::Relaxed) => {
-                let mut text = Decimal::default();
+                let mut text = Decimal {
+                    bytes: [0; 40],
+                    len: 0,
+                };
                 // Forty bytes hold every such number.
                 let _ = fmt::Write::write_fmt(&mut text, format_args!("{number}"));
                 then(IdRef::Text(text.as_str()))
@@ -286,17 +156,40 @@ impl Entity {
         self.read_id(id, |id| self.slot_within(id, self.max_empty))
     }
 
-    pub(super) fn slot_within(&self, id: IdRef<'_>, max_empty: usize) -> Result<Arc<Slot>, StoreFull> {
+    pub(super) fn slot_within(
+        &self,
+        id: IdRef<'_>,
+        max_empty: usize,
+    ) -> Result<Arc<Slot>, StoreFull> {
         let make = |number| {
             if self.empty.fetch_add(1, Ordering::Relaxed) >= max_empty {
                 self.empty.fetch_sub(1, Ordering::Relaxed);
                 return Err(index::Full);
             }
             // Under the shard's lock, which whoever purged this id has held since.
-            let start = if injected(Fault::StartAtZero) { 0 } else { self.purged.load(Ordering::Relaxed) };
+            let start = if injected(Fault::StartAtZero) {
+                0
+            } else {
+                self.purged.load(Ordering::Relaxed)
+            };
             Ok(Arc::new(Slot::new(id, number, start, self.shared.clone())))
         };
-        self.index.get_or_insert(id, make).map_err(|index::Full| StoreFull::Ids)
+        self.index
+            .get_or_insert(id, make)
+            .map_err(|index::Full| StoreFull::Ids)
+    }
+
+    /// As [`slot`](Self::slot); beyond the bounds a slot that is in no index, and that nobody will
+    /// ever write.
+    pub(crate) fn slot_or_detached(&self, id: IdRef<'_>) -> Arc<Slot> {
+        self.slot(id).unwrap_or_else(|_| {
+            self.read_id(id, |id| Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone())))
+        })
+    }
+
+    /// The epoch of the slot with a number; 0 if there is none.
+    pub(crate) fn epoch_of(&self, number: u32) -> u64 {
+        self.numbered(number).map_or(0, |slot| slot.epoch().number())
     }
 
     /// The slot of an id, if there is one.
@@ -338,17 +231,38 @@ impl Entity {
 
     /// The word of the link.
     pub(crate) fn link(&self) -> &LinkWord {
-        &self.shared.link
+        self.shared.link()
+    }
+
+    /// Which slots moved.
+    pub(crate) fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
+    /// What a waiter for any move of the entity has seen, with [`Seen::epoch`] from
+    /// [`Subscriber::position`](super::Subscriber::position).
+    pub(crate) fn seen(&self, position: u64) -> Seen {
+        let slots = self.shared.slots_invalidated();
+        Seen {
+            epoch: position,
+            link: self.shared.link().load(),
+            invalidation: self.shared.invalidations() + slots,
+        }
     }
 
     /// Sets one source's part in the link. The caller then has the hub scan.
-    pub(crate) fn set_link(&self, source: u64, link: super::link::Link) {
-        self.shared.link.set(source, link);
+    pub(crate) fn set_link(&self, source: u64, link: Link) {
+        self.shared.link().set(source, link);
+    }
+
+    /// Changes one source's part in the link. The caller then has the hub scan.
+    pub(crate) fn update_link(&self, source: u64, change: impl FnOnce(Link) -> Link) {
+        self.shared.link().update(source, change);
     }
 
     /// Marks all values as invalidated, in one store. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
-        self.shared.invalidated.fetch_add(1, Ordering::AcqRel);
+        self.shared.invalidate();
     }
 
     /// Becomes the owner: the only one that publishes here, until it is dropped.
@@ -366,7 +280,10 @@ impl Entity {
 
     /// Who writes here.
     pub(crate) fn owner(&self) -> Option<Arc<str>> {
-        self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.owner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn return_claim(&self) {
@@ -394,6 +311,17 @@ impl Entity {
     }
 }
 
+/// Waits for publications, and for what makes or breaks the freshness of any slot.
+impl Watched for Entity {
+    fn mask(&self) -> &AtomicU32 {
+        self.changes.mask()
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen(self.changes.position()) != *seen
+    }
+}
+
 impl fmt::Debug for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entity")
@@ -405,7 +333,6 @@ impl fmt::Debug for Entity {
 }
 
 /// The text of an integer id, without allocating.
-#[derive(Default)]
 struct Decimal {
     bytes: [u8; 40],
     len: usize,
@@ -420,7 +347,10 @@ impl Decimal {
 impl fmt::Write for Decimal {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }

@@ -98,7 +98,9 @@ impl EpochWord {
     ///
     /// The fence pairs with the one in [`begin`](Self::begin): if any word copied was written for
     /// a later publication, the load sees at least the epoch before that publication, and
-    /// `versions - 1` past `epoch` is the first whose words go where the copy was made.
+    /// `versions - 1` past `epoch` is the first whose words go where the copy was made. It also
+    /// pairs with [`close`](Self::close): a document missing because the block was closed is not
+    /// taken for one that was not there.
     #[inline]
     pub(super) fn holds(&self, epoch: Epoch, versions: usize) -> bool {
         if !injected(Fault::ReaderFence) {
@@ -106,7 +108,7 @@ impl EpochWord {
         }
         let now = Epoch(self.0.load(Ordering::Relaxed));
         let slack = versions as u64 - if injected(Fault::AcceptLate) { 1 } else { 2 };
-        now.number() - epoch.number() <= slack
+        now.number() - epoch.number() <= slack && !now.is_closed()
     }
 
     /// Owner: comes before the first store to a version's words. Pairs with the fence in
@@ -121,8 +123,11 @@ impl EpochWord {
     /// Owner: shows the version of `epoch`. Releases its words: pairs with [`load`](Self::load).
     #[inline]
     pub(super) fn publish(&self, epoch: Epoch) {
-        let order =
-            if injected(Fault::PublishRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+        let order = if injected(Fault::PublishRelaxed) {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
         self.0.store(epoch.0, order);
     }
 
@@ -146,15 +151,27 @@ mod tests {
     #[test]
     fn numbers_only_rise_and_flags_say_what_was_published() {
         let empty = Epoch::empty(7);
-        assert_eq!((empty.number(), empty.is_empty(), empty.has_value()), (7, true, false));
+        assert_eq!(
+            (empty.number(), empty.is_empty(), empty.has_value()),
+            (7, true, false)
+        );
         let value = empty.next();
-        assert_eq!((value.number(), value.is_empty(), value.has_value()), (8, false, true));
+        assert_eq!(
+            (value.number(), value.is_empty(), value.has_value()),
+            (8, false, true)
+        );
         let removed = value.next_removed();
-        assert_eq!((removed.number(), removed.is_removed(), removed.has_value()), (9, true, false));
+        assert_eq!(
+            (removed.number(), removed.is_removed(), removed.has_value()),
+            (9, true, false)
+        );
         let revived = removed.next();
         assert_eq!((revived.number(), revived.is_removed()), (10, false));
         let dead = revived.next_dead();
-        assert_eq!((dead.number(), dead.is_dead(), dead.has_value()), (11, true, false));
+        assert_eq!(
+            (dead.number(), dead.is_dead(), dead.has_value()),
+            (11, true, false)
+        );
         assert_eq!(dead.before(2).number(), 9);
     }
 
@@ -166,7 +183,11 @@ mod tests {
             let first = word.own().next();
             word.publish(first);
             for later in 0..6 {
-                assert_eq!(word.holds(first, versions), later + 2 <= versions, "{later}");
+                assert_eq!(
+                    word.holds(first, versions),
+                    later + 2 <= versions,
+                    "{later}"
+                );
                 word.publish(word.own().next());
             }
         }

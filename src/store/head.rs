@@ -1,10 +1,10 @@
 //! What a version says about itself, next to its cells: stamps, times, sequence, turn.
 
+use crate::record::Mode;
 use crate::store::block::HEADER;
 use crate::store::epoch::Epoch;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Time;
-use crate::record::Mode;
 
 /// Reasons to distrust a value that are kept with it. A whole message clears them.
 pub(crate) mod flags {
@@ -79,7 +79,16 @@ impl Header {
 
     #[inline]
     pub(super) const fn from_words(words: [u64; HEADER]) -> Self {
-        let [link, invalidation, sequence, received_at, turn, packed, whole_at, source_time] = words;
+        let [
+            link,
+            invalidation,
+            sequence,
+            received_at,
+            turn,
+            packed,
+            whole_at,
+            source_time,
+        ] = words;
         Self {
             link,
             invalidation,
@@ -119,12 +128,21 @@ impl Header {
     /// What becomes of the header by an update; `old` is blank, or of a removal, unless `alive`.
     /// `now` gives the present sum of invalidations.
     #[inline]
-    pub(super) fn stamped(old: &Self, alive: bool, stamp: &Stamp, now: impl FnOnce() -> u64) -> Self {
+    pub(super) fn stamped(
+        old: &Self,
+        alive: bool,
+        stamp: &Stamp,
+        now: impl FnOnce() -> u64,
+    ) -> Self {
         // A value that begins here has nothing in it from before.
         let fresh = stamp.whole || !alive;
         let partial = if alive { old.flags } else { flags::PARTIAL };
         Self {
-            link: if fresh || stamp.trust { stamp.link } else { old.link },
+            link: if fresh || stamp.trust {
+                stamp.link
+            } else {
+                old.link
+            },
             invalidation: match stamp.invalidation {
                 _ if !fresh => old.invalidation,
                 Some(sum) => sum,
@@ -133,7 +151,11 @@ impl Header {
             sequence: stamp.sequence.unwrap_or(old.sequence),
             received_at: stamp.received_at.as_nanos(),
             turn: stamp.turn,
-            flags: if stamp.whole { stamp.flags } else { partial | stamp.flags },
+            flags: if stamp.whole {
+                stamp.flags
+            } else {
+                partial | stamp.flags
+            },
             document: old.document,
             whole_at: match (stamp.whole, alive) {
                 (true, _) => stamp.received_at.as_nanos(),
@@ -230,6 +252,20 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Of a slot that was purged.
+    pub(super) const DEAD: Self = Self {
+        epoch: 0,
+        state: State::Dead,
+        link: 0,
+        invalidation: 0,
+        sequence: None,
+        received_at: Time::ZERO,
+        whole_at: Time::ZERO,
+        source_time: 0,
+        turn: 0,
+        flags: 0,
+    };
+
     #[inline]
     pub(super) fn new(epoch: Epoch, header: &Header) -> Self {
         Self {
@@ -258,7 +294,11 @@ impl Head {
         } else {
             State::Present
         };
-        Self { state, flags: header.flags & !flags::REMOVED, ..Self::new(epoch, header) }
+        Self {
+            state,
+            flags: header.flags & !flags::REMOVED,
+            ..Self::new(epoch, header)
+        }
     }
 
     /// Whether there is a value.

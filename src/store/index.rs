@@ -107,7 +107,9 @@ impl Index {
 
     /// The slot with a number, if there is one.
     pub(super) fn slot(&self, number: u32) -> Option<Arc<Slot>> {
-        self.numbers.with_entry(number, ArcSwapOption::load_full).flatten()
+        self.numbers
+            .with_entry(number, ArcSwapOption::load_full)
+            .flatten()
     }
 
     /// The slot of `id`, made by `make` with its number if there is none. `make` runs under the
@@ -212,7 +214,10 @@ impl Shard {
     fn table(&self) -> &[AtomicU64] {
         // Pairs with the release in `grow`; a miss is the level before the first.
         let level = self.level.load(Ordering::Acquire) as usize;
-        let table = self.tables.get(level.wrapping_sub(1)).and_then(OnceLock::get);
+        let table = self
+            .tables
+            .get(level.wrapping_sub(1))
+            .and_then(OnceLock::get);
         table.map_or(&[], |table| table)
     }
 
@@ -221,7 +226,11 @@ impl Shard {
     fn find(&self, tag: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let moves = self.moves.load(Ordering::Acquire);
         let found = self.probe(tag, &mut is);
-        if found.is_some() { found } else { self.miss(moves, tag, is) }
+        if found.is_some() {
+            found
+        } else {
+            self.miss(moves, tag, is)
+        }
     }
 
     #[cold]
@@ -269,8 +278,12 @@ impl Shard {
         let old = self.table();
         // The bound on ids keeps every shard below its last table's bound; if the hash is so
         // uneven that it does not, the last table fills up and is probed longer.
-        let Some(next) = self.tables.get(level) else { return };
-        let table: Box<[AtomicU64]> = (0..FIRST << level).map(|_| AtomicU64::new(VACANT)).collect();
+        let Some(next) = self.tables.get(level) else {
+            return;
+        };
+        let table: Box<[AtomicU64]> = (0..FIRST << level)
+            .map(|_| AtomicU64::new(VACANT))
+            .collect();
         for word in old {
             let entry = word.load(Ordering::Relaxed);
             if entry != VACANT {
@@ -368,14 +381,19 @@ impl Numbers {
     }
 
     #[inline]
-    fn with_entry<R>(&self, number: u32, show: impl FnOnce(&ArcSwapOption<Slot>) -> R) -> Option<R> {
+    fn with_entry<R>(
+        &self,
+        number: u32,
+        show: impl FnOnce(&ArcSwapOption<Slot>) -> R,
+    ) -> Option<R> {
         let (segment, at) = Self::locate(number);
         self.segments.get(segment)?.get()?.get(at).map(show)
     }
 
     #[inline]
     fn with(&self, number: u32, is: impl FnOnce(&Arc<Slot>) -> bool) -> bool {
-        self.with_entry(number, |entry| entry.load().as_ref().is_some_and(is)).unwrap_or(false)
+        self.with_entry(number, |entry| entry.load().as_ref().is_some_and(is))
+            .unwrap_or(false)
     }
 
     /// A number for a new slot.
@@ -391,7 +409,11 @@ impl Numbers {
                 let (segment, _) = Self::locate(number);
                 let segment_of = self.segments.get(segment).ok_or(Full)?;
                 if segment_of.get().is_none() {
-                    let len = if segment == 0 { FIRST } else { FIRST << (segment - 1) };
+                    let len = if segment == 0 {
+                        FIRST
+                    } else {
+                        FIRST << (segment - 1)
+                    };
                     let slots = (0..len).map(|_| ArcSwapOption::new(None)).collect();
                     let first = segment_of.set(slots).is_ok();
                     debug_assert!(first, "the lock is held");

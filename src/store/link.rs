@@ -5,8 +5,16 @@ use std::sync::PoisonError;
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// What is wrong with a link. None of them: it is open.
-pub(crate) mod link {
+/// One source's part in the link of an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Raised by each open. Below 2^40, and never lowered.
+    pub(crate) generation: u64,
+    /// What is wrong with it, of the constants here. 0: it is open.
+    pub(crate) bits: u8,
+}
+
+impl Link {
     /// Not connected.
     pub(crate) const DOWN: u8 = 1;
     /// Connected, and silent for too long.
@@ -15,25 +23,17 @@ pub(crate) mod link {
     pub(crate) const GAP: u8 = 1 << 2;
     /// The feed has ended.
     pub(crate) const STOPPED: u8 = 1 << 3;
-}
 
-/// One source's part in the link of an entity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Link {
-    /// Raised by each open. Below 2^40, and never lowered.
-    pub(crate) generation: u64,
-    /// Of [`link`].
-    pub(crate) bits: u8,
-}
-
-impl Link {
     /// The word of this link alone.
     pub(crate) const fn to_word(self) -> u64 {
         self.generation << 8 | self.bits as u64
     }
 
     pub(crate) const fn from_word(word: u64) -> Self {
-        Self { generation: word >> 8, bits: word as u8 }
+        Self {
+            generation: word >> 8,
+            bits: word as u8,
+        }
     }
 }
 
@@ -41,7 +41,7 @@ impl Link {
 ///
 /// It is the sum of the sources' generations, which rises when any of them does, and all of their
 /// bits. A value is as good as its connection if its stamp is the word and the word has no bits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LinkWord {
     word: AtomicU64,
     parts: Mutex<HashMap<u64, Link>>,
@@ -49,10 +49,13 @@ pub(crate) struct LinkWord {
 
 impl LinkWord {
     pub(super) fn new() -> Self {
-        Self { word: AtomicU64::new(0), parts: Mutex::new(HashMap::new()) }
+        Self {
+            word: AtomicU64::new(0),
+            parts: Mutex::new(HashMap::new()),
+        }
     }
 
-    /// The word now. Acquires what its setter did before: pairs with [`set`](Self::set).
+    /// The word now. Acquires what its setter did before: pairs with [`update`](Self::update).
     #[inline]
     pub(crate) fn load(&self) -> u64 {
         self.word.load(Ordering::Acquire)
@@ -60,8 +63,14 @@ impl LinkWord {
 
     /// Sets the part of a source, and the word with it.
     pub(super) fn set(&self, source: u64, link: Link) {
+        self.update(source, |_| link);
+    }
+
+    /// Changes the part of a source, [`Link::default`] if it has none yet, and the word with it.
+    pub(super) fn update(&self, source: u64, change: impl FnOnce(Link) -> Link) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.insert(source, link);
+        let part = parts.entry(source).or_default();
+        *part = change(*part);
         let sum = parts.values().fold(Link::default(), |sum, part| Link {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,
@@ -77,13 +86,55 @@ mod tests {
     #[test]
     fn the_word_rises_with_any_source_and_is_bad_while_one_is() {
         let word = LinkWord::new();
-        word.set(1, Link { generation: 1, bits: 0 });
-        word.set(2, Link { generation: 5, bits: link::DOWN });
-        assert_eq!(Link::from_word(word.load()), Link { generation: 6, bits: link::DOWN });
-        word.set(1, Link { generation: 1, bits: link::SILENT });
-        assert_eq!(Link::from_word(word.load()).bits, link::DOWN | link::SILENT);
-        word.set(2, Link { generation: 6, bits: 0 });
-        word.set(1, Link { generation: 1, bits: 0 });
-        assert_eq!(Link::from_word(word.load()), Link { generation: 7, bits: 0 });
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: 0,
+            },
+        );
+        word.set(
+            2,
+            Link {
+                generation: 5,
+                bits: Link::DOWN,
+            },
+        );
+        assert_eq!(
+            Link::from_word(word.load()),
+            Link {
+                generation: 6,
+                bits: Link::DOWN
+            }
+        );
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: Link::SILENT,
+            },
+        );
+        assert_eq!(Link::from_word(word.load()).bits, Link::DOWN | Link::SILENT);
+        word.set(
+            2,
+            Link {
+                generation: 6,
+                bits: 0,
+            },
+        );
+        word.set(
+            1,
+            Link {
+                generation: 1,
+                bits: 0,
+            },
+        );
+        assert_eq!(
+            Link::from_word(word.load()),
+            Link {
+                generation: 7,
+                bits: 0
+            }
+        );
     }
 }

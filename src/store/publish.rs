@@ -3,7 +3,7 @@
 use crate::record::{self, Cells, Document, Layout, Mode, Patch, Record, Tree};
 use crate::store::block::{Block, Body, CHUNK, Version};
 use crate::store::epoch::Epoch;
-use crate::store::head::{Head, Header, Stamp, flags};
+use crate::store::head::{Head, Header, Stamp, State, flags};
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -81,6 +81,11 @@ impl<const K: usize> Place<K> {
         self.block().epoch.own()
     }
 
+    /// What the slot holds.
+    pub(super) fn state(&self) -> State {
+        Head::without_value(self.epoch(), &Header::BLANK).state
+    }
+
     /// The newest version's head; the owner needs no check.
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
@@ -93,13 +98,18 @@ impl<const K: usize> Place<K> {
 
     /// Lays `patch` over the value and publishes the outcome, unless nothing changed.
     #[inline]
-    pub(super) fn update(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+    pub(super) fn update(
+        &mut self,
+        patch: &Patch,
+        stamp: &Stamp,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
         let body = match self.block().body() {
             Some(body) => body,
             None => self.install(batch.layout),
         };
         if !record::fits(patch, &body.layout) {
-            return self.grow(patch, stamp, batch);
+            return self.update_elsewhere(patch, stamp, batch);
         }
         self.update_in_place(body, patch, stamp, batch)
     }
@@ -127,8 +137,18 @@ impl<const K: usize> Place<K> {
 
         block.epoch.begin();
         catch_up(from, to);
-        let mut document = if old.document == 0 { None } else { block.document(old.document) };
-        let mut cells = Next::<K> { body, number: next.number(), cells: to.cells, chunk: 0, put: 0 };
+        let mut document = if old.document == 0 {
+            None
+        } else {
+            block.document(old.document)
+        };
+        let mut cells = Next::<K> {
+            body,
+            number: next.number(),
+            cells: to.cells,
+            chunk: 0,
+            put: 0,
+        };
         let change = record::apply(patch, stamp.mode, &body.layout, &mut cells, &mut document);
         cells.flush();
 
@@ -148,43 +168,55 @@ impl<const K: usize> Place<K> {
         Outcome::Applied
     }
 
-    /// Goes on in a block with room for the newest layout: publishes there, then closes this one.
+    /// For a patch that the block's layout has no room for.
     #[cold]
-    fn grow(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+    fn update_elsewhere(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
+        let has_grown = self.grow(batch);
+        let Some(body) = self.block().body() else {
+            return Outcome::Unchanged;
+        };
+        if has_grown {
+            self.update_in_place(body, patch, stamp, batch)
+        } else {
+            self.update_as_document(body, patch, stamp, batch)
+        }
+    }
+
+    /// Moves the slot to a block with room for the newest layout: the newest publication as it is,
+    /// under its number. False if the blocks before would keep too much.
+    fn grow(&mut self, batch: &mut Batch<'_>) -> bool {
         let block = self.block();
-        let Some(body) = block.body() else { return Outcome::Unchanged };
+        let Some(body) = block.body() else {
+            return false;
+        };
         let next = Body::new::<K>(batch.layout.clone());
         if self.retired_words() > RETIRED_FACTOR * next.words() + RETIRED_WORDS {
-            return self.update_as_document(body, patch, stamp, batch);
+            return false;
         }
         let epoch = block.epoch.own();
         let from = body.version::<K>(epoch.number());
-        let old = Header::load(from.header);
-        // The present publication moves with all it has, and the update goes on from there.
-        let copy = next.version::<K>(epoch.number());
+        let to = next.version::<K>(epoch.number());
         let get = |cell: u32| load(&from.cells[cell as usize]);
         record::migrate(&body.layout, &next.layout, get, |cell, value| {
-            store(&copy.cells[cell as usize], value);
+            store(&to.cells[cell as usize], value);
         });
-        old.store(copy.header);
+        let header = Header::load(from.header);
+        header.store(to.header);
         all_behind::<K>(&next, epoch.number());
         let successor = Block::new(epoch);
-        if old.document != 0 {
-            successor.put_document(old.document, block.document(old.document));
+        if header.document != 0 {
+            successor.put_document(header.document, block.document(header.document));
         }
         successor.install(next);
         let successor = Arc::new(successor);
-        let place = Self { slot: self.slot.clone(), later: Some(successor.clone()) };
-        let Some(next) = successor.body() else { return Outcome::Unchanged };
-        let outcome = place.update_in_place(next, patch, stamp, batch);
-        if outcome == Outcome::Unchanged {
-            Header::load(next.version::<K>(epoch.number()).header).store_times(from.header);
-            return outcome;
+        block.hand_over(successor.clone());
+        if header.document != 0 {
+            // No copy of a closed block is accepted any more.
+            (0..K as u64).for_each(|place| batch.retire(block.put_document(place, None)));
         }
         *batch.growths += 1;
-        block.hand_over(successor);
-        self.later = place.later;
-        outcome
+        self.later = Some(successor);
+        true
     }
 
     /// Words that closed blocks and the present one hold.
@@ -210,14 +242,24 @@ impl<const K: usize> Place<K> {
         let block = self.block();
         let from = body.version::<K>(block.epoch.own().number());
         let old = Header::load(from.header);
-        let document = if old.document == 0 { None } else { block.document(old.document) };
+        let document = if old.document == 0 {
+            None
+        } else {
+            block.document(old.document)
+        };
         let words = from.cells.iter().flat_map(load).collect();
         let mut record = Record::new(body.layout.clone(), words, document);
         record.apply(patch, stamp.mode, batch.layout);
-        let tree = record.as_ref().to_tree().unwrap_or_else(|| Tree::object([]));
+        let tree = record
+            .as_ref()
+            .to_tree()
+            .unwrap_or_else(|| Tree::object([]));
         let mut whole = Patch::new();
         whole.set_tree(tree);
-        let stamp = Stamp { mode: Mode::Replace, ..*stamp };
+        let stamp = Stamp {
+            mode: Mode::Replace,
+            ..*stamp
+        };
         self.update_in_place(body, &whole, &stamp, batch)
     }
 
@@ -237,7 +279,12 @@ impl<const K: usize> Place<K> {
         }
         block.epoch.begin();
         catch_up(from, to);
-        Header { flags: old.flags | reasons, turn, ..old }.store(to.header);
+        Header {
+            flags: old.flags | reasons,
+            turn,
+            ..old
+        }
+        .store(to.header);
         block.epoch.publish(next);
         Outcome::Applied
     }
@@ -253,7 +300,10 @@ impl<const K: usize> Place<K> {
         let from = body.version::<K>(epoch.number());
         let to = body.version::<K>(next.number());
         let old = Header::load(from.header);
-        let whole = Stamp { whole: true, ..*stamp };
+        let whole = Stamp {
+            whole: true,
+            ..*stamp
+        };
         let mut header = Header::stamped(&old, true, &whole, || {
             self.slot.invalidation_at(batch.base, batch.number)
         });
@@ -268,7 +318,9 @@ impl<const K: usize> Place<K> {
         for cell in to.cells {
             store(cell, record::ABSENT);
         }
-        to.behind.iter().for_each(|mask| mask.store(0, Ordering::Relaxed));
+        to.behind
+            .iter()
+            .for_each(|mask| mask.store(0, Ordering::Relaxed));
         all_behind::<K>(body, next.number());
         if old.document != 0 {
             header.document += 1;
@@ -300,7 +352,10 @@ fn all_behind<const K: usize>(body: &Body, number: u64) {
 
 #[inline]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [cell[0].load(Ordering::Relaxed), cell[1].load(Ordering::Relaxed)]
+    [
+        cell[0].load(Ordering::Relaxed),
+        cell[1].load(Ordering::Relaxed),
+    ]
 }
 
 #[inline]

@@ -26,7 +26,11 @@ impl Field {
     /// The field at a node, quickest in blocks of this layout, right in all.
     pub(crate) fn new(node: Node, layout: &Layout) -> Self {
         let region = layout.region(node).unwrap_or(NOWHERE);
-        Self { node, region, generation: layout.generation() }
+        Self {
+            node,
+            region,
+            generation: layout.generation(),
+        }
     }
 
     pub(crate) fn node(&self) -> Node {
@@ -40,7 +44,11 @@ impl Field {
 
     #[inline]
     fn region_in(&self, layout: &Layout) -> Region {
-        if self.is_for(layout) { self.region } else { layout.region(self.node).unwrap_or(NOWHERE) }
+        if self.is_for(layout) {
+            self.region
+        } else {
+            layout.region(self.node).unwrap_or(NOWHERE)
+        }
     }
 }
 
@@ -90,7 +98,11 @@ impl<const K: usize> Slot<K> {
     }
 
     #[inline]
-    fn read_from<const N: usize>(&self, first: &Block<K>, fields: [Field; N]) -> (Head, [Value; N]) {
+    fn read_from<const N: usize>(
+        &self,
+        first: &Block<K>,
+        fields: [Field; N],
+    ) -> (Head, [Value; N]) {
         loop {
             let (block, epoch) = Self::newest_from(first);
             if !epoch.has_value() {
@@ -113,7 +125,11 @@ impl<const K: usize> Slot<K> {
     #[inline]
     fn newest_from(first: &Block<K>) -> (&Block<K>, Epoch) {
         let epoch = first.epoch.load();
-        if epoch.is_closed() { Self::follow(first, epoch) } else { (first, epoch) }
+        if epoch.is_closed() {
+            Self::follow(first, epoch)
+        } else {
+            (first, epoch)
+        }
     }
 
     /// The head of a publication that has no value; `None` if it was lapped.
@@ -137,8 +153,14 @@ impl<const K: usize> Slot<K> {
         field: Field,
     ) -> Value {
         let region = field.region_in(&body.layout);
-        let Some(cell) = version.cells.get(region.cell as usize) else { return Value::missing() };
-        let words = if region.cells == 0 { record::ABSENT } else { load(cell) };
+        let Some(cell) = version.cells.get(region.cell as usize) else {
+            return Value::missing();
+        };
+        let words = if region.cells == 0 {
+            record::ABSENT
+        } else {
+            load(cell)
+        };
         if header.document != 0 && (record::is_absent(words[0]) || record::is_document(words[0])) {
             return self.value_beside(block, header, field.node);
         }
@@ -153,7 +175,7 @@ impl<const K: usize> Slot<K> {
     fn value_beside(&self, block: &Block<K>, header: &Header, node: Node) -> Value {
         let document = block.document(header.document);
         let layout = self.shared().schema().layout();
-        document.map_or(Value::missing, |document| document.value(&layout, node))
+        document.map_or_else(Value::missing, |document| document.value(&layout, node))
     }
 
     /// Hands the whole newest publication to `show`, once it is known to be one. The record is
@@ -171,7 +193,9 @@ impl<const K: usize> Slot<K> {
                 return show(&head, RecordRef::new(&layout, &[], None));
             };
             if !epoch.has_value() {
-                let Some(head) = Self::head_without_value(block, epoch) else { continue };
+                let Some(head) = Self::head_without_value(block, epoch) else {
+                    continue;
+                };
                 return show(&head, RecordRef::new(&body.layout, &[], None));
             }
             if let Some((header, document)) = copy_all(block, epoch, &mut scratch.0) {
@@ -197,16 +221,29 @@ impl<const K: usize> Slot<K> {
         let mut words = Vec::new();
         let (head, record) = loop {
             let (block, epoch) = self.newest();
-            let layout = || block.body().map_or_else(|| self.shared().schema().layout(), |body| body.layout.clone());
+            let layout = || {
+                block.body().map_or_else(
+                    || self.shared().schema().layout(),
+                    |body| body.layout.clone(),
+                )
+            };
             if !epoch.has_value() {
-                let Some(head) = Self::head_without_value(block, epoch) else { continue };
+                let Some(head) = Self::head_without_value(block, epoch) else {
+                    continue;
+                };
                 break (head, Record::absent(layout()));
             }
             if let Some((header, document)) = copy_all(block, epoch, &mut words) {
-                break (Head::new(epoch, &header), Record::new(layout(), words.into(), document));
+                break (
+                    Head::new(epoch, &header),
+                    Record::new(layout(), words.into(), document),
+                );
             }
         };
-        let record = Arc::new(Cached { epoch: head.epoch, record });
+        let record = Arc::new(Cached {
+            epoch: head.epoch,
+            record,
+        });
         self.keep(&record);
         Snapshot { head, record }
     }
@@ -217,7 +254,11 @@ impl<const K: usize> Slot<K> {
         if self.caching.swap(true, Ordering::Acquire) {
             return;
         }
-        let newer = self.cached.load().as_ref().is_some_and(|kept| kept.epoch >= record.epoch);
+        let newer = self
+            .cached
+            .load()
+            .as_ref()
+            .is_some_and(|kept| kept.epoch >= record.epoch);
         if !newer || injected(Fault::SnapshotAnyway) {
             self.cached.store(Some(record.clone()));
         }
@@ -227,19 +268,27 @@ impl<const K: usize> Slot<K> {
 
 #[inline]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [cell[0].load(Ordering::Relaxed), cell[1].load(Ordering::Relaxed)]
+    [
+        cell[0].load(Ordering::Relaxed),
+        cell[1].load(Ordering::Relaxed),
+    ]
 }
 
 /// A token of several cells, of which the first is read already.
 fn long_value(first: [u64; 2], cells: &[[AtomicU64; 2]], region: Region) -> Value {
     let used = usize::from(record::used_cells(first[0]).min(region.cells));
-    let Some(rest) = cells.get(1..used) else { return Value::missing() };
+    let Some(rest) = cells.get(1..used) else {
+        return Value::missing();
+    };
     if let [second] = rest {
         let [a, b] = first;
         let [c, d] = load(second);
         return Value::from_cells(&[a, b, c, d]);
     }
-    let words: Vec<u64> = first.into_iter().chain(rest.iter().flat_map(load)).collect();
+    let words: Vec<u64> = first
+        .into_iter()
+        .chain(rest.iter().flat_map(load))
+        .collect();
     Value::from_cells(&words)
 }
 
@@ -253,8 +302,18 @@ pub(super) fn copy_all<const K: usize>(
     block.attempt(epoch, |_, version| {
         let header = Header::load(version.header);
         words.clear();
-        words.extend(version.cells.as_flattened().iter().map(|word| word.load(Ordering::Relaxed)));
-        let document = if header.document == 0 { None } else { block.document(header.document) };
+        words.extend(
+            version
+                .cells
+                .as_flattened()
+                .iter()
+                .map(|word| word.load(Ordering::Relaxed)),
+        );
+        let document = if header.document == 0 {
+            None
+        } else {
+            block.document(header.document)
+        };
         (header, document)
     })
 }
@@ -279,7 +338,11 @@ impl SlotReader {
     #[inline]
     pub(crate) fn epoch(&mut self) -> Epoch {
         let epoch = self.block().epoch.load();
-        if epoch.is_closed() { self.advance() } else { epoch }
+        if epoch.is_closed() {
+            self.advance()
+        } else {
+            epoch
+        }
     }
 
     /// As [`Slot::read`].

@@ -4,9 +4,10 @@ use std::fmt;
 
 use crate::key::{Id, IdRef};
 use crate::store::block::{Block, VERSIONS};
-use crate::store::entity::Shared;
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
+use crate::store::shared::Shared;
+use crate::store::wake::{Seen, Watched};
 use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The newest value of one key. See the room's head for the contract.
@@ -29,6 +30,9 @@ pub(crate) struct Slot<const K: usize = VERSIONS> {
     /// Bits of the hubs that have waiters here.
     mask: AtomicU32,
 }
+
+/// The number of a slot that is in no index. No index has so many.
+pub(super) const NO_NUMBER: u32 = u32::MAX;
 
 /// Low bits of [`Slot::invalidated`], which hold the batch.
 const BATCH_BITS: u32 = 24;
@@ -56,6 +60,11 @@ impl<const K: usize> Slot<K> {
         self.number
     }
 
+    /// Whether it is in no index: nobody will ever write it.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.number == NO_NUMBER
+    }
+
     /// The id it is for. Costs a UTF-8 check.
     pub(crate) fn id(&self) -> IdRef<'_> {
         self.id.as_ref()
@@ -70,17 +79,15 @@ impl<const K: usize> Slot<K> {
         &self.shared
     }
 
-    /// The word in which hubs with waiters set their bit.
-    #[inline]
-    pub(crate) fn mask(&self) -> &AtomicU32 {
-        &self.mask
-    }
-
     /// The block that publications go to, and its epoch. Acquires the version's words.
     #[inline]
     pub(super) fn newest(&self) -> (&Block<K>, Epoch) {
         let epoch = self.first.epoch.load();
-        if epoch.is_closed() { Self::follow(&self.first, epoch) } else { (&self.first, epoch) }
+        if epoch.is_closed() {
+            Self::follow(&self.first, epoch)
+        } else {
+            (&self.first, epoch)
+        }
     }
 
     /// As [`newest`](Self::newest), from a later block on.
@@ -121,7 +128,19 @@ impl<const K: usize> Slot<K> {
         let batch = self.shared.batch() & BATCH_MASK;
         let raise = |word: u64| Some(((word >> BATCH_BITS) + 1) << BATCH_BITS | batch);
         // The closure never refuses.
-        let _ = self.invalidated.fetch_update(Ordering::AcqRel, Ordering::Relaxed, raise);
+        let _ = self
+            .invalidated
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, raise);
+        self.shared.slot_invalidated();
+    }
+
+    /// What a waiter that looks now has seen.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            epoch: self.epoch().number(),
+            link: self.link(),
+            invalidation: self.invalidation(),
+        }
     }
 
     /// Owner: the sum of invalidations as it was at the start of `batch`, when that of everything
@@ -132,6 +151,17 @@ impl<const K: usize> Slot<K> {
         let word = self.invalidated.load(Ordering::Acquire);
         let since = u64::from(word & BATCH_MASK == batch & BATCH_MASK);
         base + (word >> BATCH_BITS).saturating_sub(since)
+    }
+}
+
+/// Waits for a publication, and for what makes or breaks the freshness of the value.
+impl<const K: usize> Watched for Slot<K> {
+    fn mask(&self) -> &AtomicU32 {
+        &self.mask
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.seen() != *seen
     }
 }
 
@@ -154,7 +184,10 @@ enum SlotId {
 }
 
 const SHORT_ID: usize = 30;
-const _: () = assert!(size_of::<SlotId>() <= size_of::<Id>(), "short texts cost no space");
+const _: () = assert!(
+    size_of::<SlotId>() <= size_of::<Id>(),
+    "short texts cost no space"
+);
 
 impl SlotId {
     fn new(id: IdRef<'_>) -> Self {
@@ -163,7 +196,10 @@ impl SlotId {
             IdRef::Text(text) if text.len() <= SHORT_ID => {
                 let mut bytes = [0; SHORT_ID];
                 bytes[..text.len()].copy_from_slice(text.as_bytes());
-                Self::Short { len: text.len() as u8, bytes }
+                Self::Short {
+                    len: text.len() as u8,
+                    bytes,
+                }
             }
             IdRef::Text(text) => Self::Long(text.into()),
         }
@@ -200,7 +236,13 @@ mod tests {
 
     #[test]
     fn a_slot_id_is_the_id_it_was_made_from() {
-        let texts = ["", "BTCUSDT", "30 bytes are kept in the slot.", "31 bytes are shared instead ...", "ä"];
+        let texts = [
+            "",
+            "BTCUSDT",
+            "30 bytes are kept in the slot.",
+            "31 bytes are shared instead ...",
+            "ä",
+        ];
         let ids: Vec<IdRef<'_>> = texts
             .iter()
             .map(|text| IdRef::Text(text))

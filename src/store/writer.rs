@@ -6,11 +6,14 @@ use crate::key::IdRef;
 use crate::record::{Document, Patch, SchemaSource};
 use crate::store::StoreFull;
 use crate::store::block::VERSIONS;
-use crate::store::entity::{Entity, Missing, SchemaHandle};
+use crate::store::changes::Producer;
+use crate::store::entity::{Entity, Missing};
 use crate::store::fault::{Fault, injected};
 use crate::store::head::{Head, Stamp, State};
 use crate::store::publish::{Batch, Outcome, Place};
+use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
+use crate::store::wake::{Batch as WakesBatch, Notes};
 use crate::sync::Arc;
 
 /// A slot, as its owner names it: its number.
@@ -39,7 +42,7 @@ pub(crate) enum Locate {
 ///
 /// Every call is wait-free but for the cold ones: making, growing, purging a slot, and changing a
 /// document. A batch is begun before its bytes are read, and ended with
-/// [`take_noted`](Self::take_noted).
+/// [`end_batch`](Self::end_batch).
 pub(crate) struct EntityWriter {
     entity: Arc<Entity>,
     schema: SchemaHandle,
@@ -50,7 +53,10 @@ pub(crate) struct EntityWriter {
     /// Present batch and the sum of invalidations of everything and of the entity at its start.
     batch: u64,
     base: u64,
-    noted: Vec<u32>,
+    /// What was published in this batch, for those who wait.
+    notes: Notes,
+    purged: Vec<Arc<Slot>>,
+    changes: Producer,
     retired: Vec<Arc<Document>>,
     growths: u64,
 }
@@ -58,6 +64,7 @@ pub(crate) struct EntityWriter {
 impl EntityWriter {
     pub(super) fn new(entity: Arc<Entity>) -> Self {
         let schema = SchemaHandle::new(entity.shared().clone());
+        let changes = entity.changes().producer();
         let mut writer = Self {
             entity,
             schema,
@@ -65,7 +72,9 @@ impl EntityWriter {
             last: 0,
             batch: 0,
             base: 0,
-            noted: Vec::new(),
+            notes: Notes::new(),
+            purged: Vec::new(),
+            changes,
             retired: Vec::new(),
             growths: 0,
         };
@@ -130,7 +139,9 @@ impl EntityWriter {
             Some(number) => number,
             None => self.adopt(id, missing)?,
         };
-        let place = self.places[number as usize].as_ref().ok_or(Locate::Missing)?;
+        let place = self.places[number as usize]
+            .as_ref()
+            .ok_or(Locate::Missing)?;
         let located = Self::located(place, number, missing);
         self.last = number;
         located
@@ -140,7 +151,11 @@ impl EntityWriter {
     #[cold]
     fn adopt(&mut self, id: IdRef<'_>, missing: Missing) -> Result<u32, Locate> {
         let slot = match missing {
-            Missing::Ignore => self.entity.index().with(id, Arc::clone).ok_or(Locate::Missing)?,
+            Missing::Ignore => self
+                .entity
+                .index()
+                .with(id, Arc::clone)
+                .ok_or(Locate::Missing)?,
             Missing::Insert => match self.entity.slot_within(id, usize::MAX) {
                 Ok(slot) => slot,
                 Err(StoreFull::Ids | StoreFull::Entities) => return Err(Locate::Full),
@@ -156,7 +171,10 @@ impl EntityWriter {
 
     /// The slot itself, for whoever waits on it.
     pub(crate) fn slot(&self, slot: SlotIx) -> Option<&Arc<Slot>> {
-        self.places.get(slot.0 as usize)?.as_ref().map(|place| &place.slot)
+        self.places
+            .get(slot.0 as usize)?
+            .as_ref()
+            .map(|place| &place.slot)
     }
 
     /// What the slot holds now. [`State::Dead`] after a purge.
@@ -234,14 +252,45 @@ impl EntityWriter {
         self.entity.forget(&place.slot, place.last_number());
         self.entity.count(before, State::Dead);
         place.purge();
-        self.noted_dead.push(place.slot);
-        self.note(slot, Outcome::Applied);
+        self.changes.push(slot.0);
+        self.purged.push(place.slot);
+    }
+
+    /// Ends a batch: tells those who wait for what was published in it. `wakes` is the end of the
+    /// owner's batch, over all its entities.
+    pub(crate) fn end_batch(&mut self, wakes: &mut WakesBatch<'_>) {
+        if self.notes.is_empty() && self.purged.is_empty() {
+            return;
+        }
+        wakes.one(&**self.entity.changes());
+        let places = &self.places;
+        wakes.notes(&mut self.notes, |number| {
+            places
+                .get(number as usize)?
+                .as_ref()
+                .map(|place| &*place.slot)
+        });
+        for slot in self.purged.drain(..) {
+            wakes.one(&*slot);
+        }
+    }
+
+    /// Documents that no slot names any more, to be dropped where it disturbs nobody. At most a
+    /// few wait; more are dropped in place.
+    pub(crate) fn retired(&mut self) -> &mut Vec<Arc<Document>> {
+        &mut self.retired
+    }
+
+    /// How many slots were moved to a bigger block.
+    pub(crate) fn growths(&self) -> u64 {
+        self.growths
     }
 
     #[inline]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
-        if outcome == Outcome::Applied && self.noted.last() != Some(&slot.0) {
-            self.noted.push(slot.0);
+        if outcome == Outcome::Applied {
+            self.notes.note(slot.0);
+            self.changes.push(slot.0);
         }
         outcome
     }

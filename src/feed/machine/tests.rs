@@ -5,7 +5,9 @@ use crate::feed::backoff::{Backoff, Jitter};
 use crate::feed::config::{Pace, Settings};
 use crate::feed::presets::{BinanceSpot, Events};
 use crate::feed::protocol::Refusal;
+use crate::feed::registry::{Settled, Ticket};
 use crate::feed::testing::{Pair, frame};
+use crate::ws::ProtocolError;
 
 mod custom;
 mod subscriptions;

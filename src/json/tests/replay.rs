@@ -1,5 +1,6 @@
 //! A sequence of messages taken through decoder, compiler and merge, each step compared with the
-//! oracle. Used by the tests and by the fuzz target, which name the crate differently: hence `super`.
+//! oracle. Used by the tests and by the fuzz target, which name the crate differently: hence
+//! `super`.
 
 use super::{
     json::{Decoder, compile, tree, write_record, write_tree},

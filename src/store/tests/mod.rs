@@ -5,6 +5,12 @@ mod changes;
 #[cfg(tickcache_loom)]
 mod changes_models;
 #[cfg(not(tickcache_loom))]
+mod kit;
+#[cfg(not(tickcache_loom))]
+mod oracle;
+#[cfg(not(tickcache_loom))]
+mod slot;
+#[cfg(not(tickcache_loom))]
 mod wake;
 #[cfg(tickcache_loom)]
 mod wake_models;

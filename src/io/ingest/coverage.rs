@@ -1,0 +1,129 @@
+//! Whose values a feed vouches for, and what its connection does to them.
+//!
+//! The link of an entity is made of parts: one of its owner, whoever that is, and one of each feed
+//! that covers it without owning it. So an owner that comes after one that stopped takes its part
+//! over, and its `Stopped` ends with the next open.
+
+use super::{Entry, Ingest, Role};
+use crate::feed::{Covers, OnConnect};
+use crate::store::{Entity, Link, Missing, flags};
+use std::sync::Arc;
+
+/// The part of the owner. Feeds' own numbers begin at 1.
+const OWNER: u64 = 0;
+
+/// The word of a link without what is wrong with it: what a value of the present generation is
+/// stamped with.
+pub(in crate::io) const fn open_word(word: u64) -> u64 {
+    Link {
+        generation: Link::from_word(word).generation,
+        bits: 0,
+    }
+    .to_word()
+}
+
+/// The feed has become the owner: its part moves.
+pub(super) fn take_over(entity: &Entity, source: u64, bits: u8) {
+    entity.update_link(source, |part| Link { bits: 0, ..part });
+    entity.update_link(OWNER, |part| Link { bits, ..part });
+}
+
+/// The feed is no longer the owner, but covers the entity as before.
+pub(super) fn hand_back(entity: &Entity, source: u64, bits: u8) {
+    entity.update_link(OWNER, |part| Link { bits: 0, ..part });
+    entity.update_link(source, |part| Link { bits, ..part });
+}
+
+impl Ingest {
+    /// Sets those bits of the link that are in `mask`, for all that the feed covers.
+    pub(super) fn set_bits(&mut self, mask: u8, bits: u8) {
+        self.bits = self.bits & !mask | bits;
+        let bits = self.bits;
+        self.each_covered(|entity, source| {
+            entity.update_link(source, |part| Link { bits, ..part });
+        });
+        self.renew();
+    }
+
+    /// A connection is open: a new generation for all that the feed covers, without anything wrong
+    /// with it; but nothing of before is believed, unless the source is trusted.
+    pub(super) fn raise(&mut self) {
+        self.bits = 0;
+        let invalidate = self.config.on_connect == OnConnect::Invalidate;
+        self.each_covered(|entity, source| {
+            if invalidate {
+                // First, or a value would be live for a moment.
+                entity.invalidate();
+            }
+            entity.update_link(source, |part| Link {
+                generation: part.generation + 1,
+                bits: 0,
+            });
+        });
+        self.renew();
+    }
+
+    /// Something was missed, and nobody knows of which key: every value of the feed is suspect
+    /// until a whole one replaces it. Costs a look at each slot.
+    #[cold]
+    pub(super) fn mark_gap(&mut self) {
+        self.gapped = true;
+        self.moved = true;
+        let turn = self.turn;
+        for entry in &mut self.entries {
+            if let Role::Own(writer) = &mut entry.role {
+                for slot in entry.entity.slots() {
+                    if let Ok(slot) = writer.locate(slot.id(), Missing::Ignore) {
+                        writer.mark(slot, flags::GAP, turn);
+                    }
+                }
+            }
+        }
+        // Of others it can only be said that what they hold may be outdated.
+        self.each_covered(|entity, source| {
+            if source != OWNER {
+                entity.invalidate();
+            }
+        });
+        self.renew();
+    }
+
+    /// Links or invalidations have moved: what comes from here on is measured against them.
+    fn renew(&mut self) {
+        self.entries.iter_mut().for_each(Entry::begin);
+        self.scan = true;
+    }
+
+    /// Everything that the feed covers, with the number of its part in each link.
+    fn each_covered(&self, mut act: impl FnMut(&Entity, u64)) {
+        for entry in &self.entries {
+            if matches!(entry.role, Role::Own(_)) {
+                act(&entry.entity, OWNER);
+            }
+        }
+        let source = self.config.source;
+        match &self.config.claims.covers {
+            Covers::Nothing => {}
+            Covers::Unowned => {
+                for entity in self.store.entities() {
+                    if entity.owner().is_none() {
+                        act(&entity, source);
+                    }
+                }
+            }
+            Covers::Listed(names) => {
+                for name in names {
+                    let entry = self.names.get(&**name).map(|ix| &self.entries[ix.index()]);
+                    if let Some(Entry {
+                        entity,
+                        role: Role::Unclaimed | Role::Foreign,
+                        ..
+                    }) = entry
+                    {
+                        act(entity, source);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The schema that the slots of an entity share, and the way its owner extends it.
+
+use std::sync::PoisonError;
+
+use crate::record::{Layout, Limits, Node, Schema, SchemaFull, SchemaSource};
+use crate::store::reader::Field;
+use crate::store::shared::Shared;
+use crate::sync::{Arc, ArcSwap, Mutex};
+
+/// A schema that any thread may add to, and read without a lock.
+#[derive(Debug)]
+pub(crate) struct SharedSchema {
+    schema: Mutex<Schema>,
+    newest: ArcSwap<Layout>,
+}
+
+impl SharedSchema {
+    pub(super) fn new(limits: Limits) -> Self {
+        let schema = Schema::new(limits);
+        let newest = ArcSwap::new(schema.layout().clone());
+        Self {
+            schema: Mutex::new(schema),
+            newest,
+        }
+    }
+
+    /// The newest layout.
+    pub(crate) fn layout(&self) -> Arc<Layout> {
+        self.newest.load_full()
+    }
+
+    /// The field at a path of member names, added if it is new. The empty path is the value.
+    ///
+    /// # Errors
+    /// The schema is full; what it holds is unchanged but for objects on the way.
+    pub(crate) fn field(&self, path: &[&str]) -> Result<Field, SchemaFull> {
+        let layout = self.newest.load();
+        if let Some(node) = layout.find(path) {
+            return Ok(Field::new(node, &layout));
+        }
+        let mut node = Node::ROOT;
+        let layout = self.change(|schema| {
+            for name in path {
+                node = schema.add(node, name)?;
+            }
+            Ok(())
+        })?;
+        Ok(Field::new(node, &layout))
+    }
+
+    /// Changes the schema and returns the layout that it then has.
+    #[cold]
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Schema) -> Result<(), SchemaFull>,
+    ) -> Result<Arc<Layout>, SchemaFull> {
+        let mut schema = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut schema);
+        // Under the lock, so that an older layout never follows a newer one.
+        let layout = schema.layout().clone();
+        if layout.generation() != self.newest.load().generation() {
+            self.newest.store(layout.clone());
+        }
+        changed.map(|()| layout)
+    }
+}
+
+/// A shared schema with the newest layout that its user has seen: what messages are compiled with.
+#[derive(Debug)]
+pub(crate) struct SchemaHandle {
+    shared: Arc<Shared>,
+    layout: Arc<Layout>,
+}
+
+impl SchemaHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let layout = shared.schema().layout();
+        Self { shared, layout }
+    }
+}
+
+impl SchemaSource for SchemaHandle {
+    #[inline]
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn add(&mut self, parent: Node, name: &str) -> Result<Node, SchemaFull> {
+        let mut node = parent;
+        self.layout = self.shared.schema().change(|schema| {
+            node = schema.add(parent, name)?;
+            Ok(())
+        })?;
+        Ok(node)
+    }
+
+    fn widen(&mut self, node: Node, cells: u16) -> Result<(), SchemaFull> {
+        self.layout = self
+            .shared
+            .schema()
+            .change(|schema| schema.widen(node, cells))?;
+        Ok(())
+    }
+}
