@@ -53,7 +53,6 @@ pub struct Watch {
     slot: Slot,
     registration: Option<Registration>,
     last: Option<Snapshot>,
-    /// What the registration was noted at: see [`Tick::oldest_unseen_at`].
     seen: Seen,
 }
 
@@ -130,12 +129,16 @@ impl Watch {
             self.slot = slot;
             self.registration = None;
         }
+        let moved_at = self.registration.as_mut().and_then(Registration::take_moved_at);
         // Before the value: whatever moves afterwards is news.
         let now = self.slot.surroundings();
         let snapshot = self.slot.snapshot();
         self.seen =
             Seen { epoch: snapshot.epoch(), link: now.link, invalidation: now.invalidation };
         let before = self.last.replace(snapshot.clone());
+        // From here on the time of the first unseen update is taken down.
+        let (seen, shared) = ([self.seen], self.slot.entity().shared().clone());
+        self.registration().note(&seen, &|| shared.clock.now());
         let epoch_before = before.as_ref().map_or(0, Snapshot::epoch);
         let same = before.as_ref().is_some_and(|before| {
             before.epoch() == snapshot.epoch() && before.freshness() == snapshot.freshness()
@@ -143,8 +146,12 @@ impl Watch {
         if same {
             return None;
         }
-        let moved = snapshot.epoch().saturating_sub(epoch_before);
-        Some(Tick { slot: self.slot.clone(), updates: moved, before, snapshot })
+        let updates = snapshot.epoch().saturating_sub(epoch_before);
+        let tick = Tick { slot: self.slot.clone(), updates, moved_at, before, snapshot };
+        if tick.conflated() > 0 {
+            shared.count_conflated(self.slot.entity(), tick.conflated());
+        }
+        Some(tick)
     }
 
     /// When what was last seen turns stale by time alone.
@@ -177,6 +184,7 @@ pub struct Tick {
     snapshot: Snapshot,
     before: Option<Snapshot>,
     updates: u64,
+    moved_at: Option<Time>,
 }
 
 impl Tick {
@@ -218,6 +226,19 @@ impl Tick {
     #[must_use]
     pub fn conflated(&self) -> u64 {
         if self.before.is_none() { 0 } else { self.updates.saturating_sub(1) }
+    }
+
+    /// When the oldest update that this stands for arrived; `None` if it stands for none, a change
+    /// of freshness alone. Exact if nothing was conflated; else late by no more than the hub took
+    /// to learn of it, some tens of microseconds.
+    #[must_use]
+    pub fn oldest_unseen_at(&self) -> Option<Time> {
+        let newest = self.snapshot.received_at();
+        match self.updates {
+            0 => None,
+            1 => Some(newest),
+            _ => Some(self.moved_at.map_or(newest, |moved_at| moved_at.min(newest))),
+        }
     }
 
     /// The names of the top-level fields that differ from what this reader saw last, those that

@@ -477,3 +477,28 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
         assert_eq!(hub.sizes().0, 5);
     });
 }
+
+#[test]
+fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
+    let (hub, mut runner) = Hub::new();
+    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let cell = Cell::new();
+    let mut registration = hub.register(vec![source(&cell)]);
+    let unasked = || panic!("nothing has moved yet");
+    registration.note(&[cell.seen()], &unasked);
+    assert_eq!(registration.take_moved_at(), None);
+    for (epoch, time) in [(1, 5), (2, 9)] {
+        cell.publish(epoch);
+        notes.note(0);
+        wakes.flush(&mut notes, |_| Some(&*cell));
+        runner.turn(at(time));
+    }
+    assert_eq!(registration.take_moved_at(), Some(at(5)), "the first, not the last");
+    assert_eq!(registration.take_moved_at(), None, "told once");
+
+    // What has moved before it was armed moved by now.
+    let seen = cell.seen();
+    cell.publish(3);
+    registration.note(&[seen], &|| at(20));
+    assert_eq!(registration.take_moved_at(), Some(at(20)));
+}

@@ -234,6 +234,7 @@ impl Runner {
             self.lanes.clone_from(&lock(&self.hub.lanes));
         }
         if raised & (reason::LIST | reason::LANES) != 0 {
+            lock(&self.hub.waiters).observe(now);
             self.wake_listed();
         }
         if raised & reason::LANES != 0 {

@@ -97,6 +97,20 @@ impl Registration {
         }
     }
 
+    /// From now on remembers when a source is first not as in `seen`, whether or not anybody waits
+    /// by then. `now` reads the clock, and is asked if that is so already.
+    pub(crate) fn note(&mut self, seen: &[Seen], now: &dyn Fn() -> Time) {
+        if self.arm(Sleeper::Note, seen, Time::NEVER, false) == Some(Woken::Moved) {
+            lock(&self.hub.waiters).note_moved(self.ticket, now());
+        }
+    }
+
+    /// When a source first moved since this was last asked, late by the time that the hub took to
+    /// learn of it; `None` if none did while this was armed.
+    pub(crate) fn take_moved_at(&mut self) -> Option<Time> {
+        lock(&self.hub.waiters).take_moved_at(self.ticket)
+    }
+
     /// Falls asleep, unless there is a reason not to.
     fn arm(
         &mut self,

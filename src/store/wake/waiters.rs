@@ -17,6 +17,8 @@ pub(super) type Sources = Arc<[Arc<dyn Watched>]>;
 /// How to wake one waiter.
 #[derive(Debug)]
 pub(super) enum Sleeper {
+    /// Nobody sleeps yet; only the time of the first move is wanted.
+    Note,
     Task(Waker),
     Thread(Arc<Parker>),
 }
@@ -24,6 +26,7 @@ pub(super) enum Sleeper {
 impl Sleeper {
     pub(super) fn wake(self) {
         match self {
+            Self::Note => {}
             Self::Task(waker) => waker.wake(),
             Self::Thread(parker) => parker.unpark(),
         }
@@ -39,6 +42,17 @@ pub(super) struct Waiter {
     until: Time,
     /// The time of its node in the heap, [`Time::NEVER`] if it has none.
     queued: Time,
+    /// When a source first moved since this was last asked, [`Time::NEVER`] if none did.
+    moved_at: Time,
+}
+
+impl Waiter {
+    /// Takes the sleeper, for whom something moved by `now`.
+    fn take(&mut self, now: Time) -> Option<Sleeper> {
+        let sleeper = self.sleeper.take()?;
+        self.moved_at = self.moved_at.min(now);
+        Some(sleeper)
+    }
 }
 
 /// What became of arming.
@@ -86,6 +100,7 @@ impl Waiters {
             sleeper: None,
             until: Time::NEVER,
             queued: Time::NEVER,
+            moved_at: Time::NEVER,
         });
         for source in sources.iter() {
             let tickets = self.listed.entry(key_of(source.mask())).or_default();
@@ -158,6 +173,25 @@ impl Waiters {
         (Armed::Asleep { sooner }, old)
     }
 
+    /// It is `now`, and whatever is taken from here on moved by then.
+    pub(super) fn observe(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    /// A source of this one has moved by `now`.
+    pub(super) fn note_moved(&mut self, ticket: Ticket, now: Time) {
+        if let Some(waiter) = self.slab.get_mut(ticket) {
+            waiter.moved_at = waiter.moved_at.min(now);
+        }
+    }
+
+    /// When a source of this one first moved since this was last asked.
+    pub(super) fn take_moved_at(&mut self, ticket: Ticket) -> Option<Time> {
+        let waiter = self.slab.get_mut(ticket)?;
+        let moved_at = std::mem::replace(&mut waiter.moved_at, Time::NEVER);
+        (moved_at != Time::NEVER).then_some(moved_at)
+    }
+
     // Each of the following moves sleepers into `woken` until it holds `CHUNK`, and answers whether
     // it is done. If not: release the lock, wake them, and call it again with the same cursor,
     // which is `None` at first.
@@ -183,7 +217,7 @@ impl Waiters {
             }
             at -= 1;
             if let Some(waiter) = self.slab.get_mut(tickets[at]) {
-                woken.extend(waiter.sleeper.take());
+                woken.extend(waiter.take(self.now));
             }
         }
         true
@@ -205,7 +239,7 @@ impl Waiters {
                 continue;
             };
             if waiter.sleeper.is_some() && (everybody || moved(&waiter.sources, &waiter.seen)) {
-                woken.extend(waiter.sleeper.take());
+                woken.extend(waiter.take(self.now));
             }
         }
         true
@@ -213,7 +247,7 @@ impl Waiters {
 
     /// Everybody armed whose time has come.
     pub(super) fn take_due(&mut self, now: Time, woken: &mut Vec<Sleeper>) -> bool {
-        self.now = self.now.max(now);
+        self.observe(now);
         while woken.len() < CHUNK {
             let Some((time, ticket)) = self.deadlines.pop_due(self.now) else {
                 return true;
