@@ -15,15 +15,26 @@
 //! of medians, with the rate by the clock on the wall, follows. At the end every client is asked for
 //! a value, so that nothing is counted that did not arrive.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the rules are the library's: a bench reads clocks, and is run by no model"
+)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use support::server::{Server, process_cpu, push_frame, thread_cpu};
-use support::stacks::{self, Client};
+use server::{Server, process_cpu, push_frame, thread_cpu};
+use stacks::Client;
 use support::{id, json::event};
 
 mod support;
+
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/stacks.rs"]
+mod stacks;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

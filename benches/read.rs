@@ -171,7 +171,7 @@ fn while_written(criterion: &mut Criterion) {
     let slot = writer.slot(0);
     let messages = (0..STEPS).map(|step| event(&id(0), &payload(step)));
     let mut messages = Round::new(messages.collect());
-    let busy = Busy::at_a_million_a_second(move || writer.message(messages.next()));
+    let busy = Busy::at_a_million_a_second(move || writer.batch(messages.some(1), || {}));
     group.bench_function("tickcache", |b| {
         b.iter(|| slot.live(black_box(fields)).expect("live"));
     });

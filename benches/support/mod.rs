@@ -10,8 +10,6 @@
 pub(crate) mod background;
 pub(crate) mod json;
 pub(crate) mod ours;
-pub(crate) mod server;
-pub(crate) mod stacks;
 
 use std::time::Duration;
 
@@ -97,5 +95,12 @@ impl<T> Round<T> {
             self.at = 0;
         }
         &mut self.items[self.at]
+    }
+    /// At least one and at most `count` of the next items.
+    #[inline]
+    pub(crate) fn some(&mut self, count: usize) -> &[T] {
+        let start = if self.at < self.items.len() { self.at } else { 0 };
+        self.at = self.items.len().min(start + count);
+        &self.items[start..self.at]
     }
 }

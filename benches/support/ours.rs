@@ -1,13 +1,15 @@
 //! Our cache, driven by hand.
 
+use std::time::{Duration, Instant};
+
 use tickcache::Time;
 use tickcache::cache::{Cache, Entity, Feed, LocalFeed, Slot};
 use tickcache::feed::{Missing, presets::Events};
 
-use super::{ENTITY, id, json::event};
+use super::{ENTITY, Round, id, json::event};
 
-/// How many messages make a batch, after which whoever waits is woken and the clock would be read.
-const BATCH: u32 = 64;
+/// At most so many messages make a batch: about what one read of a socket brings.
+const BATCH: usize = 64;
 
 /// A cache with one entity, and a feed for it without a socket.
 #[derive(Debug)]
@@ -17,7 +19,6 @@ pub(crate) struct Ours {
     feed: LocalFeed<Events>,
     bytes: Vec<u8>,
     now: u64,
-    in_batch: u32,
 }
 
 impl Ours {
@@ -35,12 +36,10 @@ impl Ours {
         let cache = Cache::builder().build().expect("a thread");
         let feed = cache.local(feed.missing(Missing::Insert)).expect("nobody owns anything");
         let entity = cache.entity(ENTITY);
-        let mut ours = Self { cache, entity, feed, bytes: Vec::new(), now: 1, in_batch: 0 };
+        let mut ours = Self { cache, entity, feed, bytes: Vec::new(), now: 1 };
         ours.feed.open();
-        for number in 0..slots {
-            ours.message(&event(&id(number), payload));
-        }
-        ours.settle();
+        let messages: Vec<_> = (0..slots).map(|number| event(&id(number), payload)).collect();
+        ours.batch(&messages, || {});
         assert_eq!(ours.entity.len(), slots, "every slot has a value");
         ours
     }
@@ -57,30 +56,45 @@ impl Ours {
         (0..self.entity.len()).map(|number| self.slot(number)).collect()
     }
 
-    /// Takes one message in: decodes, merges, publishes; and ends a batch now and then. The bytes
-    /// are copied first, since the feed may change them.
+    /// Takes these messages in as one batch: decodes, merges, publishes, and wakes at the end. The
+    /// bytes are copied first, since the feed may change them. `after` is called after each.
     #[inline]
-    pub(crate) fn message(&mut self, text: &[u8]) {
-        self.quietly(text);
-        self.in_batch += 1;
-        if self.in_batch == BATCH {
-            self.settle();
+    pub(crate) fn batch<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = &'a Vec<u8>>,
+        mut after: impl FnMut(),
+    ) {
+        self.now += 1;
+        let mut batch = self.feed.batch_at(Time::from_nanos(self.now));
+        for message in messages {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(message);
+            // Refusals are counted, and asked for at the end.
+            let _ = batch.message(&mut self.bytes);
+            after();
         }
     }
 
-    /// As [`message`](Self::message), but wakes nobody.
-    #[inline]
-    pub(crate) fn quietly(&mut self, text: &[u8]) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(text);
-        self.now += 1;
-        // Refusals are counted, and asked for at the end.
-        let _ = self.feed.message_at(Time::from_nanos(self.now), &mut self.bytes);
+    /// What it takes to take in `count` messages, in batches.
+    pub(crate) fn time(&mut self, messages: &mut Round<Vec<u8>>, count: u64) -> Duration {
+        self.time_with(messages, count, || {})
     }
 
-    pub(crate) fn settle(&mut self) {
-        self.in_batch = 0;
-        self.feed.settle();
+    /// The same with something to be done after each message.
+    pub(crate) fn time_with(
+        &mut self,
+        messages: &mut Round<Vec<u8>>,
+        count: u64,
+        mut after: impl FnMut(),
+    ) -> Duration {
+        let start = Instant::now();
+        let mut left = count as usize;
+        while left > 0 {
+            let batch = messages.some(left.min(BATCH));
+            left -= batch.len();
+            self.batch(batch, &mut after);
+        }
+        start.elapsed()
     }
 
     /// How many messages were refused: none, in a bench that measures what it says.
@@ -92,6 +106,6 @@ impl Ours {
 
 impl Drop for Ours {
     fn drop(&mut self) {
-        self.cache.close_blocking(std::time::Duration::from_secs(5)).expect("the cache ends");
+        self.cache.close_blocking(Duration::from_secs(5)).expect("the cache ends");
     }
 }

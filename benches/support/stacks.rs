@@ -18,9 +18,9 @@ use tickcache::feed::Missing;
 use tokio::sync::{broadcast, watch};
 use tungstenite::Message;
 
-use super::ENTITY;
-use super::json::{merge_serde, merge_simd};
-use super::server::Server;
+use crate::server::Server;
+use crate::support::ENTITY;
+use crate::support::json::{merge_serde, merge_simd};
 
 /// A name, and what makes a connected client.
 pub(crate) type Stack = (&'static str, fn(&Server) -> Client);
@@ -33,10 +33,13 @@ pub(crate) const ALL: [Stack; 4] = [
     ("3 fastwebsockets, simd-json, arc-swap", simd_in_swap),
 ];
 
+/// Reads the best bid of an id.
+type Read = dyn Fn(&str) -> Option<f64>;
+
 /// A client that runs.
 pub(crate) struct Client {
     received: Box<dyn Fn() -> u64>,
-    bid: Box<dyn Fn(&str) -> Option<f64>>,
+    bid: Box<Read>,
     end: Box<dyn FnOnce()>,
 }
 

@@ -8,7 +8,7 @@ use super::protocol::{EntityIx, Refusal, Sink};
 const MAX_NAMES: usize = 4096;
 
 /// Numbers of entities by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names(HashMap<Box<str>, EntityIx, foldhash::fast::RandomState>);
 
 impl Names {

@@ -25,7 +25,7 @@ use crate::record::{Kind, Mode};
 ///
 /// By default it claims every entity that nobody owns when its first payload comes, and covers
 /// every entity that no other feed owns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Events {
     name: Box<str>,
     url: Option<Box<str>>,
