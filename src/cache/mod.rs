@@ -31,6 +31,7 @@ mod freshness;
 mod handle;
 mod local;
 mod order;
+mod reader;
 mod ready;
 mod set;
 mod shared;
@@ -60,4 +61,23 @@ pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;
 pub use slot::{Reading, Slot, Snapshot, View};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
-pub use watch::{Closed, Step, Tick, WaitError, Watch};
+pub use reader::{Reader, Step};
+pub use watch::{Closed, Tick, WaitError, Watch};
+
+#[cfg(all(test, feature = "net"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_can_be_attached() {
+        let cache = Cache::builder().build().expect("a cache");
+        let attach = |feed: Result<FeedRef, AttachError>| feed.expect("attached").name().to_owned();
+        assert_eq!(attach(cache.attach(Feed::binance_spot().base("ws://127.0.0.1:9"))), "binance-spot");
+        assert_eq!(attach(cache.attach(Feed::events().url("ws://127.0.0.1:9/"))), "events");
+        let again = cache.attach(Feed::events().url("ws://127.0.0.1:9/"));
+        assert!(matches!(again, Err(AttachError::Name(_))), "{again:?}");
+        let end = std::time::Duration::from_secs(10);
+        cache.close_blocking(end).expect("every thread ends");
+        assert!(matches!(cache.attach(Feed::events()), Err(AttachError::Closed)));
+    }
+}

@@ -76,10 +76,21 @@ impl Slot {
     #[inline]
     pub fn read<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
         let now = self.surroundings();
-        let (head, mut values) = self.core.read(fields.map(Field::inner));
+        let (head, values) = self.core.read(fields.map(Field::inner));
         if head.state == State::Dead {
             return self.read_again(fields);
         }
+        self.reading(head, now, values, fields)
+    }
+
+    #[inline]
+    pub(crate) fn reading<const N: usize>(
+        &self,
+        head: Head,
+        now: Surroundings,
+        mut values: [Value; N],
+        fields: [Field; N],
+    ) -> Reading<'_, N> {
         for (value, field) in values.iter_mut().zip(fields) {
             if !field.is_of(&self.entity) {
                 *value = Value::missing();
@@ -148,6 +159,7 @@ impl Slot {
         let slot = self.entity.slot(self.id.clone());
         let now = slot.surroundings();
         let (head, values) = slot.core.read(fields.map(Field::inner));
+        let Reading { values, .. } = slot.reading(head, now, values, fields);
         Reading { slot: self, head, now, values }
     }
 

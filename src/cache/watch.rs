@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -256,72 +255,5 @@ impl Tick {
             .filter(|(name, _)| now.get(name).is_missing())
             .map(|(name, _)| (name, Value::missing()));
         came.chain(vanished).collect()
-    }
-}
-
-/// Whether a spinning reader goes on: `()` always, [`ControlFlow`] as it says.
-pub trait Step {
-    /// What ends the loop.
-    type Break;
-    /// Goes on, or ends.
-    fn step(self) -> ControlFlow<Self::Break>;
-}
-
-impl Step for () {
-    type Break = std::convert::Infallible;
-    fn step(self) -> ControlFlow<Self::Break> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl<B> Step for ControlFlow<B> {
-    type Break = B;
-    fn step(self) -> Self {
-        self
-    }
-}
-
-/// How many times a spinning reader looks at the slot before it looks at what moves more rarely:
-/// the clock, where values expire, and whether the cache has been closed.
-const SPINS_BETWEEN_CHECKS: u32 = 1024;
-
-impl Slot {
-    /// Calls `f` for the present value, then at every change of it or of its freshness, from this
-    /// thread, which spins in between: it occupies a core and sees a change within tens of
-    /// nanoseconds. Never blocks the writer.
-    ///
-    /// # Errors
-    /// [`Closed`] once the cache has been closed; otherwise it ends when `f` answers
-    /// [`ControlFlow::Break`], with what that holds.
-    pub fn spin<S: Step>(&self, mut f: impl FnMut(&Self) -> S) -> Result<S::Break, Closed> {
-        let mut slot = self.clone();
-        let shared = self.entity().shared().clone();
-        loop {
-            let now = slot.surroundings();
-            let epoch = slot.epoch();
-            if let ControlFlow::Break(end) = f(&slot).step() {
-                return Ok(end);
-            }
-            let head = slot.core().head();
-            let expires_at = slot.entity().policy().expires_at(&head);
-            let mut expired = expires_at != Time::NEVER && shared.clock.now() >= expires_at;
-            let mut spins = 0u32;
-            while slot.epoch() == epoch && slot.surroundings() == now {
-                std::hint::spin_loop();
-                spins = spins.wrapping_add(1);
-                if spins % SPINS_BETWEEN_CHECKS == 0 {
-                    if shared.is_closed() {
-                        return Err(Closed);
-                    }
-                    if !expired && expires_at != Time::NEVER && shared.clock.now() >= expires_at {
-                        expired = true;
-                        break;
-                    }
-                }
-            }
-            if let std::borrow::Cow::Owned(next) = slot.current() {
-                slot = next;
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! pointers is a [`Protocol`] of its own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -49,7 +50,7 @@ pub struct Ask<'a> {
 }
 
 /// Writes the text of a request, and says how many streams it holds (at least one).
-type Write = Box<dyn Fn(Ask<'_>) -> (String, usize) + Send>;
+type Write = Arc<dyn Fn(Ask<'_>) -> (String, usize) + Send + Sync>;
 
 /// Why an envelope cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,13 +74,14 @@ pub enum EnvelopeError {
     NoId,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Entity {
     Constant(Box<str>),
     At(Pointer),
 }
 
 /// A protocol made of JSON pointers. Built by [`Envelope::builder`].
+#[derive(Clone)]
 pub struct Envelope {
     name: Box<str>,
     url: Option<Box<str>>,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::backoff::Random;
 use super::config::Config;
@@ -19,6 +20,10 @@ mod action;
 mod sending;
 
 pub use action::{Action, Ended, Lost, State};
+
+/// The longest time for which a server can keep a feed from trying again: it may be mistaken, and
+/// nobody would be there to correct it.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Close code of an endpoint that is done (RFC 6455, section 7.4.1).
 const NORMAL: u16 = 1000;
@@ -209,6 +214,18 @@ impl<P: Protocol> Machine<P> {
             self.counters.failures.bump();
             self.registry.disconnected();
             self.retry(now);
+        }
+    }
+
+    /// As [`handle_failed`](Self::handle_failed), where the server asked to be left alone for
+    /// `retry_after`: the next attempt waits for at least that, if it is no more than
+    /// [`MAX_RETRY_AFTER`], and for that if it is.
+    pub fn handle_refused(&mut self, now: Time, retry_after: Duration) {
+        self.handle_failed(now);
+        if let State::Waiting { until } = self.state {
+            let until = until.max(now.after(retry_after.min(MAX_RETRY_AFTER)));
+            self.timers.set(Timer::Reconnect, until);
+            self.state = State::Waiting { until };
         }
     }
 

@@ -37,7 +37,7 @@ pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
 pub use envelope::{Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind};
 pub use intake::Intake;
-pub use machine::{Action, Ended, Lost, Machine, State};
+pub use machine::{Action, Ended, Lost, MAX_RETRY_AFTER, Machine, State};
 pub use outbox::{Outbox, OutboxFull};
 pub use protocol::{
     Address, Answer, Asked, Claims, Class, Control, Covers, EntityIx, Missing, Protocol, Refusal,

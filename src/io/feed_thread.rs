@@ -189,12 +189,14 @@ where
         })
     };
     let bell = Arc::clone(&waker);
-    let (inbox, commands) = inbox(options.inbox, wake_on.clone(), move || {
+    let ring = move || {
         // Fails only where the poller is gone, and the feed with it.
         let _ = bell.wake();
-    });
+    };
+    let counters = Arc::clone(first.machine.counters());
+    let (inbox, commands) = inbox(options.inbox, counters, wake_on.clone(), ring);
     let board = Arc::new(Board::new(wake_on));
-    let connector = Connector::new(runtime, Arc::new(options.connect.clone()), waker);
+    let connector = Connector::new(runtime.clone(), Arc::new(options.connect.clone()), waker);
     let thread = {
         let board = Arc::clone(&board);
         std::thread::Builder::new()
@@ -204,6 +206,7 @@ where
                 let mut post = Post {
                     poll,
                     events: Events::with_capacity(EVENTS),
+                    runtime,
                     connector,
                     commands,
                     board,
@@ -323,6 +326,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 struct Post {
     poll: Poll,
     events: Events,
+    runtime: Runtime,
     connector: Connector,
     commands: Commands<Command>,
     board: Arc<Board>,
@@ -443,6 +447,10 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.act(now);
             self.write(now);
             self.target.finish();
+            if let Some(waste) = self.target.waste() {
+                // Dropping what is large takes its time, which is not this thread's.
+                self.post.runtime.spawn(async move { drop(waste) });
+            }
             if self.finished {
                 return Ok(());
             }
@@ -502,12 +510,15 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 }
             },
             Some(Err(error)) => {
-                let retryable = error.is_retryable();
+                let (retryable, retry_after) = (error.is_retryable(), error.retry_after());
                 tracing::warn!(feed = self.post.options.name, %error, retryable, "not connected");
                 self.post
                     .board
                     .update(|status| status.last_error = Some(Arc::new(error)));
-                self.machine.handle_failed(now);
+                match retry_after {
+                    Some(retry_after) => self.machine.handle_refused(now, retry_after),
+                    None => self.machine.handle_failed(now),
+                }
             }
         }
         self.act(now);
@@ -541,6 +552,10 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.machine.stop(now);
             self.act(now);
         }
+        self.machine
+            .counters()
+            .queue_depth
+            .set(self.post.commands.len() as u64);
         for _ in 0..COMMANDS_PER_TURN {
             let Some(Request { command, reply }) = self.post.commands.pop() else {
                 break;

@@ -6,7 +6,7 @@
 //! [`Completion`] that ends in all three cases.
 
 use super::latch::{Latch, Waiting, WakeOn};
-use crate::feed::{Refusal, SubscribeError};
+use crate::feed::{Counters, Refusal, SubscribeError};
 use crossbeam_queue::ArrayQueue;
 use std::fmt;
 use std::future::Future;
@@ -56,15 +56,18 @@ impl CommandError {
 }
 
 /// Makes the two ends of an inbox for at most `capacity` commands (at least 1). `bell` is run by a
-/// sender after each command: it gets the owner out of its poller.
+/// sender after each command: it gets the owner out of its poller. What is refused because the
+/// inbox is full is counted.
 pub(crate) fn inbox<C>(
     capacity: usize,
+    counters: Arc<Counters>,
     wake_on: WakeOn,
     bell: impl Fn() + Send + Sync + 'static,
 ) -> (Inbox<C>, Commands<C>) {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(capacity.max(1)),
         stop: ArrayQueue::new(1),
+        counters,
         state: Mutex::new(State { closed: false }),
         owner: Arc::default(),
         wake_on,
@@ -75,6 +78,7 @@ pub(crate) fn inbox<C>(
 
 struct Shared<C> {
     queue: ArrayQueue<Request<C>>,
+    counters: Arc<Counters>,
     /// Not empty once the owner was told to stop: of its own, so that no full queue can refuse it.
     stop: ArrayQueue<()>,
     state: Mutex<State>,
@@ -125,6 +129,9 @@ impl<C> Inbox<C> {
         };
         drop(state);
         if let Some((error, _request)) = refused {
+            if error == CommandError::InboxFull {
+                self.0.counters.queue_refused.add(1);
+            }
             return Err(error);
         }
         (self.0.bell)();
@@ -274,7 +281,11 @@ impl Completion {
     pub(crate) fn done(result: Result<(), CommandError>) -> Self {
         let latch = Latch::new();
         latch.set(result, &WakeOn::here());
-        Self { waiting: latch.wait_async(), latch, owner: Owner::default() }
+        Self {
+            waiting: latch.wait_async(),
+            latch,
+            owner: Owner::default(),
+        }
     }
 
     /// Blocks the calling thread until the owner has carried the command out.
@@ -325,13 +336,15 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     fn silent<C>(capacity: usize) -> (Inbox<C>, Commands<C>) {
-        inbox(capacity, WakeOn::here(), || {})
+        inbox(capacity, Arc::default(), WakeOn::here(), || {})
     }
 
     #[test]
     fn commands_are_taken_in_order_and_their_ends_are_seen_both_ways() {
         let (rang, bell) = std::sync::mpsc::channel();
-        let (inbox, mut commands) = inbox(4, WakeOn::here(), move || rang.send(()).expect("heard"));
+        let (inbox, mut commands) = inbox(4, Arc::default(), WakeOn::here(), move || {
+            rang.send(()).expect("heard")
+        });
         let blocking = inbox.send("first").expect("room");
         let awaited = inbox.send("second").expect("room");
         assert_eq!((bell.try_iter().count(), inbox.len()), (2, 2));

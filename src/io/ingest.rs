@@ -12,8 +12,9 @@ mod coverage;
 pub(super) use coverage::open_word;
 
 use super::inbox::CommandError;
+use super::slow::NO_FEED;
 use super::staging::{Item, Staging, What};
-use super::target::Target;
+use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
     Claims, Connection, Counters, Covers, EntityIx, Held, Missing, OnConnect, Refusal, Rule, Sink,
@@ -116,6 +117,7 @@ pub(crate) struct Ingest {
     moved: bool,
     /// Generations have moved in this batch.
     scan: bool,
+    waste: Waste,
     /// For the values of commands.
     decoder: Option<Box<json::Decoder>>,
 }
@@ -153,6 +155,7 @@ impl Ingest {
             connection_sequence: None,
             moved: false,
             scan: false,
+            waste: Waste::new(),
             decoder: None,
             config,
         };
@@ -186,7 +189,10 @@ impl Ingest {
                 Ok(())
             }
             Err(taken) => {
-                entry.role = Role::Foreign;
+                // The slow plane holds a claim for moments only.
+                if &*taken.by != NO_FEED {
+                    entry.role = Role::Foreign;
+                }
                 Err(ClaimError::Taken {
                     entity: Arc::clone(entry.entity.name()),
                     by: taken.by,
@@ -556,15 +562,23 @@ impl Target for Ingest {
         if !moved && !scan {
             return;
         }
+        let mut growths = 0;
         let mut batch = self.wakes.batch();
         for entry in &mut self.entries {
             if let Role::Own(writer) = &mut entry.role {
                 writer.end_batch(&mut batch);
+                growths += writer.growths();
+                self.waste.append(writer.retired());
             }
         }
         if scan {
             batch.everything();
         }
+        self.counters.growths.set(growths);
+    }
+
+    fn waste(&mut self) -> Option<Waste> {
+        (!self.waste.is_empty()).then(|| std::mem::take(&mut self.waste))
     }
 
     fn opened(&mut self) {

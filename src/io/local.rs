@@ -41,7 +41,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
     ) -> (Self, Inbox<Command>) {
         let settings = config.settings();
         let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
-        let (inbox, commands) = inbox(capacity, WakeOn::here(), || {});
+        let (inbox, commands) = inbox(capacity, Arc::clone(&counters), WakeOn::here(), || {});
         let feed = Self {
             intake: Intake::new(protocol, settings.max_depth, outbox, Arc::clone(&counters)),
             target,
@@ -130,11 +130,13 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
     /// Ends a batch: tells those who wait.
     pub(crate) fn finish(&mut self) {
         self.target.finish();
+        drop(self.target.waste());
     }
 
     /// Carries out the commands that wait, notices silence, and tells those who wait.
     pub(crate) fn settle(&mut self, now: Time) {
         self.commands.adopt();
+        self.counters.queue_depth.set(self.commands.len() as u64);
         self.target.begin(now);
         while let Some(Request { command, reply }) = self.commands.pop() {
             reply.finish(self.obey(command));
@@ -145,6 +147,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
             self.target.silent(true);
         }
         self.target.finish();
+        drop(self.target.waste());
     }
 
     /// When [`settle`](Self::settle) has something to notice, if ever.

@@ -54,8 +54,20 @@ impl Peer {
     }
 }
 
+/// The next client, for which a test waits no longer than [`LONG`].
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = listener.accept().expect("a client");
+    let mut poll = mio::Poll::new().expect("a poller");
+    let mut events = mio::Events::with_capacity(1);
+    let waiting = listener.try_clone().expect("a copy");
+    waiting.set_nonblocking(true).expect("an option");
+    let mut waiting = mio::net::TcpListener::from_std(waiting);
+    let interest = mio::Interest::READABLE;
+    poll.registry()
+        .register(&mut waiting, mio::Token(0), interest)
+        .expect("registered");
+    poll.poll(&mut events, Some(LONG)).expect("polled");
+    let (stream, _) = listener.accept().expect("a client in time");
+    stream.set_nonblocking(false).expect("an option");
     stream.set_read_timeout(Some(LONG)).expect("a timeout");
     stream
 }

@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What writers of entities without a feed are called.
-const NO_FEED: &str = "(no feed)";
+pub(super) const NO_FEED: &str = "(no feed)";
 
 /// The owner of what nobody else owns, for one command at a time.
 pub(crate) struct Slow {

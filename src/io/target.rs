@@ -4,6 +4,11 @@ use super::inbox::CommandError;
 use crate::Time;
 use crate::feed::{Transaction, Update};
 use crate::key::Id;
+use crate::record::Document;
+use std::sync::Arc;
+
+/// Documents that no version names any more.
+pub(crate) type Waste = Vec<Arc<Document>>;
 
 /// Where the messages of one feed land. [`Ingest`](super::ingest::Ingest) is the real one.
 ///
@@ -14,6 +19,8 @@ pub(crate) trait Target: Transaction {
     fn begin(&mut self, now: Time);
     /// The batch ends. May be called any number of times.
     fn finish(&mut self);
+    /// What is no longer needed and may take its time to drop, if there is any.
+    fn waste(&mut self) -> Option<Waste>;
     /// A connection is open.
     fn opened(&mut self);
     /// There is no connection any more.

@@ -1,6 +1,7 @@
 //! Saying what an [`Envelope`] looks like.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{Ask, Entity, Envelope, EnvelopeError, MessageKind, Write};
 use crate::feed::names::Names;
@@ -228,9 +229,9 @@ impl EnvelopeBuilder {
     pub fn requests(
         mut self,
         answer: Answer,
-        write: impl Fn(Ask<'_>) -> (String, usize) + Send + 'static,
+        write: impl Fn(Ask<'_>) -> (String, usize) + Send + Sync + 'static,
     ) -> Self {
-        self.write = Some((answer, Box::new(write)));
+        self.write = Some((answer, Arc::new(write)));
         self
     }
 

@@ -535,3 +535,20 @@ fn next_attempt_jittered(pair: &mut Pair<Events>) -> Time {
     pair.now = until;
     until
 }
+
+#[test]
+fn a_server_that_asks_to_be_left_alone_is_within_reason() {
+    let mut settings = Settings::default();
+    settings.backoff = Backoff::fixed(Duration::from_secs(1));
+    let asks = [(0, 1), (5, 5), (7200, 300)];
+    for (asked, waits) in asks.map(|(asked, waits)| (Duration::from_secs(asked), waits)) {
+        let config = settings.clone().check().expect("settings that work");
+        let protocol = crate::feed::presets::Events::new();
+        let mut machine = Machine::new(config, protocol, Arc::default(), 1).expect("a machine");
+        machine.start(Time::ZERO);
+        machine.handle_refused(Time::ZERO, asked);
+        let until = Time::ZERO.after(Duration::from_secs(waits));
+        assert_eq!(machine.state(), State::Waiting { until });
+        assert_eq!(machine.poll_timeout(), Some(until));
+    }
+}

@@ -81,7 +81,7 @@ impl Channel {
 }
 
 /// The protocol of Binance spot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BinanceSpot {
     name: Box<str>,
     base: Box<str>,

@@ -90,6 +90,10 @@ impl Target for Recorder {
 
     fn finish(&mut self) {}
 
+    fn waste(&mut self) -> Option<crate::io::target::Waste> {
+        None
+    }
+
     fn opened(&mut self) {
         self.tell(Seen::Opened);
     }
@@ -484,8 +488,13 @@ fn a_panic_restarts_the_feed_where_the_policy_says_so() {
 
 #[test]
 fn stopping_waits_for_no_handshake_and_no_back_off() {
-    let peer = Peer::once(drain);
+    let (tell, came) = channel();
+    let peer = Peer::once(move |stream| {
+        tell.send(()).expect("heard");
+        drain(stream);
+    });
     let trial = start("connecting", peer.url("/"), quick(), |_| {});
+    came.recv_timeout(LONG).expect("an attempt");
     trial.stop();
     peer.join();
 
@@ -614,7 +623,7 @@ fn a_users_waker_is_never_run_on_the_feeds_thread() {
             self.0.send(name).expect("heard");
         }
     }
-    let peer = Peer::once(drain);
+    let peer = Peer::listen(drop);
     let trial = start("waker", peer.url("/"), quick(), |_| {});
     let (tell, told) = channel();
     let mut finished = Box::pin(trial.feed.board().finished());
@@ -629,4 +638,82 @@ fn a_users_waker_is_never_run_on_the_feeds_thread() {
     let name = told.recv_timeout(LONG).expect("woken");
     assert_eq!(name.as_deref(), Some("tickcache-slow"));
     peer.join();
+}
+
+#[test]
+fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
+    use crate::feed::presets::Events;
+    use crate::feed::{Missing, OnConnect};
+    use crate::io::ingest::{Ingest, IngestConfig};
+    use crate::record::Limits;
+    use crate::store::{Hub, Link, State as Held, Store, StoreConfig, TurnCounter};
+
+    const MESSAGES: u64 = 2000;
+    let (sent, wait) = channel::<()>();
+    let peer = Peer::listen(move |listener| {
+        let mut socket = greet(&listener);
+        for n in 0..MESSAGES {
+            let (id, entity) = (n % 50, n % 3);
+            let text = format!(r#"{{"entity":"e{entity}","id":{id},"payload":{{"n":{n}}}}}"#);
+            socket.write(Message::text(text)).expect("sent");
+        }
+        socket.send(Message::text("not json")).expect("sent");
+        sent.send(()).expect("heard");
+        goodbye(socket);
+    });
+    let store = Store::new(StoreConfig::default());
+    let (hub, runner) = Hub::new();
+    let counters = Arc::new(Counters::default());
+    let events = Events::new().missing(Missing::Insert);
+    let config = IngestConfig {
+        feed: "events".into(),
+        source: 1,
+        claims: events.claims(),
+        on_connect: OnConnect::Invalidate,
+        limits: Limits::default(),
+        max_items: 1000,
+    };
+    let turns = Arc::new(TurnCounter::new());
+    let target = Ingest::new(
+        config,
+        Arc::clone(&store),
+        Arc::clone(&hub),
+        Arc::clone(&counters),
+        turns,
+    )
+    .expect("attached");
+    let machine = Machine::new(Config::default(), events, Arc::clone(&counters), 1);
+    let machine = machine.expect("a machine");
+    let options = ThreadOptions {
+        endpoint: EndpointSource::Fixed(Endpoint::new(peer.url("/")).text("hello")),
+        ..ThreadOptions::default()
+    };
+    let runtime = Runtime::new(None).expect("a runtime");
+    let rebuild = || Err("never".into());
+    let feed = spawn(
+        options,
+        runtime,
+        Clock::real(),
+        Parts { machine, target },
+        rebuild,
+    );
+    let feed = feed.expect("a thread");
+    wait.recv_timeout(LONG).expect("all was sent");
+    let started = Clock::real().now();
+    while counters.snapshot().messages <= MESSAGES {
+        assert!(Clock::real().now().since(started) < LONG, "{counters:?}");
+        std::thread::yield_now();
+    }
+    feed.stop();
+    assert!(feed.join(LONG));
+    let now = counters.snapshot();
+    assert!(now.balanced(), "{now:?}");
+    let last = store.find("e2").expect("claimed").find(IdRef::Int(49));
+    assert_eq!((now.messages, now.refused, now.gaps), (MESSAGES + 1, 1, 0));
+    assert_eq!((now.patches, now.applied), (MESSAGES, MESSAGES));
+    let last = last.expect("a slot");
+    assert_eq!(last.head().state, Held::Present);
+    assert_ne!(Link::from_word(last.link()).bits & Link::STOPPED, 0);
+    peer.join();
+    drop(runner);
 }

@@ -51,6 +51,8 @@ impl Side {
         for event in &self.events {
             self.socket.ready(event.is_readable(), event.is_writable());
         }
+        // What rustls holds goes when there is room, as a feed's thread does each turn.
+        self.socket.flush().expect("flushed");
     }
 
     /// Reads until `wanted` bytes have come.
