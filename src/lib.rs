@@ -11,4 +11,6 @@ mod sync;
 mod time;
 pub mod ws;
 
+#[cfg(feature = "net")]
+pub use io::{endpoint::Endpoint, tls::Roots};
 pub use time::Time;

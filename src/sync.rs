@@ -27,6 +27,24 @@ mod real {
 #[cfg(not(tickcache_loom))]
 pub(crate) use real::*;
 
+/// A word that one thread at a time stores to, with plain stores.
+pub(crate) trait Own {
+    /// What that thread, the caller, stored last.
+    ///
+    /// In models this is no access. loom remembers one access of each word: if it remembered this
+    /// one, it would forget what another thread has loaded, and never try a store that follows
+    /// before that load.
+    fn own(&self) -> u64;
+}
+
+#[cfg(not(tickcache_loom))]
+impl Own for AtomicU64 {
+    #[inline]
+    fn own(&self) -> u64 {
+        self.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(tickcache_loom)]
 mod model {
     /// The real one, also in models: loom's cannot hold a `dyn` or a slice, and no protocol here
@@ -34,10 +52,9 @@ mod model {
     pub(crate) type Arc<T> = std::sync::Arc<T>;
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type Condvar = loom::sync::Condvar;
-    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
     pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
     pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
-    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, OnceLock};
+    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, AtomicU64, OnceLock};
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
     pub(crate) use loom::thread;
@@ -49,10 +66,52 @@ pub(crate) use model::*;
 /// What loom has no model of, built from what it has one of.
 #[cfg(tickcache_loom)]
 mod stand_in {
-    use super::Arc;
+    use super::{Arc, Own};
     use loom::sync::Mutex;
     use loom::sync::atomic::{AtomicBool, Ordering};
     use std::sync::PoisonError;
+
+    /// loom's, and what was stored last, for [`Own`].
+    #[derive(Debug)]
+    pub(crate) struct AtomicU64 {
+        word: loom::sync::atomic::AtomicU64,
+        stored: std::sync::atomic::AtomicU64,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self {
+                word: loom::sync::atomic::AtomicU64::new(value),
+                stored: std::sync::atomic::AtomicU64::new(value),
+            }
+        }
+
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            self.word.store(value, order);
+            self.stored.store(value, Ordering::Relaxed);
+        }
+    }
+
+    impl Own for AtomicU64 {
+        fn own(&self) -> u64 {
+            self.stored.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Default for AtomicU64 {
+        fn default() -> Self {
+            Self::new(0)
+        }
+    }
+
+    /// Loads, and what reads and writes at once; for a word that is [`Own`] only loads.
+    impl std::ops::Deref for AtomicU64 {
+        type Target = loom::sync::atomic::AtomicU64;
+
+        fn deref(&self) -> &Self::Target {
+            &self.word
+        }
+    }
 
     /// A mutex around the pointer; see the head of this file for what that can show.
     #[derive(Debug)]
@@ -67,7 +126,10 @@ mod stand_in {
         }
 
         pub(crate) fn load_full(&self) -> P {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
         }
 
         pub(crate) fn load(&self) -> Guard<P> {
@@ -75,7 +137,10 @@ mod stand_in {
         }
 
         pub(crate) fn swap(&self, pointer: P) -> P {
-            std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), pointer)
+            std::mem::replace(
+                &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
+                pointer,
+            )
         }
 
         pub(crate) fn store(&self, pointer: P) {
@@ -105,11 +170,29 @@ mod stand_in {
 
     impl<T> OnceLock<T> {
         pub(crate) fn new() -> Self {
-            Self { value: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+            Self {
+                value: std::sync::OnceLock::new(),
+                is_set: AtomicBool::new(false),
+            }
         }
 
         pub(crate) fn get(&self) -> Option<&T> {
-            if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+            if self.is_set.load(Ordering::Acquire) {
+                self.value.get()
+            } else {
+                None
+            }
+        }
+
+        /// As with [`Own::own`], looking is no access if it is the maker who looks. Two threads
+        /// must not be here at once.
+        pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+            if self.value.get().is_none() {
+                let value = self.value.get_or_init(make);
+                self.is_set.store(true, Ordering::Release);
+                return value;
+            }
+            self.value.get_or_init(make)
         }
 
         pub(crate) fn set(&self, value: T) -> Result<(), T> {

@@ -4,9 +4,18 @@
 //! there, so two instants of one process can always be compared, and a step of the wall clock is
 //! never seen. A virtual clock stands where it was set, for tests and replays.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the file the lint sends everyone to"
+)]
+
 use crate::Time;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+#[cfg(any(test, feature = "testing"))]
+use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(any(test, feature = "testing"))]
+use std::time::Duration;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of [`Time`]. Clones of a virtual clock share its hands.
 #[derive(Clone, Debug)]
@@ -15,6 +24,7 @@ pub(crate) struct Clock(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Real(Anchor),
+    #[cfg(any(test, feature = "testing"))]
     Virtual(Arc<Mutex<Time>>),
 }
 
@@ -41,10 +51,6 @@ impl Anchor {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the file the lint sends everyone to"
-)]
 fn read_instant() -> Instant {
     Instant::now()
 }
@@ -56,6 +62,7 @@ impl Clock {
     }
 
     /// A clock that moves only when told to.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn manual(start: Time) -> Self {
         Self(Kind::Virtual(Arc::new(Mutex::new(start))))
     }
@@ -66,12 +73,14 @@ impl Clock {
             Kind::Real(anchor) => anchor
                 .wall
                 .after(read_instant().saturating_duration_since(anchor.instant)),
+            #[cfg(any(test, feature = "testing"))]
             Kind::Virtual(hands) => *hands.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
     /// Moves a virtual clock to `to`, if that is later than it stands, and gives where it stands
     /// then. A real clock moves by itself: for it this is [`Clock::now`].
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn advance_to(&self, to: Time) -> Time {
         match &self.0 {
             Kind::Real(_) => self.now(),
@@ -84,11 +93,13 @@ impl Clock {
     }
 
     /// Moves a virtual clock on by `by`.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn advance(&self, by: Duration) -> Time {
         self.advance_to(self.now().after(by))
     }
 
     /// Whether it moves only when told to.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_manual(&self) -> bool {
         matches!(self.0, Kind::Virtual(_))
     }

@@ -21,12 +21,14 @@ pub(crate) enum Command {
         id: Id,
         update: Update,
     },
+    /// Ends a value's slot: the id is unknown from then on.
+    Purge { entity: Arc<str>, id: Id },
     /// Wants subscriptions, all or none.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     Subscribe(Vec<Subscription>),
     /// Takes subscriptions back.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     Unsubscribe(Vec<Subscription>),
-    /// Says that something was missed: what the feed covers is suspect until it is replaced.
-    Gap,
 }
 
 impl fmt::Debug for Command {
@@ -34,9 +36,9 @@ impl fmt::Debug for Command {
         match self {
             Self::Set { entity, id, .. } => write!(f, "Set({entity}, {id})"),
             Self::Remove { entity, id, .. } => write!(f, "Remove({entity}, {id})"),
+            Self::Purge { entity, id } => write!(f, "Purge({entity}, {id})"),
             Self::Subscribe(wanted) => write!(f, "Subscribe({})", wanted.len()),
             Self::Unsubscribe(unwanted) => write!(f, "Unsubscribe({})", unwanted.len()),
-            Self::Gap => f.write_str("Gap"),
         }
     }
 }

@@ -9,21 +9,20 @@
 //! A panic (of a custom protocol, say) ends the turn, not the process: it is caught, reported, the
 //! feed's values are stopped and its inbox is closed, and the restart policy decides what follows.
 
+mod turn;
+
 use super::clock::Clock;
 use super::command::Command;
-use super::connect::{ConnectOptions, Connected};
+use super::connect::ConnectOptions;
 use super::connector::Connector;
 use super::endpoint::{Endpoint, EndpointSource};
-use super::inbox::{Commands, Inbox, Reply, Request, inbox};
+use super::inbox::{Commands, Inbox, Reply, inbox};
 use super::latch::WakeOn;
 use super::runtime::Runtime;
-use super::socket::{ReadOutcome, Socket};
 use super::status::{Board, FeedEnd, FeedStatus};
 use super::target::Target;
 use crate::Time;
-use crate::feed::{
-    Action, Backoff, Ended, Machine, Protocol, Random, Settled, Subscription, Ticket,
-};
+use crate::feed::{Backoff, Machine, Protocol, Random, Settled, Subscription, Ticket};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 use std::any::Any;
@@ -37,13 +36,6 @@ use std::time::Duration;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
-
-/// Reads of one turn. With the read buffer of 64 KiB a flooded feed looks at its inbox and timers
-/// at least every 512 KiB.
-const READS_PER_TURN: usize = 8;
-
-/// Commands of one turn: few enough that a flood of them does not hold up the socket.
-const COMMANDS_PER_TURN: usize = 64;
 
 /// The socket and the waker.
 const EVENTS: usize = 2;
@@ -280,7 +272,7 @@ where
                 Some(parts) => Ok(parts),
                 None => rebuild(),
             };
-            Feed::new(post, made?)
+            turn::Feed::new(post, made?)
                 .run()
                 .map_err(|error| format!("the poller failed: {error}"))
         }));
@@ -375,10 +367,17 @@ impl Post {
     }
 }
 
+/// Who waits for an answer, and what nothing keeps up once it has come.
+#[derive(Debug)]
+struct Asked {
+    reply: Reply,
+    ended: Vec<Subscription>,
+}
+
 /// Who waits for the answers of the machine.
 #[derive(Debug, Default)]
 struct Replies {
-    waiting: HashMap<Ticket, Reply, foldhash::fast::RandomState>,
+    waiting: HashMap<Ticket, Asked, foldhash::fast::RandomState>,
     next: u64,
 }
 
@@ -388,352 +387,18 @@ impl Replies {
         Ticket(self.next)
     }
 
-    fn settle(&mut self, settled: Settled) -> Option<Settled> {
-        match settled
-            .ticket
-            .and_then(|ticket| self.waiting.remove(&ticket))
-        {
-            Some(reply) => {
-                reply.finish(settled.result.map_err(Into::into));
-                None
-            }
-            None => Some(settled),
-        }
+    fn ask(&mut self, ticket: Ticket, reply: Reply, ended: Vec<Subscription>) {
+        self.waiting.insert(ticket, Asked { reply, ended });
+    }
+
+    /// Who asked for this; `None` if the feed itself did.
+    fn take(&mut self, settled: &Settled) -> Option<Asked> {
+        self.waiting.remove(&settled.ticket?)
     }
 
     fn clear(&mut self) {
         // Dropping a reply answers it.
         self.waiting.clear();
-    }
-}
-
-/// One run of a feed.
-struct Feed<'a, P, T> {
-    post: &'a mut Post,
-    machine: Machine<P>,
-    target: T,
-    socket: Option<Socket>,
-    stopping: bool,
-    finished: bool,
-}
-
-impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
-    fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
-        let Parts { machine, target } = parts;
-        Self {
-            post,
-            machine,
-            target,
-            socket: None,
-            stopping: false,
-            finished: false,
-        }
-    }
-
-    fn run(mut self) -> io::Result<()> {
-        self.post.commands.adopt();
-        let mut now = self.post.clock.now();
-        self.target.begin(now);
-        if !self.post.wanted.is_empty() {
-            let ticket = self.post.replies.next_ticket();
-            let wanted = self.post.wanted.iter().cloned().collect();
-            if let Err(error) = self.machine.subscribe(now, ticket, wanted) {
-                let name = &self.post.options.name;
-                tracing::warn!(feed = name, %error, "the subscriptions of before are given up");
-            }
-        }
-        self.machine.start(now);
-        loop {
-            self.act(now);
-            self.write(now);
-            self.target.finish();
-            if let Some(waste) = self.target.waste() {
-                // Dropping what is large takes its time, which is not this thread's.
-                self.post.runtime.spawn(async move { drop(waste) });
-            }
-            if self.finished {
-                return Ok(());
-            }
-            let timeout = self.timeout(now);
-            self.post.wait(timeout)?;
-            now = self.post.clock.now();
-            self.target.begin(now);
-            self.notice();
-            self.arrive(now);
-            self.obey(now);
-            self.read(now);
-            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
-                self.machine.handle_timeout(now);
-            }
-        }
-    }
-
-    /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
-    /// length of a turn at most.
-    fn timeout(&self, now: Time) -> Option<Duration> {
-        let busy = self.post.options.waiting == Waiting::Busy
-            || self.socket.as_ref().is_some_and(Socket::may_read)
-            || !self.post.commands.is_empty()
-            || (self.post.commands.is_stopping() && !self.stopping);
-        if busy {
-            return Some(Duration::ZERO);
-        }
-        self.machine
-            .poll_timeout()
-            .filter(|due| *due < Time::NEVER)
-            .map(|due| due.since(now))
-    }
-
-    /// Takes note of what the poller said.
-    fn notice(&mut self) {
-        for event in &self.post.events {
-            if event.token() == SOCKET
-                && let Some(socket) = &mut self.socket
-            {
-                // The end of the stream and errors are seen by reading.
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                socket.ready(readable, event.is_writable());
-            }
-        }
-    }
-
-    /// Takes over a connection that was made, or learns that it was not.
-    fn arrive(&mut self, now: Time) {
-        match self.post.connector.poll() {
-            None => {}
-            Some(Ok(connected)) => match self.install(connected, now) {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::warn!(feed = self.post.options.name, %error, "cannot use the socket");
-                    self.socket = None;
-                    self.machine.handle_failed(now);
-                }
-            },
-            Some(Err(error)) => {
-                let (retryable, retry_after) = (error.is_retryable(), error.retry_after());
-                tracing::warn!(feed = self.post.options.name, %error, retryable, "not connected");
-                self.post
-                    .board
-                    .update(|status| status.last_error = Some(Arc::new(error)));
-                match retry_after {
-                    Some(retry_after) => self.machine.handle_refused(now, retry_after),
-                    None => self.machine.handle_failed(now),
-                }
-            }
-        }
-        self.act(now);
-    }
-
-    fn install(&mut self, connected: Connected, now: Time) -> io::Result<()> {
-        let Connected {
-            stream,
-            tls,
-            leftover,
-            protocol,
-            texts,
-            peer,
-        } = connected;
-        let mut socket = Socket::new(stream, tls);
-        socket.register(self.post.poll.registry(), SOCKET)?;
-        self.socket = Some(socket);
-        self.post.board.update(|status| {
-            status.peer = Some(peer);
-            status.subprotocol = protocol;
-            status.last_error = None;
-        });
-        self.machine.handle_connected(now, &leftover, &texts);
-        Ok(())
-    }
-
-    /// Carries out commands.
-    fn obey(&mut self, now: Time) {
-        if self.post.commands.is_stopping() && !self.stopping {
-            self.stopping = true;
-            self.machine.stop(now);
-            self.act(now);
-        }
-        self.machine
-            .counters()
-            .queue_depth
-            .set(self.post.commands.len() as u64);
-        for _ in 0..COMMANDS_PER_TURN {
-            let Some(Request { command, reply }) = self.post.commands.pop() else {
-                break;
-            };
-            match command {
-                Command::Set {
-                    entity,
-                    id,
-                    update,
-                    mut value,
-                } => {
-                    reply.finish(self.target.set(&entity, &id, update, &mut value));
-                }
-                Command::Remove { entity, id, update } => {
-                    reply.finish(self.target.unset(&entity, &id, update));
-                }
-                Command::Subscribe(wanted) => {
-                    let ticket = self.post.replies.next_ticket();
-                    match self.machine.subscribe(now, ticket, wanted.clone()) {
-                        Ok(()) => {
-                            self.post.wanted.extend(wanted);
-                            self.post.replies.waiting.insert(ticket, reply);
-                        }
-                        Err(error) => reply.finish(Err(error.into())),
-                    }
-                }
-                Command::Unsubscribe(unwanted) => {
-                    let ticket = self.post.replies.next_ticket();
-                    match self.machine.unsubscribe(now, ticket, &unwanted) {
-                        Ok(()) => {
-                            for subscription in &unwanted {
-                                self.post.wanted.remove(subscription);
-                            }
-                            self.post.replies.waiting.insert(ticket, reply);
-                        }
-                        Err(error) => reply.finish(Err(error.into())),
-                    }
-                }
-                Command::Gap => {
-                    self.target.gap();
-                    reply.finish(Ok(()));
-                }
-            }
-        }
-    }
-
-    /// Reads what is there and hands it on.
-    fn read(&mut self, now: Time) {
-        for _ in 0..READS_PER_TURN {
-            let Some(socket) = &mut self.socket else {
-                return;
-            };
-            if !socket.may_read() && self.post.options.waiting == Waiting::Sleep {
-                return;
-            }
-            let space = self.machine.space();
-            let room = space.len();
-            match socket.read(space) {
-                Ok(ReadOutcome::Filled(filled)) => {
-                    self.machine.handle_filled(now, filled, &mut self.target);
-                    if filled < room {
-                        // Most likely all there was: nobody should wait for the read that says so.
-                        self.target.finish();
-                    }
-                }
-                Ok(ReadOutcome::Blocked) => return,
-                Ok(ReadOutcome::Closed { .. }) => self.machine.handle_closed(now, Ended::Eof),
-                Err(error) => {
-                    tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
-                    self.machine.handle_closed(now, Ended::Error);
-                }
-            }
-            self.act(now);
-        }
-    }
-
-    /// Writes what is to be written, as far as the socket takes it.
-    fn write(&mut self, now: Time) {
-        while let Some(socket) = &mut self.socket {
-            let bytes = self.machine.transmit();
-            let written = if bytes.is_empty() {
-                socket.flush().map(|()| 0)
-            } else {
-                socket.write(bytes)
-            };
-            match written {
-                Ok(0) => return,
-                Ok(written) => self.machine.handle_transmitted(now, written),
-                Err(error) => {
-                    tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
-                    self.machine.handle_closed(now, Ended::Error);
-                    self.act(now);
-                }
-            }
-        }
-    }
-
-    /// Does what the machine wants done.
-    fn act(&mut self, now: Time) {
-        let mut acted = false;
-        while let Some(action) = self.machine.poll_action() {
-            acted = true;
-            self.perform(action, now);
-        }
-        if acted {
-            self.publish_status();
-        }
-    }
-
-    #[cold]
-    fn perform(&mut self, action: Action, now: Time) {
-        let name = &self.post.options.name;
-        match action {
-            Action::Connect { attempt } => {
-                let source = match &self.post.options.endpoint {
-                    EndpointSource::Fixed(endpoint) if endpoint.url.is_empty() => {
-                        let url = self.machine.address().unwrap_or_default();
-                        EndpointSource::Fixed(Endpoint {
-                            url,
-                            ..endpoint.clone()
-                        })
-                    }
-                    source => source.clone(),
-                };
-                self.post
-                    .connector
-                    .request(source, attempt.saturating_sub(1));
-            }
-            Action::Disconnect => {
-                self.post.connector.cancel();
-                if let Some(mut socket) = self.socket.take() {
-                    // The last words, if they fit; nobody waits for them.
-                    let _ = socket.write(self.machine.transmit());
-                    socket.close();
-                    let _ = socket.deregister(self.post.poll.registry());
-                }
-            }
-            Action::Opened { generation } => {
-                tracing::info!(feed = name, generation, "connected");
-                self.post
-                    .board
-                    .update(|status| status.generation = generation);
-                self.target.opened();
-                // Bytes may have come with the handshake.
-                self.machine.handle_filled(now, 0, &mut self.target);
-            }
-            Action::Lost(reason) => {
-                tracing::warn!(feed = name, %reason, "connection lost");
-                self.post
-                    .board
-                    .update(|status| status.last_loss = Some(reason));
-                self.target.lost();
-            }
-            Action::Silent => {
-                tracing::warn!(feed = name, "no data for longer than silent_after");
-                self.target.silent(true);
-            }
-            Action::Audible => self.target.silent(false),
-            Action::Settled(settled) => {
-                if let Some(Settled {
-                    result: Err(error), ..
-                }) = self.post.replies.settle(settled)
-                {
-                    tracing::warn!(feed = name, %error, "a subscription failed");
-                }
-            }
-            Action::Finished => self.finished = true,
-        }
-    }
-
-    fn publish_status(&self) {
-        let (state, silent) = (self.machine.state(), self.machine.is_silent());
-        let attempts = self.post.connector.attempts();
-        self.post.board.update(|status| {
-            status.state = state;
-            status.silent = silent;
-            status.attempts = attempts;
-        });
     }
 }
 

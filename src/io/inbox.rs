@@ -80,6 +80,7 @@ struct Shared<C> {
     queue: ArrayQueue<Request<C>>,
     counters: Arc<Counters>,
     /// Not empty once the owner was told to stop: of its own, so that no full queue can refuse it.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     stop: ArrayQueue<()>,
     state: Mutex<State>,
     owner: Owner,
@@ -139,6 +140,7 @@ impl<C> Inbox<C> {
     }
 
     /// Tells the owner to stop. Never refused; once is enough.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     pub(crate) fn stop(&self) {
         // A full place means that it was told already.
         let _ = self.0.stop.push(());
@@ -186,6 +188,7 @@ impl<C> Commands<C> {
     }
 
     /// Whether a command waits.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
     }
@@ -196,6 +199,7 @@ impl<C> Commands<C> {
     }
 
     /// Whether the owner was told to stop. Stays so.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     pub(crate) fn is_stopping(&self) -> bool {
         !self.0.stop.is_empty()
     }

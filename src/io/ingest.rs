@@ -7,26 +7,23 @@
 //! The thread that calls this is the one owner of what it claims. Every message is one turn, with
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
+mod apply;
 mod coverage;
 
 pub(super) use coverage::open_word;
 
 use super::inbox::CommandError;
 use super::slow::NO_FEED;
-use super::staging::{Item, Staging, What};
+use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
-    Claims, Connection, Counters, Covers, EntityIx, Held, Missing, OnConnect, Refusal, Rule, Sink,
-    Transaction, Update, Verdict,
+    Claims, Counters, Covers, EntityIx, OnConnect, Refusal, Sink, Transaction, Update,
 };
 use crate::json::{self, JsonError, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
-use crate::store::{
-    self, Entity, EntityWriter, Head, Hub, Link, Locate, Outcome, SlotIx, Stamp, Store,
-    TurnCounter, Wakes, flags,
-};
+use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -93,7 +90,6 @@ struct Entry {
 pub(crate) struct Ingest {
     config: IngestConfig,
     store: Arc<Store>,
-    hub: Arc<Hub>,
     wakes: Wakes,
     counters: Arc<Counters>,
     turns: Arc<TurnCounter>,
@@ -109,8 +105,6 @@ pub(crate) struct Ingest {
     opens: u64,
     /// What is wrong with the connection, as [`Link`] has it.
     bits: u8,
-    /// Whether something was missed since the connection opened.
-    gapped: bool,
     /// The number last seen, where it is the connection's.
     connection_sequence: Option<u64>,
     /// Something was published in this batch.
@@ -138,7 +132,6 @@ impl Ingest {
         let turn = turns.last();
         let mut ingest = Self {
             store,
-            hub,
             wakes,
             counters,
             turns,
@@ -151,7 +144,6 @@ impl Ingest {
             opened: (turn, Time::ZERO),
             opens: 0,
             bits: 0,
-            gapped: false,
             connection_sequence: None,
             moved: false,
             scan: false,
@@ -228,114 +220,6 @@ impl Ingest {
         }
     }
 
-    /// Does what one item of the message wants, and counts what became of it.
-    #[inline]
-    fn apply(&mut self, at: usize) {
-        let item = self.staging.item(at);
-        match item.what {
-            What::Patch(_, update) | What::Remove(update) => {
-                self.counters.patches.bump();
-                self.update(&item, &update);
-            }
-            What::Foreign => {
-                self.counters.patches.bump();
-                self.counters.foreign.bump();
-            }
-            What::Invalidate => self.mark_invalid(&item),
-        }
-    }
-
-    #[inline]
-    fn update(&mut self, item: &Item, update: &Update) {
-        let Some(id) = self.staging.id(item) else {
-            return;
-        };
-        let entry = &mut self.entries[item.entity.index()];
-        let Role::Own(writer) = &mut entry.role else {
-            return;
-        };
-        let counters = &*self.counters;
-        let missing = match (item.what, update.missing) {
-            (What::Patch(..), Missing::Insert) => store::Missing::Insert,
-            _ => store::Missing::Ignore,
-        };
-        let slot = match writer.locate(id, missing) {
-            Ok(slot) => slot,
-            Err(Locate::Missing) => return counters.missing.bump(),
-            Err(Locate::Full) => return counters.patches_refused.bump(),
-        };
-        let mut stamp = Stamp {
-            mode: update.mode,
-            whole: update.whole,
-            trust: self.config.on_connect == OnConnect::Trust && !self.gapped,
-            link: entry.link,
-            sequence: update.sequence.map(|sequence| sequence.last),
-            received_at: self.now,
-            source_time: update.source_time.unwrap_or(0),
-            turn: self.turn,
-            ..Stamp::default()
-        };
-        if update.sequence.is_some() {
-            match judge(
-                update,
-                &writer.head(slot),
-                self.opened,
-                &mut self.connection_sequence,
-            ) {
-                Verdict::Fresh => {}
-                Verdict::Older => return counters.older.bump(),
-                Verdict::Duplicate => return counters.duplicate.bump(),
-                Verdict::Gap { expected, found } => {
-                    counters.gaps.bump();
-                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if update.policy.rule == Rule::ContiguousPerConnection {
-                        // What was missed may have been of any key.
-                        return self.update_after_gap(item, update, slot, stamp);
-                    }
-                    if !update.whole {
-                        stamp.flags |= flags::GAP;
-                    }
-                }
-            }
-        }
-        entry.whole_seen |= update.whole;
-        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
-            watch_recovery(entry, slot, &self.config, counters);
-        }
-        publish(entry, slot, item, &self.staging, &stamp, counters);
-    }
-
-    #[cold]
-    fn update_after_gap(&mut self, item: &Item, update: &Update, slot: SlotIx, stamp: Stamp) {
-        self.mark_gap();
-        let entry = &mut self.entries[item.entity.index()];
-        entry.whole_seen |= update.whole;
-        let trust = false;
-        publish(
-            entry,
-            slot,
-            item,
-            &self.staging,
-            &Stamp { trust, ..stamp },
-            &self.counters,
-        );
-    }
-
-    #[cold]
-    fn mark_invalid(&mut self, item: &Item) {
-        let entry = &mut self.entries[item.entity.index()];
-        match self.staging.id(item) {
-            None => entry.entity.invalidate(),
-            // What is not there cannot be stale.
-            Some(id) => {
-                entry.entity.with(id, |slot| slot.invalidate());
-            }
-        }
-        // What this feed brings from here on came after the invalidation.
-        entry.begin();
-        self.scan = true;
-    }
-
     /// The value of a command, taken as a message of the feed would be.
     fn command(
         &mut self,
@@ -366,85 +250,8 @@ impl Entry {
         if let Role::Own(writer) = &mut self.role {
             writer.begin_batch();
             // A value is not worth less for having come while the feed was silent.
-            self.link = coverage::open_word(writer.link());
+            self.link = open_word(writer.link());
         }
-    }
-}
-
-/// What an update is next to what is held.
-fn judge(
-    update: &Update,
-    head: &Head,
-    (opened_turn, opened_at): (u64, Time),
-    of_connection: &mut Option<u64>,
-) -> Verdict {
-    let Some(sequence) = update.sequence else {
-        return Verdict::Fresh;
-    };
-    if update.policy.rule == Rule::ContiguousPerConnection {
-        let held = of_connection.map(|last| Held {
-            last,
-            connection: Connection::Same,
-        });
-        let verdict = update.policy.judge(held, sequence, update.whole);
-        if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
-            *of_connection = Some(sequence.last);
-        }
-        return verdict;
-    }
-    // A message without news moves the time alone, one in the batch of the open the turn.
-    let since =
-        head.received_at > opened_at || (head.received_at == opened_at && head.turn > opened_turn);
-    let connection = if since {
-        Connection::Same
-    } else {
-        Connection::Earlier
-    };
-    let held = head.sequence.map(|last| Held { last, connection });
-    update.policy.judge(held, sequence, update.whole)
-}
-
-#[inline]
-fn publish(
-    entry: &mut Entry,
-    slot: SlotIx,
-    item: &Item,
-    staging: &Staging,
-    stamp: &Stamp,
-    counters: &Counters,
-) {
-    let Role::Own(writer) = &mut entry.role else {
-        return;
-    };
-    let outcome = match item.what {
-        What::Patch(number, _) => writer.publish(slot, staging.patch(number), stamp),
-        _ => writer.remove(slot, stamp),
-    };
-    match outcome {
-        Outcome::Applied => counters.applied.bump(),
-        Outcome::Unchanged => counters.unchanged.bump(),
-    }
-}
-
-/// Reports a value that gets patches only, and that no patch will make live again.
-#[cold]
-fn watch_recovery(entry: &mut Entry, slot: SlotIx, config: &IngestConfig, counters: &Counters) {
-    let Role::Own(writer) = &entry.role else {
-        return;
-    };
-    let head = writer.head(slot);
-    if !head.has_value() || head.link == entry.link {
-        return;
-    }
-    counters.unrecoverable.bump();
-    if !std::mem::replace(&mut entry.reported, true) {
-        tracing::error!(
-            feed = &*config.feed,
-            entity = &**entry.entity.name(),
-            "patches arrive for values that went stale with the last connection, and no whole \
-             value has ever come that could make them live again; send whole values, give a \
-             fetcher, or trust the source (`OnConnect::Trust`)"
-        );
     }
 }
 
@@ -584,7 +391,6 @@ impl Target for Ingest {
     fn opened(&mut self) {
         self.opens += 1;
         self.opened = (self.turn, self.now);
-        self.gapped = false;
         self.connection_sequence = None;
         for entry in &mut self.entries {
             entry.reported = false;
@@ -632,6 +438,34 @@ impl Target for Ingest {
         };
         self.decoder = Some(decoder);
         result
+    }
+
+    #[cold]
+    fn unsubscribed(&mut self, entity: &str, id: &Id) {
+        let Some(ix) = self.names.get(entity) else { return };
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else { return };
+        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
+            self.turn += 1;
+            writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            self.moved = true;
+            self.turns.finish(self.turn);
+        }
+    }
+
+    #[cold]
+    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
+        let ix = self.entity(entity)?;
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+            return Err(CommandError::Foreign);
+        };
+        // An id that was only asked for has a slot as well, and no value.
+        if writer.entity().find(id.as_ref()).is_some()
+            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+        {
+            writer.purge(slot);
+            self.moved = true;
+        }
+        Ok(())
     }
 
     fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {

@@ -151,14 +151,10 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
     }
 
     /// When [`settle`](Self::settle) has something to notice, if ever.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for virtual clocks"))]
     pub(crate) fn deadline(&self) -> Option<Time> {
         let due = self.heard_at.after(self.silent_after);
         (self.open && !self.silent && due < Time::NEVER).then_some(due)
-    }
-
-    /// Where its messages land.
-    pub(crate) fn target(&mut self) -> &mut T {
-        &mut self.target
     }
 
     /// There is no server that replies could go to.
@@ -181,11 +177,15 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                     |subscription: &Subscription| self.intake.protocol().check(subscription);
                 wanted.iter().try_for_each(check).map_err(Into::into)
             }
-            Command::Unsubscribe(_) => Ok(()),
-            Command::Gap => {
-                self.target.gap();
+            Command::Unsubscribe(unwanted) => {
+                for subscription in &unwanted {
+                    if let Some((entity, id)) = self.intake.protocol().value_of(subscription) {
+                        self.target.unsubscribed(&entity, &id);
+                    }
+                }
                 Ok(())
             }
+            Command::Purge { entity, id } => self.target.purge(&entity, &id),
         }
     }
 }

@@ -83,11 +83,6 @@ impl Runtime {
         self.own.is_some()
     }
 
-    /// To spawn with.
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Runs `work` on it. If the runtime is gone, the future is dropped at once.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(work).abort_handle()

@@ -124,11 +124,10 @@ impl<const K: usize> Block<K> {
         self.body.get()
     }
 
-    /// Owner: gives the block its body, once.
-    pub(super) fn install(&self, body: Body) -> &Body {
-        let first = self.body.set(body).is_ok();
-        debug_assert!(first, "a block gets one body");
-        self.body.get().expect("set above, if not before")
+    /// Owner: the body, made if there is none.
+    #[inline]
+    pub(super) fn body_or(&self, make: impl FnOnce() -> Body) -> &Body {
+        self.body.get_or_init(make)
     }
 
     /// Copies with `copy` from the version of `epoch`, an earlier reading of the epoch word (or
@@ -179,14 +178,12 @@ impl<const K: usize> Block<K> {
     }
 
     fn more(&self) -> &More<K> {
-        if self.more.get().is_none() {
+        self.more.get_or_init(|| {
             let documents = std::array::from_fn(|_| ArcSwapOption::new(None));
-            // Only the owner gets here, so nobody else can have set it.
-            let _ = self.more.set(Box::new(More {
+            Box::new(More {
                 documents,
                 next: OnceLock::new(),
-            }));
-        }
-        self.more.get().expect("set above, if not before")
+            })
+        })
     }
 }

@@ -4,7 +4,7 @@
 //! `mod.rs` has the argument, `tests/ring_models.rs` the proof.
 
 use super::fault::{Fault, injected};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, Own, fence};
 
 /// The value was removed; the slot may be revived.
 const REMOVED: u64 = 1;
@@ -140,7 +140,7 @@ impl EpochWord {
     /// one's stores by the claim's lock.
     #[inline]
     pub(super) fn own(&self) -> Epoch {
-        Epoch(self.0.load(Ordering::Relaxed))
+        Epoch(self.0.own())
     }
 }
 

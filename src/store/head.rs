@@ -3,7 +3,7 @@
 use crate::record::Mode;
 use crate::store::block::HEADER;
 use crate::store::epoch::Epoch;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, Own};
 use crate::time::Time;
 
 /// Reasons to distrust a value that are kept with it. A whole message clears them.
@@ -106,6 +106,12 @@ impl Header {
     #[inline]
     pub(super) fn load(words: &[AtomicU64; HEADER]) -> Self {
         Self::from_words(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+    }
+
+    /// The owner's.
+    #[inline]
+    pub(super) fn own(words: &[AtomicU64; HEADER]) -> Self {
+        Self::from_words(words.each_ref().map(Own::own))
     }
 
     /// Relaxed: the epoch orders them.

@@ -21,7 +21,9 @@ use foldhash::fast::RandomState;
 use crate::key::IdRef;
 use crate::store::fault::{Fault, injected};
 use crate::store::slot::Slot;
-use crate::sync::{Arc, ArcSwapOption, AtomicU32, AtomicU64, Mutex, OnceLock, Ordering, fence};
+use crate::sync::{
+    Arc, ArcSwapOption, AtomicU32, AtomicU64, Mutex, OnceLock, Ordering, Own, fence,
+};
 
 const SHARDS: usize = 16;
 /// Entries of a shard's first table, and slots of the first segment.
@@ -175,9 +177,9 @@ struct Shard {
     entries: Mutex<usize>,
     tables: [OnceLock<Box<[AtomicU64]>>; LEVELS],
     /// The present table, counted from 1; 0 if there is none yet.
-    level: AtomicU32,
+    level: AtomicU64,
     /// Odd while entries are being moved.
-    moves: AtomicU32,
+    moves: AtomicU64,
 }
 
 const VACANT: u64 = 0;
@@ -205,18 +207,27 @@ impl Shard {
         Self {
             entries: Mutex::new(0),
             tables: std::array::from_fn(|_| OnceLock::new()),
-            level: AtomicU32::new(0),
-            moves: AtomicU32::new(0),
+            level: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
         }
     }
 
     #[inline]
     fn table(&self) -> &[AtomicU64] {
         // Pairs with the release in `grow`; a miss is the level before the first.
-        let level = self.level.load(Ordering::Acquire) as usize;
+        self.table_of(self.level.load(Ordering::Acquire))
+    }
+
+    /// Under the lock.
+    fn own_table(&self) -> &[AtomicU64] {
+        self.table_of(self.level.own())
+    }
+
+    #[inline]
+    fn table_of(&self, level: u64) -> &[AtomicU64] {
         let table = self
             .tables
-            .get(level.wrapping_sub(1))
+            .get((level as usize).wrapping_sub(1))
             .and_then(OnceLock::get);
         table.map_or(&[], |table| table)
     }
@@ -234,7 +245,7 @@ impl Shard {
     }
 
     #[cold]
-    fn miss(&self, moves: u32, tag: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
+    fn miss(&self, moves: u64, tag: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
         // Pairs with the fence in `remove`: who has seen an entry moved sees the count of it.
         fence(Ordering::Acquire);
         let calm = moves % 2 == 0 && self.moves.load(Ordering::Relaxed) == moves;
@@ -265,17 +276,17 @@ impl Shard {
     }
 
     fn insert(&self, entries: &mut usize, tag: u32, number: u32) {
-        if (*entries + 1) * 8 > self.table().len() * 7 {
+        if (*entries + 1) * 8 > self.own_table().len() * 7 {
             self.grow();
         }
-        place(self.table(), entry(tag, number));
+        place(self.own_table(), entry(tag, number));
         *entries += 1;
     }
 
     /// The next table gets all entries before anybody sees it.
     fn grow(&self) {
-        let level = self.level.load(Ordering::Relaxed) as usize;
-        let old = self.table();
+        let level = self.level.own() as usize;
+        let old = self.own_table();
         // The bound on ids keeps every shard below its last table's bound; if the hash is so
         // uneven that it does not, the last table fills up and is probed longer.
         let Some(next) = self.tables.get(level) else {
@@ -285,35 +296,35 @@ impl Shard {
             .map(|_| AtomicU64::new(VACANT))
             .collect();
         for word in old {
-            let entry = word.load(Ordering::Relaxed);
+            let entry = word.own();
             if entry != VACANT {
                 place(&table, entry);
             }
         }
         let first = next.set(table).is_ok();
         debug_assert!(first, "the lock is held");
-        self.level.store(level as u32 + 1, Ordering::Release);
+        self.level.store(level as u64 + 1, Ordering::Release);
     }
 
     /// Removes an entry, and moves those behind it down: there is never a mark to be skipped.
     fn remove(&self, entries: &mut usize, tag: u32, number: u32) -> bool {
-        let table = self.table();
+        let table = self.own_table();
         let mask = table.len().wrapping_sub(1);
         let own = entry(tag, number);
         let start = home(tag, table.len());
         let found = (0..table.len())
             .map(|step| (start + step) & mask)
-            .take_while(|at| table[*at].load(Ordering::Relaxed) != VACANT)
-            .find(|at| table[*at].load(Ordering::Relaxed) == own);
+            .take_while(|at| table[*at].own() != VACANT)
+            .find(|at| table[*at].own() == own);
         let Some(mut hole) = found else { return false };
-        let moves = self.moves.load(Ordering::Relaxed);
+        let moves = self.moves.own();
         self.moves.store(moves.wrapping_add(1), Ordering::Relaxed);
         // Pairs with the fence in `miss`.
         fence(Ordering::Release);
         let mut at = hole;
         for _ in 1..table.len() {
             at = (at + 1) & mask;
-            let entry = table[at].load(Ordering::Relaxed);
+            let entry = table[at].own();
             if entry == VACANT {
                 break;
             }
@@ -337,7 +348,7 @@ fn place(table: &[AtomicU64], entry: u64) {
     let home = home(tag_of(entry), table.len());
     for step in 0..table.len() {
         let word = &table[(home + step) & mask];
-        if word.load(Ordering::Relaxed) == VACANT {
+        if word.own() == VACANT {
             word.store(entry, Ordering::Release);
             return;
         }

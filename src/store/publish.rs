@@ -5,7 +5,7 @@ use crate::store::block::{Block, Body, CHUNK, Version};
 use crate::store::epoch::Epoch;
 use crate::store::head::{Head, Header, Stamp, State, flags};
 use crate::store::slot::Slot;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering, Own};
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl<const K: usize> Place<K> {
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
         let header = match self.block().body() {
-            Some(body) => Header::load(body.version::<K>(epoch.number()).header),
+            Some(body) => Header::own(body.version::<K>(epoch.number()).header),
             None => Header::BLANK,
         };
         Head::without_value(epoch, &header)
@@ -104,19 +104,13 @@ impl<const K: usize> Place<K> {
         stamp: &Stamp,
         batch: &mut Batch<'_>,
     ) -> Outcome {
-        let body = match self.block().body() {
-            Some(body) => body,
-            None => self.install(batch.layout),
-        };
+        let body = self
+            .block()
+            .body_or(|| Body::new::<K>(batch.layout.clone()));
         if !record::fits(patch, &body.layout) {
             return self.update_elsewhere(patch, stamp, batch);
         }
         self.update_in_place(body, patch, stamp, batch)
-    }
-
-    #[cold]
-    fn install(&self, layout: &Arc<Layout>) -> &Body {
-        self.block().install(Body::new::<K>(layout.clone()))
     }
 
     #[inline]
@@ -132,7 +126,7 @@ impl<const K: usize> Place<K> {
         let next = epoch.next();
         let from = body.version::<K>(epoch.number());
         let to = body.version::<K>(next.number());
-        let old = Header::load(from.header);
+        let old = Header::own(from.header);
         let alive = epoch.has_value();
 
         block.epoch.begin();
@@ -200,14 +194,14 @@ impl<const K: usize> Place<K> {
         record::migrate(&body.layout, &next.layout, get, |cell, value| {
             store(&to.cells[cell as usize], value);
         });
-        let header = Header::load(from.header);
+        let header = Header::own(from.header);
         header.store(to.header);
         all_behind::<K>(&next, epoch.number());
         let successor = Block::new(epoch);
+        successor.body_or(|| next);
         if header.document != 0 {
             successor.put_document(header.document, block.document(header.document));
         }
-        successor.install(next);
         let successor = Arc::new(successor);
         block.hand_over(successor.clone());
         if header.document != 0 {
@@ -241,7 +235,7 @@ impl<const K: usize> Place<K> {
     ) -> Outcome {
         let block = self.block();
         let from = body.version::<K>(block.epoch.own().number());
-        let old = Header::load(from.header);
+        let old = Header::own(from.header);
         let document = if old.document == 0 {
             None
         } else {
@@ -273,7 +267,7 @@ impl<const K: usize> Place<K> {
         let next = epoch.next();
         let from = body.version::<K>(epoch.number());
         let to = body.version::<K>(next.number());
-        let old = Header::load(from.header);
+        let old = Header::own(from.header);
         if old.flags | reasons == old.flags {
             return Outcome::Unchanged;
         }
@@ -299,7 +293,7 @@ impl<const K: usize> Place<K> {
         let next = epoch.next_removed();
         let from = body.version::<K>(epoch.number());
         let to = body.version::<K>(next.number());
-        let old = Header::load(from.header);
+        let old = Header::own(from.header);
         let whole = Stamp {
             whole: true,
             ..*stamp
@@ -352,10 +346,7 @@ fn all_behind<const K: usize>(body: &Body, number: u64) {
 
 #[inline]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [
-        cell[0].load(Ordering::Relaxed),
-        cell[1].load(Ordering::Relaxed),
-    ]
+    [cell[0].own(), cell[1].own()]
 }
 
 #[inline]
@@ -368,7 +359,7 @@ fn store(cell: &[AtomicU64; 2], value: [u64; 2]) {
 #[inline]
 fn catch_up(from: Version<'_>, to: Version<'_>) {
     for (chunk, mask) in to.behind.iter().enumerate() {
-        let mut behind = mask.load(Ordering::Relaxed);
+        let mut behind = mask.own();
         if behind == 0 {
             continue;
         }
@@ -399,7 +390,7 @@ impl<const K: usize> Next<'_, K> {
         }
         for other in 1..K as u64 {
             let behind = &self.body.version::<K>(self.number + other).behind[self.chunk];
-            behind.store(behind.load(Ordering::Relaxed) | self.put, Ordering::Relaxed);
+            behind.store(behind.own() | self.put, Ordering::Relaxed);
         }
         self.put = 0;
     }

@@ -76,7 +76,7 @@ impl Snapshot {
 /// A version that was copied out, shared by all who asked for it.
 #[derive(Debug)]
 pub(super) struct Cached {
-    epoch: u64,
+    pub(super) epoch: u64,
     record: Record,
 }
 

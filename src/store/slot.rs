@@ -97,6 +97,8 @@ impl<const K: usize> Slot<K> {
             // "Closed" was stored after the next block was set, and acquired with the epoch.
             let next = block.next();
             debug_assert!(next.is_some(), "a closed block has a successor");
+            #[cfg(tickcache_loom)]
+            assert!(next.is_some(), "a closed block has a successor");
             let Some(next) = next else { break };
             block = next;
             epoch = block.epoch.load();

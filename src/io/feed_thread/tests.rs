@@ -3,6 +3,7 @@ use crate::feed::{
     Asked, Claims, Class, Config, Counters, Covers, EntityIx, Outbox, Refusal, Settings, Sink,
     State, SubscribeError, Transaction, Update,
 };
+use crate::io::command::Command;
 use crate::io::inbox::CommandError;
 use crate::io::peer::{Authority, LONG, Peer, accept, drain, read_head, secure};
 use crate::io::tls::{Roots, Tls};
@@ -20,11 +21,11 @@ enum Seen {
     Opened,
     Lost,
     Silent(bool),
-    Gap,
     /// A patch: its id and value.
     Patch(String, String),
     /// A command's value.
     Set(String, String),
+    Unsubscribed(String),
     Dropped,
 }
 
@@ -106,14 +107,20 @@ impl Target for Recorder {
         self.tell(Seen::Silent(silent));
     }
 
-    fn gap(&mut self) {
-        self.tell(Seen::Gap);
-    }
+    fn gap(&mut self) {}
 
     fn set(&mut self, _: &str, id: &Id, _: Update, value: &mut [u8]) -> Result<(), CommandError> {
         let value = String::from_utf8(value.to_vec()).expect("text");
         self.tell(Seen::Set(id.to_string(), value));
         Ok(())
+    }
+
+    fn unsubscribed(&mut self, _: &str, id: &Id) {
+        self.tell(Seen::Unsubscribed(id.to_string()));
+    }
+
+    fn purge(&mut self, _: &str, _: &Id) -> Result<(), CommandError> {
+        Err(CommandError::Foreign)
     }
 
     fn unset(&mut self, _: &str, _: &Id, _: Update) -> Result<(), CommandError> {
@@ -136,6 +143,10 @@ impl Protocol for Script {
             wildcard: false,
             covers: Covers::Nothing,
         }
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        Some(("e".into(), Id::from(&*subscription.id)))
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
@@ -421,8 +432,7 @@ fn commands_are_carried_out_without_a_connection_and_during_one() {
         Ok(())
     );
     assert_eq!(trial.send(Command::Unsubscribe(x)), Ok(()));
-    assert_eq!(trial.send(Command::Gap), Ok(()));
-    trial.sees(Seen::Gap);
+    trial.sees(Seen::Unsubscribed("x".into()));
     let remove = Command::Remove {
         entity: "e".into(),
         id: 7.into(),

@@ -6,8 +6,7 @@
 
 use super::{Entry, Ingest, Role};
 use crate::feed::{Covers, OnConnect};
-use crate::store::{Entity, Link, Missing, flags};
-use std::sync::Arc;
+use crate::store::{Entity, Link};
 
 /// The part of the owner. Feeds' own numbers begin at 1.
 const OWNER: u64 = 0;
@@ -63,27 +62,17 @@ impl Ingest {
         self.renew();
     }
 
-    /// Something was missed, and nobody knows of which key: every value of the feed is suspect
-    /// until a whole one replaces it. Costs a look at each slot.
+    /// Something was missed, and nobody knows of which key: every value that the feed covers is
+    /// suspect until a whole one replaces it. One store for each entity.
     #[cold]
     pub(super) fn mark_gap(&mut self) {
-        self.gapped = true;
-        self.moved = true;
-        let turn = self.turn;
-        for entry in &mut self.entries {
-            if let Role::Own(writer) = &mut entry.role {
-                for slot in entry.entity.slots() {
-                    if let Ok(slot) = writer.locate(slot.id(), Missing::Ignore) {
-                        writer.mark(slot, flags::GAP, turn);
-                    }
-                }
-            }
-        }
-        // Of others it can only be said that what they hold may be outdated.
+        self.bits |= Link::GAP;
+        let bits = self.bits;
         self.each_covered(|entity, source| {
-            if source != OWNER {
-                entity.invalidate();
-            }
+            entity.update_link(source, |part| Link {
+                generation: part.generation + 1,
+                bits,
+            });
         });
         self.renew();
     }

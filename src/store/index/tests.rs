@@ -164,3 +164,93 @@ fn moving_entries_hides_none() {
         }
     });
 }
+
+/// Models: the shard alone, with tags chosen so that entries stand in each other's way.
+#[cfg(tickcache_loom)]
+mod models {
+    use loom::thread;
+
+    use super::*;
+    use crate::store::fault::inject;
+    use crate::store::tests::explore;
+
+    fn shard(tags: &[u32]) -> Arc<Shard> {
+        let shard = Arc::new(Shard::new());
+        for tag in tags {
+            shard.insert(&mut lock(&shard.entries), *tag, *tag);
+        }
+        shard
+    }
+
+    /// The entry of 2 is in the second place, and moves to the first when 1 goes.
+    fn moving() {
+        let shard = shard(&[1, 2]);
+        let removing = {
+            let shard = shard.clone();
+            thread::spawn(move || assert!(shard.remove(&mut lock(&shard.entries), 1, 1)))
+        };
+        assert_eq!(
+            shard.find(2, |number| number == 2),
+            Some(2),
+            "an entry was missed"
+        );
+        removing.join().expect("no panic");
+        assert_eq!(shard.find(1, |number| number == 1), None);
+        assert_eq!(
+            shard.find(2, |number| number == 2),
+            Some(2),
+            "an entry was missed"
+        );
+    }
+
+    #[test]
+    fn an_entry_that_moves_is_found() {
+        explore(moving);
+    }
+
+    #[test]
+    #[should_panic = "an entry was missed"]
+    fn a_miss_is_checked() {
+        inject(Fault::MissUnchecked, || explore(moving));
+    }
+
+    #[test]
+    fn growing_hides_no_entry() {
+        explore(|| {
+            let shard = shard(&[1, 2, 3]);
+            let level = shard.level.own();
+            let inserting = {
+                let shard = shard.clone();
+                thread::spawn(move || shard.insert(&mut lock(&shard.entries), 4, 4))
+            };
+            assert_eq!(
+                shard.find(3, |number| number == 3),
+                Some(3),
+                "an entry was missed"
+            );
+            let new = shard.find(4, |number| number == 4);
+            assert!(new.is_none() || new == Some(4));
+            inserting.join().expect("no panic");
+            assert_eq!(shard.find(4, |number| number == 4), Some(4));
+            assert_eq!(shard.level.own(), level + 1, "it grew");
+        });
+    }
+
+    #[test]
+    fn two_who_ask_get_one_slot() {
+        explore(|| {
+            let shared = shared();
+            let index = Arc::new(Index::new(usize::MAX));
+            let other = {
+                let (index, shared) = (index.clone(), shared.clone());
+                thread::spawn(move || get(&index, IdRef::Int(1), &shared).expect("room"))
+            };
+            let found = index.with(IdRef::Int(1), Arc::clone);
+            let own = get(&index, IdRef::Int(1), &shared).expect("room");
+            let other = other.join().expect("no panic");
+            assert!(Arc::ptr_eq(&own, &other));
+            assert!(found.is_none_or(|found| Arc::ptr_eq(&own, &found)));
+            assert_eq!(index.len(), 1);
+        });
+    }
+}

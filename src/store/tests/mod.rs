@@ -8,8 +8,14 @@ mod changes_models;
 mod kit;
 #[cfg(not(tickcache_loom))]
 mod oracle;
+#[cfg(tickcache_loom)]
+mod ring_models;
 #[cfg(not(tickcache_loom))]
 mod slot;
+#[cfg(tickcache_loom)]
+mod slot_models;
+#[cfg(not(tickcache_loom))]
+mod slot_stress;
 #[cfg(not(tickcache_loom))]
 mod wake;
 #[cfg(tickcache_loom)]
@@ -80,4 +86,34 @@ fn guarded(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = body.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Explores every interleaving with up to three pre-emptions, and every value a load may see.
+#[cfg(tickcache_loom)]
+pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
+    explore_within(Some(3), model);
+}
+
+/// Explores every interleaving.
+#[cfg(tickcache_loom)]
+fn explore_all(model: impl Fn() + Sync + Send + 'static) {
+    explore_within(None, model);
+}
+
+#[cfg(tickcache_loom)]
+fn explore_within(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+    use std::sync::atomic::AtomicUsize;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = runs.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    // loom can lose interleavings without a word: see `Own`.
+    assert!(
+        runs.load(Ordering::Relaxed) > 2,
+        "the threads of the model do not meet"
+    );
 }

@@ -1,0 +1,192 @@
+//! From a staged item to a publication, and to the count of what became of it.
+
+use super::super::staging::{Item, Staging, What};
+use super::{Entry, Ingest, IngestConfig, Role};
+use crate::Time;
+use crate::feed::{Connection, Counters, Held, Missing, OnConnect, Rule, Update, Verdict};
+use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
+
+impl Ingest {
+    /// Does what one item of the message wants, and counts what became of it.
+    #[inline]
+    pub(super) fn apply(&mut self, at: usize) {
+        let item = self.staging.item(at);
+        match item.what {
+            What::Patch(_, update) | What::Remove(update) => {
+                self.counters.patches.bump();
+                self.update(&item, &update);
+            }
+            What::Foreign => {
+                self.counters.patches.bump();
+                self.counters.foreign.bump();
+            }
+            What::Invalidate => self.mark_invalid(&item),
+        }
+    }
+
+    #[inline]
+    fn update(&mut self, item: &Item, update: &Update) {
+        let Some(id) = self.staging.id(item) else {
+            return;
+        };
+        let entry = &mut self.entries[item.entity.index()];
+        let Role::Own(writer) = &mut entry.role else {
+            return;
+        };
+        let counters = &*self.counters;
+        let missing = match (item.what, update.missing) {
+            (What::Patch(..), Missing::Insert) => store::Missing::Insert,
+            _ => store::Missing::Ignore,
+        };
+        let slot = match writer.locate(id, missing) {
+            Ok(slot) => slot,
+            Err(Locate::Missing) => return counters.missing.bump(),
+            Err(Locate::Full) => return counters.patches_refused.bump(),
+        };
+        let mut stamp = Stamp {
+            mode: update.mode,
+            whole: update.whole,
+            // A trusted source sends what was missed after a reconnect, not after a gap.
+            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
+            link: entry.link,
+            sequence: update.sequence.map(|sequence| sequence.last),
+            received_at: self.now,
+            source_time: update.source_time.unwrap_or(0),
+            turn: self.turn,
+            ..Stamp::default()
+        };
+        if update.sequence.is_some() {
+            match judge(
+                update,
+                &writer.head(slot),
+                self.opened,
+                &mut self.connection_sequence,
+            ) {
+                Verdict::Fresh => {}
+                Verdict::Older => return counters.older.bump(),
+                Verdict::Duplicate => return counters.duplicate.bump(),
+                Verdict::Gap { expected, found } => {
+                    counters.gaps.bump();
+                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+                    if update.policy.rule == Rule::ContiguousPerConnection {
+                        // What was missed may have been of any key.
+                        return self.update_after_gap(item, update, slot, stamp);
+                    }
+                    if !update.whole {
+                        stamp.flags |= flags::GAP;
+                    }
+                }
+            }
+        }
+        entry.whole_seen |= update.whole;
+        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
+            watch_recovery(entry, slot, &self.config, counters);
+        }
+        publish(entry, slot, item, &self.staging, &stamp, counters);
+    }
+
+    #[cold]
+    fn update_after_gap(&mut self, item: &Item, update: &Update, slot: SlotIx, stamp: Stamp) {
+        self.mark_gap();
+        let entry = &mut self.entries[item.entity.index()];
+        entry.whole_seen |= update.whole;
+        let stamp = Stamp {
+            trust: false,
+            link: entry.link,
+            ..stamp
+        };
+        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
+    }
+
+    #[cold]
+    fn mark_invalid(&mut self, item: &Item) {
+        let entry = &mut self.entries[item.entity.index()];
+        match self.staging.id(item) {
+            None => entry.entity.invalidate(),
+            // What is not there cannot be stale.
+            Some(id) => {
+                entry.entity.with(id, |slot| slot.invalidate());
+            }
+        }
+        // What this feed brings from here on came after the invalidation.
+        entry.begin();
+        self.scan = true;
+    }
+}
+
+/// What an update is next to what is held.
+fn judge(
+    update: &Update,
+    head: &Head,
+    (opened_turn, opened_at): (u64, Time),
+    of_connection: &mut Option<u64>,
+) -> Verdict {
+    let Some(sequence) = update.sequence else {
+        return Verdict::Fresh;
+    };
+    if update.policy.rule == Rule::ContiguousPerConnection {
+        let held = of_connection.map(|last| Held {
+            last,
+            connection: Connection::Same,
+        });
+        let verdict = update.policy.judge(held, sequence, update.whole);
+        if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
+            *of_connection = Some(sequence.last);
+        }
+        return verdict;
+    }
+    // A message without news moves the time alone, one in the batch of the open the turn.
+    let since =
+        head.received_at > opened_at || (head.received_at == opened_at && head.turn > opened_turn);
+    let connection = if since {
+        Connection::Same
+    } else {
+        Connection::Earlier
+    };
+    let held = head.sequence.map(|last| Held { last, connection });
+    update.policy.judge(held, sequence, update.whole)
+}
+
+#[inline]
+fn publish(
+    entry: &mut Entry,
+    slot: SlotIx,
+    item: &Item,
+    staging: &Staging,
+    stamp: &Stamp,
+    counters: &Counters,
+) {
+    let Role::Own(writer) = &mut entry.role else {
+        return;
+    };
+    let outcome = match item.what {
+        What::Patch(number, _) => writer.publish(slot, staging.patch(number), stamp),
+        _ => writer.remove(slot, stamp),
+    };
+    match outcome {
+        Outcome::Applied => counters.applied.bump(),
+        Outcome::Unchanged => counters.unchanged.bump(),
+    }
+}
+
+/// Reports a value that gets patches only, and that no patch will make live again.
+#[cold]
+fn watch_recovery(entry: &mut Entry, slot: SlotIx, config: &IngestConfig, counters: &Counters) {
+    let Role::Own(writer) = &entry.role else {
+        return;
+    };
+    let head = writer.head(slot);
+    if !head.has_value() || head.link == entry.link {
+        return;
+    }
+    counters.unrecoverable.bump();
+    if !std::mem::replace(&mut entry.reported, true) {
+        tracing::error!(
+            feed = &*config.feed,
+            entity = &**entry.entity.name(),
+            "patches arrive for values that went stale with the last connection, and no whole \
+             value has ever come that could make them live again; send whole values, give a \
+             fetcher, or trust the source (`OnConnect::Trust`)"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! Models of whole slots: growth under a reader, snapshots, purge and look-up, cuts.
+
+use loom::thread;
+
+use super::explore;
+use super::ring_models::root_only;
+use crate::key::IdRef;
+use crate::record::{Kind, Limits, Mode, Node, Patch, Schema, SchemaSource, Token};
+use crate::store::fault::{Fault, inject};
+use crate::store::publish::{Batch, Outcome, Place};
+use crate::store::shared::Shared;
+use crate::store::{Field, Missing, Slot, Stamp, State, Store, StoreConfig, TurnCounter, cut};
+use crate::sync::{Arc, AtomicU64};
+
+/// The owner of one slot, with a schema of its own.
+struct Owner<const K: usize> {
+    place: Place<K>,
+    schema: Schema,
+    growths: u64,
+}
+
+impl<const K: usize> Owner<K> {
+    fn new() -> Self {
+        let shared = Arc::new(Shared::new(Limits::default(), Arc::new(AtomicU64::new(0))));
+        let slot = Arc::new(Slot::new(IdRef::Int(0), 0, 0, shared));
+        Self {
+            place: Place::adopt(slot),
+            schema: Schema::new(Limits::default()),
+            growths: 0,
+        }
+    }
+
+    fn slot(&self) -> Arc<Slot<K>> {
+        self.place.slot.clone()
+    }
+
+    /// Publishes a text as the whole value, in a turn.
+    fn publish(&mut self, text: &str, turn: u64) {
+        let mut patch = Patch::new();
+        patch.set(
+            &mut self.schema,
+            Node::ROOT,
+            Token::new(Kind::String, text.as_bytes()),
+        );
+        let layout = self.schema.layout().clone();
+        let mut batch = Batch {
+            layout: &layout,
+            base: 0,
+            number: 1,
+            retired: &mut Vec::new(),
+            growths: &mut self.growths,
+        };
+        let stamp = Stamp {
+            mode: Mode::Replace,
+            whole: true,
+            turn,
+            ..Stamp::default()
+        };
+        assert_eq!(
+            self.place.update(&patch, &stamp, &mut batch),
+            Outcome::Applied
+        );
+    }
+}
+
+/// Longer than a cell: needs another block.
+const LONG: &str = "a text of two cells";
+
+fn root() -> Field {
+    Field::new(Node::ROOT, &root_only())
+}
+
+fn text<const K: usize>(slot: &Slot<K>) -> (u64, String) {
+    let (head, [value]) = slot.read([root()]);
+    (
+        head.epoch,
+        value.str().map(String::from).unwrap_or_default(),
+    )
+}
+
+/// The text of each publication.
+fn expect(epoch: u64, text: &str) {
+    assert_eq!(text, ["", "a", LONG][epoch as usize], "torn");
+}
+
+fn growth() {
+    let mut owner = Owner::<2>::new();
+    let slot = owner.slot();
+    owner.publish("a", 1);
+    let growing = thread::spawn(move || {
+        owner.publish(LONG, 2);
+        assert_eq!(owner.growths, 1);
+    });
+    let (first, value) = text(&slot);
+    expect(first, &value);
+    let (second, value) = text(&slot);
+    expect(second, &value);
+    assert!(second >= first, "backwards");
+    growing.join().expect("no panic");
+    assert_eq!(text(&slot), (2, LONG.into()), "the last one is shown");
+}
+
+#[test]
+fn a_reader_follows_growth() {
+    explore(growth);
+}
+
+#[test]
+#[should_panic = "a closed block has a successor"]
+fn the_next_block_comes_before_the_end_of_this_one() {
+    inject(Fault::CloseFirst, || explore(growth));
+}
+
+#[test]
+fn the_first_publication_is_seen_whole_or_not_at_all() {
+    explore(|| {
+        let mut owner = Owner::<2>::new();
+        let slot = owner.slot();
+        let publishing = thread::spawn(move || owner.publish("a", 1));
+        let (epoch, value) = text(&slot);
+        expect(epoch, &value);
+        publishing.join().expect("no panic");
+    });
+}
+
+fn snapshots() {
+    let mut owner = Owner::<2>::new();
+    let slot = owner.slot();
+    owner.publish("a", 1);
+    let other = {
+        let slot = slot.clone();
+        thread::spawn(move || {
+            let first = slot.snapshot();
+            owner.publish("b", 2);
+            let second = slot.snapshot();
+            assert_eq!((first.head.epoch, second.head.epoch), (1, 2));
+            // From now on what is kept is never older than this, if it was kept at all.
+            slot.cached.load().as_ref().map_or(0, |kept| kept.epoch)
+        })
+    };
+    let taken = slot.snapshot();
+    let expected = if taken.head.epoch == 1 { "a" } else { "b" };
+    assert_eq!(
+        taken.record().value(Node::ROOT).str().as_deref(),
+        Ok(expected)
+    );
+    let kept = other.join().expect("no panic");
+    let now = slot.cached.load().as_ref().map_or(0, |kept| kept.epoch);
+    assert!(now >= kept, "an older snapshot over a newer one");
+}
+
+#[test]
+fn a_snapshot_is_never_replaced_by_an_older_one() {
+    explore(snapshots);
+}
+
+#[test]
+#[should_panic = "an older snapshot over a newer one"]
+fn a_builder_looks_before_it_keeps() {
+    inject(Fault::SnapshotAnyway, || explore(snapshots));
+}
+
+fn purge() {
+    let store = Store::new(StoreConfig::default());
+    let entity = store.entity("e").expect("room");
+    let mut writer = entity.claim("model".into()).expect("free");
+    let at = writer.locate(IdRef::Int(1), Missing::Insert).expect("room");
+    let slot = writer.slot(at).expect("located").clone();
+    let purging = thread::spawn(move || {
+        writer.purge(at);
+        writer
+    });
+    if slot.epoch().is_dead() {
+        let last = slot.epoch().number();
+        let next = entity.slot(IdRef::Int(1)).expect("room");
+        assert_ne!(next.head().state, State::Dead, "found again");
+        assert!(next.epoch().number() >= last, "backwards");
+    }
+    drop(purging.join().expect("no panic"));
+}
+
+#[test]
+fn who_sees_a_dead_slot_finds_another() {
+    explore(purge);
+}
+
+#[test]
+#[should_panic = "found again"]
+fn a_slot_leaves_the_index_before_it_is_dead() {
+    inject(Fault::DeadFirst, || explore(purge));
+}
+
+#[test]
+#[should_panic = "backwards"]
+fn a_new_slot_starts_above_the_purged_one() {
+    inject(Fault::StartAtZero, || explore(purge));
+}
+
+fn turns<const K: usize>() {
+    let counter = Arc::new(TurnCounter::new());
+    let mut owners = [Owner::<K>::new(), Owner::<K>::new()];
+    let slots = owners.each_ref().map(Owner::slot);
+    owners.each_mut().map(|owner| owner.publish("1", 1));
+    counter.finish(1);
+    let publishing = {
+        let counter = counter.clone();
+        thread::spawn(move || {
+            owners.each_mut().map(|owner| owner.publish("2", 2));
+            counter.finish(2);
+        })
+    };
+    if let Ok(taken) = cut(&counter, &slots.each_ref().map(|slot| &**slot)) {
+        for (_, record) in &taken.values {
+            assert_eq!(
+                record.value(Node::ROOT).i64(),
+                Ok(taken.turn as i64),
+                "of another turn"
+            );
+        }
+    }
+    publishing.join().expect("no panic");
+}
+
+#[test]
+fn a_cut_of_three_versions_is_of_one_turn() {
+    explore(turns::<3>);
+}
+
+#[test]
+fn a_cut_of_two_versions_is_of_one_turn() {
+    explore(turns::<2>);
+}
+
+#[test]
+#[should_panic = "of another turn"]
+fn a_cut_looks_at_the_turns() {
+    inject(Fault::CutNewest, || explore(turns::<3>));
+}
