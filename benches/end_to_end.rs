@@ -25,8 +25,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use server::{Server, process_cpu, push_frame, thread_cpu};
+use server::{Server, push_frame};
 use stacks::Client;
+use support::cpu::{CpuTime, process_cpu, thread_cpu};
 use support::{id, json::event};
 
 mod support;
@@ -59,7 +60,11 @@ fn sweep(sweep: usize) -> Vec<u8> {
         );
         push_frame(&mut frames, &event(&id(number), &payload));
     }
-    assert_eq!(frames.len(), IDS * FRAME_BYTES, "the frames are of the size they are said to be");
+    assert_eq!(
+        frames.len(),
+        IDS * FRAME_BYTES,
+        "the frames are of the size they are said to be"
+    );
     frames
 }
 
@@ -87,7 +92,11 @@ impl Pair {
     fn new(connect: fn(&Server) -> Client) -> Self {
         let server = Server::start((0..SWEEPS).map(sweep).collect());
         let client = connect(&server);
-        let mut pair = Self { server, client, sweeps: 0 };
+        let mut pair = Self {
+            server,
+            client,
+            sweeps: 0,
+        };
         // Every id has a value before anything is measured.
         pair.take(1);
         pair
@@ -105,16 +114,28 @@ impl Pair {
         let wall = wall.elapsed();
         let client = process_cpu() - process;
         let cpu = client.saturating_sub(self.server.written() + (thread_cpu() - own));
-        Sample { messages: sweeps * IDS as u64, cpu, wall }
+        Sample {
+            messages: sweeps * IDS as u64,
+            cpu,
+            wall,
+        }
     }
 
     /// Asks for values, and ends both.
     fn check(self) {
         let last: f64 = bid(self.sweeps as usize - 1).parse().expect("a number");
         for number in [0, IDS / 2, IDS - 1] {
-            assert_eq!(self.client.bid(&id(number)), Some(last), "every message has arrived");
+            assert_eq!(
+                self.client.bid(&id(number)),
+                Some(last),
+                "every message has arrived"
+            );
         }
-        assert_eq!(self.client.received(), self.sweeps * IDS as u64, "and none twice");
+        assert_eq!(
+            self.client.received(),
+            self.sweeps * IDS as u64,
+            "and none twice"
+        );
         let Self { server, client, .. } = self;
         // The end of the connection is what ends the clients that we do not know how to stop.
         drop(server);
@@ -122,7 +143,7 @@ impl Pair {
     }
 }
 
-fn end_to_end(criterion: &mut Criterion) {
+fn end_to_end(criterion: &mut Criterion<CpuTime>) {
     let mut samples: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
     for round in 1..=ROUNDS {
         let mut group = criterion.benchmark_group(format!("end to end, CPU time/round {round}"));
@@ -162,7 +183,9 @@ fn tell(samples: &BTreeMap<&str, Vec<Sample>>) {
         let cpu = median(samples, |sample| sample.per_second(sample.cpu));
         let wall = median(samples, |sample| sample.per_second(sample.wall));
         let ratio = *ours.get_or_insert(cpu) / cpu;
-        eprintln!("{name:45} {cpu:7.3} M/s of CPU  {wall:7.3} M/s of wall  tickcache is {ratio:5.2}x");
+        eprintln!(
+            "{name:45} {cpu:7.3} M/s of CPU  {wall:7.3} M/s of wall  tickcache is {ratio:5.2}x"
+        );
     }
 }
 

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use simd_json::OwnedValue;
 use simd_json::prelude::*;
+use support::cpu::CpuTime;
 use support::json::{
     STEPS, change, event, merge_serde, merge_serde_ref, merge_simd, merge_simd_ref, whole,
 };
@@ -32,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How many slots.
 const SLOTS: [usize; 3] = [1, 1_000, 10_000];
 
-fn at_hand(criterion: &mut Criterion) {
+fn at_hand(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("merge/at hand");
     for slots in SLOTS {
         let order = shuffled(slots);
@@ -41,12 +42,20 @@ fn at_hand(criterion: &mut Criterion) {
         let mut patch = |text: &str, schema: &mut Schema| {
             let mut patch = Patch::new();
             let message = decoder.decode(text.as_bytes()).expect("valid");
-            compile(message.root(), Mode::Merge, &Limits::default(), schema, &mut patch)
-                .expect("within limits");
+            compile(
+                message.root(),
+                Mode::Merge,
+                &Limits::default(),
+                schema,
+                &mut patch,
+            )
+            .expect("within limits");
             patch
         };
         let first = patch(&whole(), &mut schema);
-        let patches = (0..STEPS).map(|step| patch(&change(step), &mut schema)).collect();
+        let patches = (0..STEPS)
+            .map(|step| patch(&change(step), &mut schema))
+            .collect();
         let layout = Arc::clone(schema.layout());
         let mut records = vec![vec![0_u64; 2 * layout.cells() as usize]; slots];
         for record in &mut records {
@@ -56,37 +65,53 @@ fn at_hand(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("tickcache, merge alone", slots), |b| {
             b.iter(|| {
                 let record = &mut records[*next.next() as usize];
-                apply(black_box(patches.next()), Mode::Merge, &layout, record, &mut None)
+                apply(
+                    black_box(patches.next()),
+                    Mode::Merge,
+                    &layout,
+                    record,
+                    &mut None,
+                )
             });
         });
 
         let patches = (0..STEPS).map(|step| serde_json::from_str(&change(step)).expect("valid"));
         let mut patches = Round::<serde_json::Value>::new(patches.collect());
         let object: serde_json::Value = serde_json::from_str(&whole()).expect("valid");
-        let store: Vec<_> = (0..slots).map(|_| ArcSwap::from_pointee(object.clone())).collect();
+        let store: Vec<_> = (0..slots)
+            .map(|_| ArcSwap::from_pointee(object.clone()))
+            .collect();
         let mut next = Round::new(order.clone());
-        group.bench_function(BenchmarkId::new("serde_json clone-merge-store", slots), |b| {
-            b.iter(|| {
-                let slot = &store[*next.next() as usize];
-                let mut value = serde_json::Value::clone(&slot.load());
-                merge_serde_ref(&mut value, black_box(patches.next()));
-                slot.store(Arc::new(value));
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("serde_json clone-merge-store", slots),
+            |b| {
+                b.iter(|| {
+                    let slot = &store[*next.next() as usize];
+                    let mut value = serde_json::Value::clone(&slot.load());
+                    merge_serde_ref(&mut value, black_box(patches.next()));
+                    slot.store(Arc::new(value));
+                });
+            },
+        );
 
         let patches = (0..STEPS).map(|step| parse_simd(&change(step)));
         let mut patches = Round::<OwnedValue>::new(patches.collect());
         let object = parse_simd(&whole());
-        let store: Vec<_> = (0..slots).map(|_| ArcSwap::from_pointee(object.clone())).collect();
+        let store: Vec<_> = (0..slots)
+            .map(|_| ArcSwap::from_pointee(object.clone()))
+            .collect();
         let mut next = Round::new(order);
-        group.bench_function(BenchmarkId::new("simd-json clone-merge-store", slots), |b| {
-            b.iter(|| {
-                let slot = &store[*next.next() as usize];
-                let mut value = OwnedValue::clone(&slot.load());
-                merge_simd_ref(&mut value, black_box(patches.next()));
-                slot.store(Arc::new(value));
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("simd-json clone-merge-store", slots),
+            |b| {
+                b.iter(|| {
+                    let slot = &store[*next.next() as usize];
+                    let mut value = OwnedValue::clone(&slot.load());
+                    merge_simd_ref(&mut value, black_box(patches.next()));
+                    slot.store(Arc::new(value));
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -97,7 +122,7 @@ fn parse_simd(text: &str) -> OwnedValue {
 
 type Key = (String, String);
 
-fn from_bytes(criterion: &mut Criterion) {
+fn from_bytes(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("merge/from bytes");
     for slots in SLOTS {
         let messages: Vec<_> = shuffled(slots.max(STEPS))
@@ -117,44 +142,51 @@ fn from_bytes(criterion: &mut Criterion) {
         let object: serde_json::Value = serde_json::from_str(&whole()).expect("valid");
         let store = index(slots, &object);
         let mut next = Round::new(messages.clone());
-        group.bench_function(BenchmarkId::new("serde_json clone-merge-store", slots), |b| {
-            b.iter(|| {
-                let mut message: serde_json::Value =
-                    serde_json::from_slice(black_box(next.next())).expect("valid");
-                let mut text = |name: &str| match message[name].take() {
-                    serde_json::Value::String(text) => text,
-                    _ => unreachable!("a text"),
-                };
-                let key = (text("entity"), text("id"));
-                let slot = &store[&key];
-                let mut value = serde_json::Value::clone(&slot.load());
-                merge_serde(&mut value, message["payload"].take());
-                slot.store(Arc::new(value));
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("serde_json clone-merge-store", slots),
+            |b| {
+                b.iter(|| {
+                    let mut message: serde_json::Value =
+                        serde_json::from_slice(black_box(next.next())).expect("valid");
+                    let mut text = |name: &str| match message[name].take() {
+                        serde_json::Value::String(text) => text,
+                        _ => unreachable!("a text"),
+                    };
+                    let key = (text("entity"), text("id"));
+                    let slot = &store[&key];
+                    let mut value = serde_json::Value::clone(&slot.load());
+                    merge_serde(&mut value, message["payload"].take());
+                    slot.store(Arc::new(value));
+                });
+            },
+        );
         drop(store);
 
         let store = index(slots, &parse_simd(&whole()));
         let (mut buffers, mut copy) = (simd_json::Buffers::default(), Vec::new());
         let mut next = Round::new(messages);
-        group.bench_function(BenchmarkId::new("simd-json clone-merge-store", slots), |b| {
-            b.iter(|| {
-                copy.clear();
-                copy.extend_from_slice(black_box(next.next()));
-                let mut message =
-                    simd_json::to_owned_value_with_buffers(&mut copy, &mut buffers).expect("valid");
-                let mut text = |name: &str| match message.remove(name) {
-                    Ok(Some(OwnedValue::String(text))) => text,
-                    _ => unreachable!("a text"),
-                };
-                let key = (text("entity"), text("id"));
-                let slot = &store[&key];
-                let mut value = OwnedValue::clone(&slot.load());
-                let payload = message.remove("payload").ok().flatten().expect("a payload");
-                merge_simd(&mut value, payload);
-                slot.store(Arc::new(value));
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("simd-json clone-merge-store", slots),
+            |b| {
+                b.iter(|| {
+                    copy.clear();
+                    copy.extend_from_slice(black_box(next.next()));
+                    let mut message =
+                        simd_json::to_owned_value_with_buffers(&mut copy, &mut buffers)
+                            .expect("valid");
+                    let mut text = |name: &str| match message.remove(name) {
+                        Ok(Some(OwnedValue::String(text))) => text,
+                        _ => unreachable!("a text"),
+                    };
+                    let key = (text("entity"), text("id"));
+                    let slot = &store[&key];
+                    let mut value = OwnedValue::clone(&slot.load());
+                    let payload = message.remove("payload").ok().flatten().expect("a payload");
+                    merge_simd(&mut value, payload);
+                    slot.store(Arc::new(value));
+                });
+            },
+        );
     }
     group.finish();
 }

@@ -12,10 +12,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use dashmap::DashMap;
 use support::background::{Alive, Busy};
+use support::cpu::CpuTime;
 use support::json::{STEPS, change, event, whole};
 use support::ours::Ours;
 use support::{Round, Ticker, id};
@@ -46,7 +46,10 @@ impl Stores {
         map.insert(id(0), Ticker::at(0));
         Self {
             slot: ours.slot(0),
-            fields: ours.entity().fields(["b", "a"]).expect("room for two fields"),
+            fields: ours
+                .entity()
+                .fields(["b", "a"])
+                .expect("room for two fields"),
             ours,
             swap: Arc::new(ArcSwap::from_pointee(Ticker::at(0))),
             watch: watch::Sender::new(Ticker::at(0)),
@@ -66,7 +69,7 @@ impl Stores {
         })
     }
 
-    fn bench_decode(group: &mut BenchmarkGroup<'_, WallTime>) {
+    fn bench_decode(group: &mut BenchmarkGroup<'_, CpuTime>) {
         let (mut decoder, mut patch) = (Decoder::new(128), Patch::new());
         let (limits, mut schema) = (Limits::default(), Schema::new(Limits::default()));
         let mut messages = messages();
@@ -80,7 +83,7 @@ impl Stores {
         });
     }
 
-    fn bench_ours(&mut self, group: &mut BenchmarkGroup<'_, WallTime>) {
+    fn bench_ours(&mut self, group: &mut BenchmarkGroup<'_, CpuTime>) {
         let mut messages = messages();
         group.bench_function("tickcache, decode and publish", |b| {
             b.iter_custom(|count| self.ours.time(&mut messages, count));
@@ -88,21 +91,21 @@ impl Stores {
         assert_eq!(self.ours.refused(), 0, "every message counts");
     }
 
-    fn bench_swap(&self, group: &mut BenchmarkGroup<'_, WallTime>) {
+    fn bench_swap(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
         let mut tickers = tickers();
         group.bench_function("arc_swap store", |b| {
             b.iter(|| self.swap.store(Arc::new(*black_box(tickers.next()))));
         });
     }
 
-    fn bench_watch(&self, group: &mut BenchmarkGroup<'_, WallTime>) {
+    fn bench_watch(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
         let mut tickers = tickers();
         group.bench_function("tokio watch send_replace", |b| {
             b.iter(|| self.watch.send_replace(*black_box(tickers.next())));
         });
     }
 
-    fn bench_map(&self, group: &mut BenchmarkGroup<'_, WallTime>) {
+    fn bench_map(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
         let (mut tickers, id) = (tickers(), id(0));
         group.bench_function("DashMap get_mut", |b| {
             b.iter(|| *self.map.get_mut(black_box(&id)).expect("there") = *tickers.next());
@@ -111,14 +114,18 @@ impl Stores {
 }
 
 fn messages() -> Round<Vec<u8>> {
-    Round::new((0..STEPS).map(|step| event(&id(0), &change(step))).collect())
+    Round::new(
+        (0..STEPS)
+            .map(|step| event(&id(0), &change(step)))
+            .collect(),
+    )
 }
 
 fn tickers() -> Round<Ticker> {
     Round::new((0..STEPS).map(Ticker::at).collect())
 }
 
-fn threads(criterion: &mut Criterion) {
+fn threads(criterion: &mut Criterion<CpuTime>) {
     let mut stores = Stores::new();
     // In this order: what arc_swap keeps for a thread stays when the thread ends.
     for threads in [1, 8, 64] {
@@ -134,7 +141,7 @@ fn threads(criterion: &mut Criterion) {
     }
 }
 
-fn snapshots(criterion: &mut Criterion) {
+fn snapshots(criterion: &mut Criterion<CpuTime>) {
     let mut stores = Stores::new();
     let mut group = criterion.benchmark_group("publish/snapshots");
     let slot = stores.slot.clone();

@@ -1,12 +1,13 @@
 //! What does it cost to tell those who wait, and how soon do they know?
 //!
 //! `writer`: 1,000 slots are published once each. One element is one slot, and only the writer's
-//! time counts, first with nobody waiting, then with one task asleep on each slot. Ours begins with
+//! CPU time counts, first with nobody waiting, then with one task asleep on each slot. Ours begins with
 //! the bytes of messages, decodes and publishes, and wakes once at the end of the batch; the peers
 //! have a value of 64 bytes at hand and wake slot by slot. So what waking costs is the difference
 //! between the two rows of each.
 //!
-//! `until all have seen`: the same, until the last of the 1,000 tasks has run.
+//! `until all have seen`: the same by the clock on the wall, until the last of the 1,000 tasks has
+//! run.
 //!
 //! `spinning`: from the beginning of a publication until the writer knows that a thread which does
 //! nothing but look at the slot has seen it: there and back. Subtract `publish alone`.
@@ -24,10 +25,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
+use support::cpu::{CpuTime, thread_cpu};
 use support::json::{STEPS, change, event, whole};
 use support::ours::Ours;
 use support::{Round, Ticker, id};
@@ -49,8 +50,13 @@ struct Tasks {
 impl Tasks {
     /// A task for each of these, which waits again and again.
     fn new<W: Wait>(waits: impl Iterator<Item = W>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
-        let tasks = Self { runtime: runtime.expect("a thread"), woken: Arc::default() };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build();
+        let tasks = Self {
+            runtime: runtime.expect("a thread"),
+            woken: Arc::default(),
+        };
         for mut wait in waits {
             let woken = Arc::clone(&tasks.woken);
             tasks.runtime.spawn(async move {
@@ -172,7 +178,11 @@ impl Store for Notifies {
                 notify.notified().await;
             });
         }
-        Tasks::new(self.slots.iter().map(|(_, notify)| OnNotify(Arc::clone(notify))))
+        Tasks::new(
+            self.slots
+                .iter()
+                .map(|(_, notify)| OnNotify(Arc::clone(notify))),
+        )
     }
 }
 
@@ -197,7 +207,7 @@ impl Store for Watches {
     }
 }
 
-type Group<'a> = BenchmarkGroup<'a, WallTime>;
+type Group<'a> = BenchmarkGroup<'a, CpuTime>;
 
 fn bench<S: Store>(group: &mut Group<'_>, store: &mut S, row: &str, tasks: bool, until: Until) {
     let tasks = tasks.then(|| store.tasks());
@@ -206,10 +216,10 @@ fn bench<S: Store>(group: &mut Group<'_>, store: &mut S, row: &str, tasks: bool,
             let mut took = Duration::ZERO;
             for _ in 0..rounds {
                 let before = tasks.as_ref().map_or(0, Tasks::woken);
-                let start = Instant::now();
+                let (start, cpu) = (Instant::now(), thread_cpu());
                 store.publish();
                 if until == Until::WriterDone {
-                    took += start.elapsed();
+                    took += thread_cpu() - cpu;
                 }
                 let Some(tasks) = &tasks else { continue };
                 tasks.until_woken(before + SLOTS as u64);
@@ -228,16 +238,27 @@ fn writer<S: Store>(group: &mut Group<'_>, store: &mut S) {
     bench(group, store, "1,000 tasks wait", true, Until::WriterDone);
 }
 
-fn thousand(criterion: &mut Criterion) {
+fn thousand(criterion: &mut Criterion<CpuTime>) {
     let of_step = |step| (0..SLOTS).map(|n| event(&id(n), &change(step))).collect();
     let mut cache = Cache {
         ours: Ours::with(SLOTS, &whole()),
         rounds: Round::new((0..STEPS).map(of_step).collect()),
     };
-    let slot = |n| (ArcSwap::from_pointee(Ticker::at(n)), Arc::new(Notify::new()));
-    let mut notifies = Notifies { slots: (0..SLOTS).map(slot).collect(), step: 0 };
+    let slot = |n| {
+        (
+            ArcSwap::from_pointee(Ticker::at(n)),
+            Arc::new(Notify::new()),
+        )
+    };
+    let mut notifies = Notifies {
+        slots: (0..SLOTS).map(slot).collect(),
+        step: 0,
+    };
     let slot = |n| watch::Sender::new(Ticker::at(n));
-    let mut watches = Watches { slots: (0..SLOTS).map(slot).collect(), step: 0 };
+    let mut watches = Watches {
+        slots: (0..SLOTS).map(slot).collect(),
+        step: 0,
+    };
 
     let mut group = criterion.benchmark_group("wake/writer");
     group.throughput(Throughput::Elements(SLOTS as u64));
@@ -264,12 +285,22 @@ struct Spinner {
 impl Spinner {
     /// `spin` calls its argument at every change with the epoch, until that answers `Break`.
     fn new(spin: impl FnOnce(&mut dyn FnMut(u64) -> ControlFlow<()>) + Send + 'static) -> Self {
-        let (seen, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let spinner = Self { seen: Arc::clone(&seen), stop: Arc::clone(&stop) };
+        let (seen, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let spinner = Self {
+            seen: Arc::clone(&seen),
+            stop: Arc::clone(&stop),
+        };
         std::thread::spawn(move || {
             spin(&mut |epoch| {
                 seen.store(epoch, Ordering::Release);
-                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if stop.load(Ordering::Relaxed) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             });
             seen.store(u64::MAX, Ordering::Release);
         });
@@ -291,11 +322,15 @@ impl Spinner {
     }
 }
 
-fn spinning(criterion: &mut Criterion) {
+fn spinning(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("wake/spinning");
 
     let mut ours = Ours::with(1, &whole());
-    let mut messages = Round::new((0..STEPS).map(|step| event(&id(0), &change(step))).collect());
+    let mut messages = Round::new(
+        (0..STEPS)
+            .map(|step| event(&id(0), &change(step)))
+            .collect(),
+    );
     group.bench_function("tickcache, publish alone (from messages)", |b| {
         b.iter_custom(|count| ours.time(&mut messages, count));
     });

@@ -65,9 +65,7 @@ pub(crate) fn merge_serde_ref(target: &mut serde_json::Value, patch: &serde_json
     }
 }
 
-fn serde_object(
-    target: &mut serde_json::Value,
-) -> &mut serde_json::Map<String, serde_json::Value> {
+fn serde_object(target: &mut serde_json::Value) -> &mut serde_json::Map<String, serde_json::Value> {
     if !target.is_object() {
         *target = serde_json::Value::Object(serde_json::Map::new());
     }
@@ -103,7 +101,10 @@ pub(crate) fn merge_simd_ref(target: &mut OwnedValue, patch: &OwnedValue) {
         if value.is_null() {
             target.remove(name);
         } else if value.is_object() {
-            merge_simd_ref(target.entry(name.clone()).or_insert(OwnedValue::null()), value);
+            merge_simd_ref(
+                target.entry(name.clone()).or_insert(OwnedValue::null()),
+                value,
+            );
         } else if let Some(old) = target.get_mut(name) {
             *old = value.clone();
         } else {

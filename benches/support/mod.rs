@@ -8,17 +8,21 @@
 )]
 
 pub(crate) mod background;
+pub(crate) mod cpu;
 pub(crate) mod json;
 pub(crate) mod ours;
 
 use std::time::Duration;
 
+use cpu::CpuTime;
 use criterion::Criterion;
 
 /// Short enough that all benches together take a few minutes, on a machine whose speed changes
-/// from one second to the next: what counts is the ratio to the peers in the same group.
-pub(crate) fn quick() -> Criterion {
+/// from one second to the next: what counts is the ratio to the peers in the same group. Measures
+/// the CPU time of the thread that runs the bench.
+pub(crate) fn quick() -> Criterion<CpuTime> {
     Criterion::default()
+        .with_measurement(CpuTime)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800))
         .sample_size(20)
@@ -99,7 +103,11 @@ impl<T> Round<T> {
     /// At least one and at most `count` of the next items.
     #[inline]
     pub(crate) fn some(&mut self, count: usize) -> &[T] {
-        let start = if self.at < self.items.len() { self.at } else { 0 };
+        let start = if self.at < self.items.len() {
+            self.at
+        } else {
+            0
+        };
         self.at = self.items.len().min(start + count);
         &self.items[start..self.at]
     }

@@ -7,49 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// CPU time of the calling thread. Where the system does not tell, zero.
-pub(crate) fn thread_cpu() -> Duration {
-    clock::thread()
-}
-
-/// CPU time of the process. Where the system does not tell, the time on the wall.
-pub(crate) fn process_cpu() -> Duration {
-    clock::process()
-}
-
-#[cfg(unix)]
-mod clock {
-    use std::time::Duration;
-
-    use rustix::time::{ClockId, clock_gettime};
-
-    pub(super) fn thread() -> Duration {
-        read(ClockId::ThreadCPUTime)
-    }
-
-    pub(super) fn process() -> Duration {
-        read(ClockId::ProcessCPUTime)
-    }
-
-    fn read(clock: ClockId) -> Duration {
-        Duration::try_from(clock_gettime(clock)).expect("time is not negative")
-    }
-}
-
-#[cfg(not(unix))]
-mod clock {
-    use std::sync::OnceLock;
-    use std::time::{Duration, Instant};
-
-    pub(super) fn thread() -> Duration {
-        Duration::ZERO
-    }
-
-    pub(super) fn process() -> Duration {
-        static START: OnceLock<Instant> = OnceLock::new();
-        START.get_or_init(Instant::now).elapsed()
-    }
-}
+use crate::support::cpu::thread_cpu;
 
 /// Adds a text frame, as a server sends it, of a payload that fits a 16-bit length.
 pub(crate) fn push_frame(frames: &mut Vec<u8>, payload: &[u8]) {
@@ -58,7 +16,11 @@ pub(crate) fn push_frame(frames: &mut Vec<u8>, payload: &[u8]) {
         Ok(len) if len < 126 => frames.push(len),
         _ => {
             frames.push(126);
-            frames.extend(u16::try_from(payload.len()).expect("a short payload").to_be_bytes());
+            frames.extend(
+                u16::try_from(payload.len())
+                    .expect("a short payload")
+                    .to_be_bytes(),
+            );
         }
     }
     frames.extend(payload);
@@ -86,7 +48,12 @@ impl Server {
             let mut client = tungstenite::accept(client).expect("a handshake");
             write(client.get_mut(), &blocks, &ordered, &finished);
         };
-        Self { addr, orders: Some(orders), done, thread: Some(std::thread::spawn(serve)) }
+        Self {
+            addr,
+            orders: Some(orders),
+            done,
+            thread: Some(std::thread::spawn(serve)),
+        }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -76,7 +76,9 @@ fn tickcache(server: &Server) -> Client {
             value.f64().ok()
         }),
         end: Box::new(move || {
-            cache.close_blocking(std::time::Duration::from_secs(5)).expect("the cache ends");
+            cache
+                .close_blocking(std::time::Duration::from_secs(5))
+                .expect("the cache ends");
         }),
     }
 }
@@ -90,7 +92,9 @@ fn peer<F: Future<Output = ()>>(
     let received = Arc::new(AtomicU64::new(0));
     let count = Count(Arc::clone(&received));
     let thread: JoinHandle<()> = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.expect("a poller").block_on(take(count));
     });
     Client {
@@ -105,7 +109,8 @@ struct Count(Arc<AtomicU64>);
 
 impl Count {
     fn one(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.0
+            .store(self.0.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 }
 
@@ -120,9 +125,13 @@ fn value_in_map(server: &Server) -> Client {
     let (news, listener) = broadcast::channel::<Key>(1024);
     let (url, store) = (server.url(), Arc::clone(&map));
     let take = async move |count: Count| {
-        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("a handshake");
+        let (mut socket, _) = tokio_tungstenite::connect_async(url)
+            .await
+            .expect("a handshake");
         while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
+            let Message::Text(text) = message else {
+                continue;
+            };
             let mut event: Value = serde_json::from_str(&text).expect("valid");
             let mut name = |name: &str| match event[name].take() {
                 Value::String(text) => text,
@@ -207,9 +216,13 @@ fn typed_in_watch(server: &Server) -> Client {
     let map: Arc<DashMap<String, watch::Sender<Quote>>> = Arc::default();
     let (url, store) = (server.url(), Arc::clone(&map));
     let take = async move |count: Count| {
-        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("a handshake");
+        let (mut socket, _) = tokio_tungstenite::connect_async(url)
+            .await
+            .expect("a handshake");
         while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
+            let Message::Text(text) = message else {
+                continue;
+            };
             let event: Event<'_> = serde_json::from_str(&text).expect("valid");
             assert_eq!(event.entity, ENTITY, "there is one type of values");
             match store.get(event.id) {
@@ -267,7 +280,13 @@ fn simd_in_swap(server: &Server) -> Client {
                 }
                 None => {
                     let value = ArcSwap::from_pointee(payload);
-                    store.insert(key, Arc::new(Versions { value, epoch: AtomicU64::new(1) }));
+                    store.insert(
+                        key,
+                        Arc::new(Versions {
+                            value,
+                            epoch: AtomicU64::new(1),
+                        }),
+                    );
                 }
             }
             count.one();
