@@ -23,7 +23,7 @@ use crate::feed::{
 use crate::json::{self, JsonError, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
-use crate::store::{Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes};
+use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -448,6 +448,34 @@ impl Target for Ingest {
         };
         self.decoder = Some(decoder);
         result
+    }
+
+    #[cold]
+    fn unsubscribed(&mut self, entity: &str, id: &Id) {
+        let Some(ix) = self.names.get(entity) else { return };
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else { return };
+        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
+            self.turn += 1;
+            writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            self.moved = true;
+            self.turns.finish(self.turn);
+        }
+    }
+
+    #[cold]
+    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
+        let ix = self.entity(entity)?;
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+            return Err(CommandError::Foreign);
+        };
+        // An id that was only asked for has a slot as well, and no value.
+        if writer.entity().find(id.as_ref()).is_some()
+            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+        {
+            writer.purge(slot);
+            self.moved = true;
+        }
+        Ok(())
     }
 
     fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {

@@ -99,6 +99,12 @@ pub(crate) struct WatchArgs {
     /// Stop after that many seconds
     #[arg(long = "for", value_name = "S", value_parser = seconds)]
     pub(crate) length: Option<Duration>,
+    /// How a payload joins the value it patches (preset `events` only) [default: rfc7396]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) merge: Option<Merge>,
+    /// What a patch for an unknown id does (preset `events` only) [default: ignore]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) missing: Option<Missing>,
     /// Trust the certificates in this PEM file, and no others
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -239,16 +245,21 @@ where
 
 /// Refuses options that would be ignored.
 fn consistent(command: &Command) -> Result<(), Halt> {
+    let (name, preset, merge, missing) = match command {
+        Command::Demo(_) => return Ok(()),
+        Command::Replay(args) => ("replay", args.preset, args.merge, args.missing),
+        Command::Watch(args) => ("watch", args.preset, args.merge, args.missing),
+    };
+    let option = match (preset, merge, missing) {
+        (Preset::BinanceSpot, Some(_), _) => Some("--merge"),
+        (Preset::BinanceSpot, None, Some(_)) => Some("--missing"),
+        (Preset::BinanceSpot, None, None) | (Preset::Events, ..) => None,
+    };
+    if let Some(option) = option {
+        let text = format!("{option} is for `--preset events` only: leave it out");
+        return Err(usage(&text, Some(name)));
+    }
     match command {
-        Command::Replay(args) if args.preset != Preset::Events => {
-            let option = match (args.merge, args.missing) {
-                (Some(_), _) => "--merge",
-                (None, Some(_)) => "--missing",
-                (None, None) => return Ok(()),
-            };
-            let text = format!("{option} is for `--preset events` only: leave it out");
-            Err(usage(&text, Some("replay")))
-        }
         Command::Watch(args) if args.ca.is_some() && !args.url.starts_with("wss://") => {
             let text =
                 "--ca needs an address that begins with wss://: change one or leave out --ca";

@@ -18,10 +18,12 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::simulator::Timed;
+mod source;
+
+pub(crate) use source::{Place, Source};
 
 /// Longest line taken. The longest message recorded so far has 5 MB.
-const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Problems kept word for word; the others are only counted.
 const MAX_TOLD: usize = 20;
@@ -57,6 +59,15 @@ pub(crate) enum Reason {
     Broken(String),
     /// The recorded time of the line is missing or is no number; the message itself was read.
     NoTime,
+    /// The message was read, and then refused.
+    Refused(String),
+}
+
+impl Reason {
+    /// Whether there is no message in the line.
+    fn is_unreadable(&self) -> bool {
+        !matches!(self, Self::NoTime | Self::Refused(_))
+    }
 }
 
 impl fmt::Display for Reason {
@@ -67,6 +78,7 @@ impl fmt::Display for Reason {
             Self::TooLong => write!(f, "longer than {} MiB", MAX_LINE_BYTES >> 20),
             Self::Broken(error) => write!(f, "the file cannot be read from here on: {error}"),
             Self::NoTime => f.write_str("no receive time is recorded; sent with the line before"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
         }
     }
 }
@@ -242,63 +254,36 @@ impl Lines {
             }),
         }
     }
-
-    /// The messages alone, each in a text of its own; what cannot be read, and messages without a
-    /// recorded time, go to `problem`.
-    pub(crate) fn messages<P>(mut self, mut problem: P) -> impl Iterator<Item = Timed>
-    where
-        P: FnMut(u64, Reason),
-    {
-        std::iter::from_fn(move || {
-            loop {
-                match self.next()? {
-                    Item::Message {
-                        line,
-                        text,
-                        at,
-                        timed,
-                    } => {
-                        if !timed {
-                            problem(line, Reason::NoTime);
-                        }
-                        return Some(Timed {
-                            text: text.to_owned(),
-                            at,
-                        });
-                    }
-                    Item::Unreadable { line, reason } => problem(line, reason),
-                }
-            }
-        })
-    }
 }
 
-/// What could not be read, over all files: every case is counted, the first ones are told.
+/// What was wrong with lines, over all files: every case is counted, the first ones are told.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     told: Vec<String>,
-    count: u64,
+    noted: u64,
+    unreadable: u64,
 }
 
 impl Problems {
     /// Notes a line of a file.
     pub(crate) fn add(&mut self, path: &Path, line: u64, reason: &Reason) {
-        self.count += 1;
+        self.noted += 1;
+        self.unreadable += u64::from(reason.is_unreadable());
         if self.told.len() < MAX_TOLD {
             self.told
                 .push(format!("{}:{line}: {reason}", path.display()));
         }
     }
 
-    /// Number of lines noted.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
+    /// Number of lines that hold no message.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// One line of text for each of the first problems and one for the rest.
     pub(crate) fn report(&self) -> impl Iterator<Item = String> + '_ {
-        let rest = self.count - self.told.len() as u64;
-        let rest = (rest > 0).then(|| format!("and {rest} more unreadable lines"));
+        let rest = self.noted - self.told.len() as u64;
+        let rest = (rest > 0).then(|| format!("and {rest} more lines like these"));
         self.told.iter().cloned().chain(rest)
     }
 }

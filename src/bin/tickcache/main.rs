@@ -19,15 +19,26 @@ use args::{Command, Halt};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod args;
-#[allow(dead_code, unused_imports, reason = "its users come with the engine")]
+mod demo;
 mod input;
-#[allow(dead_code, unused_imports, reason = "its users come with the engine")]
+mod preset;
+mod pulse;
+mod reader;
+mod replay;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "stalls, cuts and last values are for tests, some of which include it by path"
+)]
 mod simulator;
 #[cfg(test)]
 #[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
-#[allow(dead_code, unused_imports, reason = "its users come with the engine")]
+mod state;
+mod table;
+mod tally;
 mod ui;
+mod watch;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -63,10 +74,9 @@ fn told(what: &dyn Display, code: u8) -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(command: Command) -> Result<(), Failure> {
-    let name = match command {
-        Command::Demo(_) => "demo",
-        Command::Replay(_) => "replay",
-        Command::Watch(_) => "watch",
-    };
-    Err(format!("`{name}` needs the engine, which this build does not have").into())
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Watch(args) => watch::run(&args),
+    }
 }

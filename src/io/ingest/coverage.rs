@@ -6,7 +6,7 @@
 
 use super::{ClaimError, Entry, Ingest, IngestConfig, Role};
 use crate::feed::{Covers, OnConnect};
-use crate::store::{Entity, EntityWriter, Link, Missing, Store, flags};
+use crate::store::{Entity, EntityWriter, Link, Store};
 use std::sync::Arc;
 
 /// The part of the owner. Feeds' own numbers begin at 1.
@@ -86,26 +86,17 @@ impl Ingest {
         self.renew();
     }
 
-    /// Something was missed, and nobody knows of which key: every value of the feed is suspect
-    /// until a whole one replaces it. Costs a look at each slot.
+    /// Something was missed, and nobody knows of which key: every value that the feed covers is
+    /// suspect until a whole one replaces it. One store for each entity.
     #[cold]
     pub(super) fn mark_gap(&mut self) {
-        self.moved = true;
-        let turn = self.turn;
-        for entry in &mut self.entries {
-            if let Role::Own(writer) = &mut entry.role {
-                for slot in entry.entity.slots() {
-                    if let Ok(slot) = writer.locate(slot.id(), Missing::Ignore) {
-                        writer.mark(slot, flags::GAP, turn);
-                    }
-                }
-            }
-        }
-        // Of others it can only be said that what they hold may be outdated.
+        self.bits |= Link::GAP;
+        let bits = self.bits;
         self.each_covered(|entity, source| {
-            if source != OWNER {
-                entity.invalidate();
-            }
+            entity.update_link(source, |part| Link {
+                generation: part.generation + 1,
+                bits,
+            });
         });
         self.renew();
     }

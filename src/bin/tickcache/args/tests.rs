@@ -107,6 +107,15 @@ fn watch_takes_its_options() {
         (watch.ca, watch.print),
         (Some(PathBuf::from("roots.pem")), true)
     );
+    assert_eq!((watch.merge, watch.missing), (None, None));
+    let text = "watch ws://host --preset events --merge shallow --missing insert";
+    let Command::Watch(watch) = command(text) else {
+        panic!("a watch")
+    };
+    assert_eq!(
+        (watch.merge, watch.missing),
+        (Some(Merge::Shallow), Some(Missing::Insert))
+    );
 }
 
 #[test]
@@ -175,6 +184,10 @@ fn a_wrong_line_is_answered_in_one_line() {
         (
             "watch ws://host --preset events --ca f",
             "--ca needs an address that begins with wss://",
+        ),
+        (
+            "watch ws://host --preset binance-spot --missing insert",
+            "--missing is for `--preset events` only",
         ),
         ("watch ws://host", "not provided: --preset <PRESET>"),
     ] {

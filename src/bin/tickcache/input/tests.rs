@@ -93,28 +93,42 @@ fn an_unreadable_line_has_its_number_and_the_rest_is_read() {
     ];
     assert_eq!(read(&path), expected);
 
-    let mut problems = Problems::default();
-    let lines = Lines::open(&path).expect("it opens");
-    let messages = lines.messages(|line, reason| problems.add(Path::new("a"), line, &reason));
-    let texts: Vec<_> = messages.map(|message| message.text).collect();
-    assert_eq!(texts, ["{}", "5"]);
-    let report: Vec<_> = problems.report().collect();
+    let (texts, problems) = messages(&[path.clone()], false);
+    assert_eq!(texts, ["1:{}@0", "5:5@0"]);
+    let told = |line: &str| format!("{}:{line}", path.display());
     assert_eq!(
-        report,
-        ["a:2: blank", "a:3: not UTF-8 from byte 4 on", "a:4: blank"]
+        problems.report().collect::<Vec<_>>(),
+        [
+            told("2: blank"),
+            told("3: not UTF-8 from byte 4 on"),
+            told("4: blank")
+        ]
     );
+    assert_eq!(problems.unreadable(), 3);
+}
+
+/// The messages of all files as lines of text, and what was wrong.
+fn messages(paths: &[PathBuf], recorded: bool) -> (Vec<String>, Problems) {
+    let mut source = Source::open(paths, recorded).expect("they open");
+    let mut out = Vec::new();
+    while let Some((text, place, due)) = source.next(str::to_owned) {
+        out.push(format!("{}:{text}@{}", place.line, due.as_millis()));
+    }
+    let problems = std::mem::take(&mut *source.problems());
+    (out, problems)
 }
 
 #[test]
 fn many_problems_are_counted_and_the_first_are_told() {
     let mut problems = Problems::default();
     for line in 1..=50 {
-        problems.add(Path::new("f"), line, &Reason::Blank);
+        let reason = [Reason::Blank, Reason::Refused("no id".to_owned())][usize::from(line > 40)].clone();
+        problems.add(Path::new("f"), line, &reason);
     }
-    assert_eq!(problems.count(), 50);
+    assert_eq!(problems.unreadable(), 40);
     let report: Vec<_> = problems.report().collect();
     assert_eq!(report.len(), MAX_TOLD + 1);
-    assert_eq!(report[MAX_TOLD], "and 30 more unreadable lines");
+    assert_eq!(report[MAX_TOLD], "and 30 more lines like these");
 }
 
 #[test]
@@ -213,14 +227,13 @@ fn recorded_times_count_from_the_first_line() {
         ["1:1@0", "2!blank", "3:3@5?", "4:4@7", "5:5@6", "6:6@6?"]
     );
 
-    let mut untimed = Vec::new();
-    let lines = Lines::open_recorded(&path).expect("both open");
-    let messages = lines
-        .messages(|line, reason| untimed.push((line, reason)))
-        .count();
-    assert_eq!(messages, 5);
-    let expected = [(2, Reason::Blank), (3, Reason::NoTime), (6, Reason::NoTime)];
-    assert_eq!(untimed, expected);
+    // The second file begins when the last message of the first is due.
+    let (texts, problems) = messages(&[path.clone(), path], true);
+    let first = ["1:1@0", "3:3@5", "4:4@7", "5:5@6", "6:6@6"];
+    let second = ["1:1@6", "3:3@11", "4:4@13", "5:5@12", "6:6@12"];
+    assert_eq!(texts, [first, second].concat());
+    assert_eq!(problems.report().count(), 6);
+    assert_eq!(problems.unreadable(), 2);
 }
 
 #[test]

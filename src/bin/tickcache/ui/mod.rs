@@ -6,6 +6,7 @@
 
 mod draw;
 mod format;
+mod lines;
 mod model;
 mod report;
 mod terminal;
@@ -13,8 +14,8 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use draw::{View, draw};
-pub(crate) use format::{count, percent, plain_decimal, span};
+pub(crate) use format::{count, plain_decimal, span};
+pub(crate) use lines::lines;
 pub(crate) use model::{
     Align, Cell, Column, Cpu, Latency, Link, Model, Recorder, Row, State, Tone, Totals,
 };

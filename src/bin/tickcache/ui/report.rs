@@ -52,6 +52,8 @@ pub(crate) struct Report {
     unchanged: u64,
     refused: u64,
     unmapped: u64,
+    /// Whether every message and every patch is accounted for.
+    balanced: bool,
     /// Applied updates over the whole run.
     updates_per_second: f64,
     reconnects: u64,
@@ -78,7 +80,7 @@ struct CpuPercent {
 impl Report {
     /// The report of a run: the model must carry the totals, the latency and the processor use of
     /// the whole run, not of its last second.
-    pub(crate) fn of(model: &Model) -> Self {
+    pub(crate) fn of(model: &Model, balanced: bool) -> Self {
         let seconds = model.elapsed.as_secs_f64();
         let totals = &model.totals;
         let micros = |time: std::time::Duration| tenths(time.as_nanos() as f64 / 1e3);
@@ -89,6 +91,7 @@ impl Report {
             unchanged: totals.unchanged,
             refused: totals.refused,
             unmapped: totals.unmapped,
+            balanced,
             updates_per_second: tenths(totals.applied as f64 / seconds.max(1e-9)),
             reconnects: totals.reconnects,
             latency_us: model.latency.map(|latency| LatencyMicros {

@@ -22,19 +22,20 @@ static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 static UNSAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HOOK: Once = Once::new();
 
-/// Shows the table until `done` or until the user quits. The terminal is as before when this
+/// Shows the table until `done` or until the user quits; `sample` brings the model up to date. The terminal is as before when this
 /// returns, and when it unwinds.
 pub(crate) fn live<S, D>(mut sample: S, mut done: D) -> io::Result<()>
 where
-    S: FnMut() -> Model,
+    S: FnMut(&mut Model),
     D: FnMut() -> bool,
 {
     let mut screen = Screen::enter()?;
     // The convention of no-color.org.
     let mut view = View::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+    let mut model = Model::default();
     while !done() {
         let next = Instant::now() + PICTURE_EVERY;
-        let model = sample();
+        sample(&mut model);
         screen.0.draw(|frame| draw(frame, &model, &mut view))?;
         while event::poll(next.saturating_duration_since(Instant::now()))? {
             match event::read()? {

@@ -320,12 +320,13 @@ fn a_summary_is_one_line_with_the_same_numbers() {
 
 #[test]
 fn the_report_is_one_json_object() {
-    let text = Report::of(&model(20)).to_json().expect("JSON");
+    let text = Report::of(&model(20), true).to_json().expect("JSON");
     let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(report["received"], 4_123_456);
     assert_eq!(report["applied"], 4_120_001);
     assert_eq!(report["updates_per_second"], 49_638.6);
     assert_eq!(report["reconnects"], 2);
+    assert_eq!(report["balanced"], true);
     assert_eq!(report["latency_us"]["p50"], 31.2);
     assert_eq!(report["latency_us"]["p99"], 210.0);
     assert_eq!(report["latency_us"]["p999"], 1240.0);

@@ -1,0 +1,236 @@
+//! `replay`: recorded messages through the engine, from bytes in this process or over a WebSocket.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::IgnoredAny;
+use tickcache::cache::{Cache, Feed};
+use tickcache::feed::{Backoff, Protocol, Refusal};
+use tickcache::{Endpoint, ws};
+
+use crate::args::{Preset, ReplayArgs, Speed, Through};
+use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
+use crate::simulator::{Playback, Timed};
+use crate::tally::Tally;
+use crate::ui::span;
+use crate::{Failure, preset, state};
+
+/// Messages of one batch through memory: as many as one read of a socket brings at full load.
+const BATCH: usize = 512;
+
+/// How often the progress bar moves.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+
+/// How long threads may take to end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The server plays the messages once: a second connection would find nobody.
+const NO_RECONNECT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Runs a replay to its end.
+pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    match args.preset {
+        Preset::BinanceSpot => replay(Feed::binance_spot(), args),
+        Preset::Events => replay(preset::events(args.merge, args.missing), args),
+    }
+}
+
+/// What a replay came to.
+struct Outcome {
+    tally: Tally,
+    took: Duration,
+    /// Time spent in the engine alone, where that is known.
+    engine: Option<Duration>,
+}
+
+fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), Failure> {
+    let source = Source::open(&args.files, args.speed == Speed::Recorded)?;
+    let problems = source.shared_problems();
+    let cache = Cache::builder().build()?;
+    let outcome = match args.through {
+        Through::Memory => memory(&cache, feed, source)?,
+        Through::Websocket => websocket(&cache, feed, source)?,
+    };
+    cache.close_blocking(CLOSE_WITHIN)?;
+    let problems: MutexGuard<'_, Problems> = problems.lock().unwrap_or_else(PoisonError::into_inner);
+    report(&cache, &outcome, &problems, args.through);
+    outcome.tally.check()?;
+    if args.print {
+        state::print(&cache).map_err(|error| format!("cannot print the state: {error}"))?;
+    }
+    Ok(())
+}
+
+/// From bytes to slots on this thread.
+fn memory<P: Protocol>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Result<Outcome, Failure> {
+    let mut bar = Bar::new(source.progress());
+    let mut feed = cache.local(feed)?;
+    let mut lot = Lot::default();
+    let mut engine = Duration::ZERO;
+    let start = Instant::now();
+    feed.open();
+    while let Some(due) = lot.fill(&mut source) {
+        if let Some(early) = due.checked_sub(start.elapsed()) {
+            std::thread::sleep(early);
+        }
+        let began = Instant::now();
+        let mut batch = feed.batch();
+        lot.each(|text, place| {
+            if let Err(refusal) = batch.message(text) {
+                source.refused(place, refusal);
+            }
+        });
+        drop(batch);
+        engine += began.elapsed();
+        bar.update();
+    }
+    let took = start.elapsed();
+    bar.end();
+    let tally = Tally::of([("the feed".to_owned(), feed.counters())]);
+    Ok(Outcome { tally, took, engine: Some(engine) })
+}
+
+/// Over loopback through the real feed.
+fn websocket<P>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Result<Outcome, Failure>
+where
+    P: Protocol + Clone,
+{
+    let mut bar = Bar::new(source.progress());
+    let playback = Playback::start(std::iter::from_fn(move || timed(&mut source)))?;
+    let limits = ws::Limits { max_message: MAX_LINE_BYTES, ..ws::Limits::default() };
+    let feed = feed
+        .endpoint(Endpoint::new(playback.url()))
+        .backoff(Backoff::fixed(NO_RECONNECT))
+        .limits(limits);
+    let start = Instant::now();
+    let feed = cache.attach(feed)?;
+    let (tell, played) = channel();
+    std::thread::Builder::new()
+        .name("tickcache-played".into())
+        // Nobody listens any more if the replay has failed.
+        .spawn(move || drop(tell.send(playback.finish())))?;
+    // The client answers the server's close frame, which follows all messages, after it has taken
+    // those in; the server ends then.
+    let sent = loop {
+        match played.recv_timeout(BAR_EVERY) {
+            Ok(sent) => break sent,
+            Err(RecvTimeoutError::Timeout) => bar.update(),
+            Err(RecvTimeoutError::Disconnected) => return Err("the playback has no end".into()),
+        }
+        let status = feed.state();
+        if let (0, Some(error)) = (status.generation, status.last_error) {
+            return Err(format!("cannot connect to the playback: {error}").into());
+        }
+    };
+    let took = start.elapsed();
+    bar.end();
+    let loss = feed.state().last_loss.map_or_else(String::new, |loss| format!(": {loss}"));
+    cache.close_blocking(CLOSE_WITHIN)?;
+    let sent = sent.map_err(|error| format!("{error}{loss}"))?;
+    let tally = Tally::of([(feed.name().to_owned(), feed.counters())]);
+    let got = tally.sum.messages;
+    if got != sent {
+        return Err(format!("the feed took in {got} of {sent} messages{loss}").into());
+    }
+    Ok(Outcome { tally, took, engine: None })
+}
+
+/// The next message for the server. What is no JSON is sent all the same, and noted here: behind
+/// the socket its line is not known.
+fn timed(source: &mut Source) -> Option<Timed> {
+    let take = |text: &str| (text.to_owned(), serde_json::from_str::<IgnoredAny>(text).is_ok());
+    let ((text, is_json), place, at) = source.next(take)?;
+    if !is_json {
+        source.refused(place, Refusal::Malformed);
+    }
+    Some(Timed { text, at })
+}
+
+/// Problems, counters and speed, on standard error.
+fn report(cache: &Cache, outcome: &Outcome, problems: &Problems, through: Through) {
+    let tally = &outcome.tally;
+    problems.report().chain(tally.lines()).for_each(|line| eprintln!("{line}"));
+    if tally.sum.refused > 0 && through == Through::Websocket {
+        eprintln!("(through memory every refused line is named)");
+    }
+    tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
+    let (values, entities) = state::size(cache);
+    eprintln!("values {values} in {entities} entities; unreadable lines {}", problems.unreadable());
+    let messages = tally.sum.messages;
+    let rate = messages as f64 / outcome.took.as_secs_f64().max(1e-9);
+    let mut speed = format!("{messages} messages in {}: {rate:.0} messages/s", span(outcome.took));
+    if let Some(engine) = outcome.engine.filter(|_| messages > 0) {
+        let each = span(engine.div_f64(messages as f64));
+        speed += &format!(", reading the files included; in the engine {each} a message");
+    }
+    eprintln!("{speed}");
+}
+
+/// A progress bar over files. Draws nothing where standard error is no terminal.
+struct Bar {
+    bar: ProgressBar,
+    files: Vec<Progress>,
+    next: Instant,
+}
+
+impl Bar {
+    fn new(files: Vec<Progress>) -> Self {
+        let bar = ProgressBar::new(files.iter().map(|file| file.total).sum());
+        let style = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {elapsed}, {eta} to go";
+        // Were the template wrong, the built-in style would do.
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Self { bar, files, next: Instant::now() + BAR_EVERY }
+    }
+
+    fn update(&mut self) {
+        let now = Instant::now();
+        if now >= self.next {
+            self.next = now + BAR_EVERY;
+            self.bar.set_position(self.files.iter().map(Progress::bytes).sum());
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Messages that are taken in together.
+#[derive(Default)]
+struct Lot {
+    bytes: Vec<u8>,
+    /// Where each ends, and where it was read.
+    ends: Vec<(usize, Place)>,
+}
+
+impl Lot {
+    /// Reads the next messages, one alone where they have times; says when the last is due.
+    fn fill(&mut self, source: &mut Source) -> Option<Duration> {
+        self.bytes.clear();
+        self.ends.clear();
+        let most = if source.is_recorded() { 1 } else { BATCH };
+        let mut due = Duration::ZERO;
+        while self.ends.len() < most {
+            let bytes = &mut self.bytes;
+            let next = source.next(|text| bytes.extend_from_slice(text.as_bytes()));
+            let Some(((), place, at)) = next else { break };
+            self.ends.push((self.bytes.len(), place));
+            due = at;
+        }
+        (!self.ends.is_empty()).then_some(due)
+    }
+
+    fn each(&mut self, mut take: impl FnMut(&mut [u8], Place)) {
+        let mut rest = self.bytes.as_mut_slice();
+        let mut start = 0;
+        for (end, place) in &self.ends {
+            let (text, tail) = std::mem::take(&mut rest).split_at_mut(end - start);
+            take(text, *place);
+            (rest, start) = (tail, *end);
+        }
+    }
+}
