@@ -281,11 +281,22 @@ fn what_a_feed_owns_is_written_by_it_connected_or_not() {
 #[test]
 fn two_feeds_never_write_one_entity() {
     let (cache, mut venue_feed) = open(venue());
-    let error = cache.local(venue()).expect_err("its entities are taken");
-    assert!(matches!(error, AttachError::Claim(_)) && error.is_retryable(), "{error}");
+    let (stopped, free) = (cache.entity("stopped").slot(1), cache.entity("free").slot(1));
+    let ended = Feed::events().named("x").entities(["stopped"]).covers(Covers::Nothing);
+    let mut ended = cache.local(ended).expect("nobody owns it");
+    ended.open();
+    stopped.set(&1).expect("room");
+    ended.settle();
+    drop(ended);
+    free.set(&1).expect("sent").wait(LONG).expect("written here");
     let same_name = Feed::events().named("venue");
     let error = cache.local(same_name).expect_err("its name is taken");
-    assert!(matches!(error, AttachError::Name(_)), "{error}");
+    assert!(matches!(error, AttachError::Name(_)) && error.is_retryable(), "{error}");
+    let half = Feed::events().named("z").entities(["stopped", "free", BOOK]);
+    let error = cache.local(half).expect_err("one of them is taken");
+    assert!(matches!(error, AttachError::Claim(_)) && error.is_retryable(), "{error}");
+    assert_eq!(free.freshness(), Freshness::Live, "a feed refused leaves no mark");
+    assert!(stopped.freshness().reasons().contains(Reasons::STOPPED), "nor takes one away");
     let mut events = cache.local(Feed::events().whole()).expect("another name");
     events.open();
     say(&mut venue_feed, whole("1", r#"{"n":1}"#));

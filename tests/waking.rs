@@ -16,6 +16,7 @@ use kit::{BOOK, LONG, open, patch, remove, say, venue, whole};
 use tickcache::cache::{
     Cache, Closed, Freshness, LocalFeed, NotReadyReason, Reasons, Slot, Tick, WaitError,
 };
+use tickcache::Time;
 use tickcache::feed::Envelope;
 
 const AT_ONCE: Duration = Duration::ZERO;
@@ -477,4 +478,28 @@ fn one_poll_after_another_registers_the_last_waker_only() {
     let poll = watch.poll_changed(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(poll, Poll::Ready(Ok(tick)) if n(&tick) == 2));
     assert!(woken.try_recv().is_err(), "the replaced one sleeps on");
+}
+
+#[test]
+fn a_tick_says_when_the_oldest_update_that_it_stands_for_came() {
+    let (cache, mut feed) = open(venue());
+    let slot = cache.entity(BOOK).slot(1);
+    let at = |millis: u64| Time::from_nanos(1_700_000_000_000_000_000 + millis * 1_000_000);
+    let mut say_at = |millis, n| {
+        let mut batch = feed.batch_at(at(millis));
+        batch.message(&mut set(n).into_bytes()).expect("taken");
+    };
+    let mut watch = slot.watch();
+    watch.take().expect("nothing is there yet, and that is the first look");
+    say_at(1, 1);
+    let tick = watch.take().expect("news");
+    assert_eq!(tick.oldest_unseen_at(), Some(at(1)), "exact for one");
+    say_at(2, 2);
+    say_at(3, 3);
+    let tick = watch.take().expect("news");
+    assert_eq!(tick.conflated(), 1);
+    let oldest = tick.oldest_unseen_at().expect("two updates");
+    assert!((at(2)..=at(3)).contains(&oldest), "{oldest:?}");
+    slot.invalidate();
+    assert_eq!(watch.take().expect("news").oldest_unseen_at(), None, "no update at all");
 }

@@ -37,6 +37,10 @@ impl Cache {
         }
         let config = feed.settings.check()?;
         let name: Arc<str> = feed.protocol.name().into();
+        // Before anything of it is marked as its own, or as stopped when it is given up.
+        if self.shared().is_attached(&name) {
+            return Err(AttachError::Name(name));
+        }
         let wildcard = feed.protocol.claims().wildcard;
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
