@@ -3,7 +3,8 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "a test's own modules")]
 
-mod cli;
+#[path = "cli/mod.rs"]
+mod cases;
 mod reference;
 
 #[allow(unused_imports, unused_qualifications, reason = "the simulator is a program of its own")]
