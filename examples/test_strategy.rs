@@ -86,7 +86,11 @@ mod tests {
 
     #[test]
     fn the_strategy_never_quotes_on_a_value_that_is_not_live() {
-        let orders: Vec<_> = scenario().expect("runs").into_iter().map(|(_, order)| order).collect();
+        let orders: Vec<_> = scenario()
+            .expect("runs")
+            .into_iter()
+            .map(|(_, order)| order)
+            .collect();
         let pull = |reason: &str| Order::Pull(reason.to_owned());
         assert_eq!(
             orders,

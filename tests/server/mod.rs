@@ -56,7 +56,11 @@ impl Server {
                 }
             }
         });
-        Self { address, stop: Some(stop), thread: Some(thread.expect("a thread")) }
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread.expect("a thread")),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
