@@ -30,6 +30,8 @@ mod feed;
 mod freshness;
 mod handle;
 mod local;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod order;
 mod reader;
 mod ready;
