@@ -249,3 +249,105 @@ fn reading_allocates_nothing() {
     let refused = allocations(|| assert!(slot.live([b]).is_err()));
     assert_eq!(refused, 0, "nor does a read that is refused");
 }
+
+/// Beside the rest of a real feed: frames, sockets, timers.
+#[cfg(feature = "net")]
+mod over_a_socket {
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+
+    use tickcache::cache::{Cache, Feed};
+    use tickcache::feed::presets::BinanceSpot;
+    use tickcache::feed::{
+        Address, Claims, Class, Outbox, Protocol, Refusal, Sink, Subscription,
+    };
+    use tickcache::json::Message;
+
+    use super::{ALLOCATIONS, book_tickers, kit::LONG};
+
+    /// Rounds that bring everything to its size, and rounds that are counted.
+    const ROUNDS: [u64; 2] = [4, 8];
+    const ROUND: u64 = 700;
+
+    /// Binance's protocol, and how often the feed's thread had allocated when each counted span
+    /// began and ended. The inner protocol is made on that thread, with everything it holds.
+    struct Probe {
+        inner: BinanceSpot,
+        url: String,
+        messages: u64,
+        counts: Sender<u64>,
+    }
+
+    impl Clone for Probe {
+        fn clone(&self) -> Self {
+            let (url, counts) = (self.url.clone(), self.counts.clone());
+            Self { inner: BinanceSpot::new(), url, messages: 0, counts }
+        }
+    }
+
+    impl Protocol for Probe {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+
+        fn claims(&self) -> Claims {
+            self.inner.claims()
+        }
+
+        fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
+            Some(Address { url: self.url.clone(), carries: 0 })
+        }
+
+        fn message<'a, S: Sink>(
+            &mut self,
+            message: &Message<'a>,
+            sink: &mut S,
+            out: &mut Outbox,
+        ) -> Result<Class<'a>, Refusal> {
+            self.messages += 1;
+            if ROUNDS.map(|rounds| rounds * ROUND).contains(&self.messages) {
+                // Read before the sending, which may allocate itself.
+                let count = ALLOCATIONS.get();
+                let _ = self.counts.send(count);
+                // What the channel needs is not of the feed.
+                ALLOCATIONS.set(count);
+            }
+            self.inner.message(message, sink, out)
+        }
+    }
+
+    fn serve(listener: TcpListener, until: Receiver<()>) {
+        let (stream, _) = listener.accept().expect("the feed");
+        let mut socket = tungstenite::accept(stream).expect("a WebSocket");
+        for round in 0..=ROUNDS[1] {
+            for text in book_tickers(round) {
+                socket.write(tungstenite::Message::text(text)).expect("taken");
+            }
+            socket.flush().expect("sent");
+        }
+        let _ = until.recv_timeout(LONG);
+    }
+
+    #[test]
+    fn a_feed_on_its_own_thread_allocates_nothing() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
+        let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+        let (done, until) = channel();
+        let server = thread::spawn(|| serve(listener, until));
+        let (counts, counted) = channel();
+        let cache = Cache::builder().build().expect("a cache");
+        let mut watch = cache.entity("binance-spot.bookTicker").slot("BTCUSDT").watch();
+        let waiter = thread::spawn(move || while watch.wait(LONG).is_ok() {});
+        let probe = Probe { inner: BinanceSpot::new(), url, messages: 0, counts };
+        cache.attach(Feed::custom(probe)).expect("attached");
+        let count = || counted.recv_timeout(LONG).expect("the server says so many");
+        let (before, after) = (count(), count());
+        drop(done);
+        cache.close_blocking(LONG).expect("every thread ends");
+        waiter.join().expect("the waiter");
+        server.join().expect("the server");
+        let messages = (ROUNDS[1] - ROUNDS[0]) * ROUND;
+        assert_eq!(after - before, 0, "allocations on the feed's thread in {messages} messages");
+    }
+}
