@@ -1,26 +1,28 @@
-//! A venue of one's own: an implementation of `Protocol`, and a machine that speaks it.
+//! A venue of one's own: an implementation of `Protocol`, attached to a cache.
 //!
-//! The venue sends quotes in arrays, `[{"s":"X","bid":"1.0","ask":"1.1"}]`, acknowledges
-//! subscriptions by number, and wants the word `ping` every 20 seconds. Here the bytes of the
-//! server are written by hand, so that the whole exchange can be seen without a network.
-//!
-//! Run with `cargo run --example custom_protocol`.
+//! Run with `cargo run --example custom_protocol`. The venue sends quotes in arrays,
+//! `[{"s":"X","bid":"1.0","ask":"1.1"}]`, acknowledges subscriptions by number, and wants the word
+//! `ping` every 20 seconds. Here it is a small server on loopback.
 
-use std::sync::Arc;
+mod support;
+
+use std::error::Error;
 use std::time::Duration;
 
-use tickcache::Time;
 use tickcache::feed::{
-    Action, Address, Answer, Asked, Claims, Class, Control, Counters, Covers, EntityIx, Machine,
-    Outbox, OutboxFull, Protocol, Refusal, Settings, Sink, SubscribeError, Subscription, Ticket,
-    Transaction, Update,
+    Address, Answer, Asked, Claims, Class, Control, Covers, EntityIx, Outbox, OutboxFull, Protocol,
+    Refusal, Sink, SubscribeError, Subscription, Update,
 };
-use tickcache::json::{Message, Value};
+use tickcache::json::Message;
 use tickcache::key::IdRef;
+use tickcache::{Cache, Feed};
+
+const QUOTES: &str = "venue.quotes";
 
 /// The wire format.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 struct Venue {
+    url: String,
     /// Resolved once.
     quotes: Option<EntityIx>,
 }
@@ -31,9 +33,8 @@ impl Protocol for Venue {
     }
 
     fn claims(&self) -> Claims {
-        let entities = vec!["venue.quotes".into()];
         Claims {
-            entities,
+            entities: vec![QUOTES.into()],
             wildcard: false,
             covers: Covers::Nothing,
         }
@@ -41,7 +42,7 @@ impl Protocol for Venue {
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
         Some(Address {
-            url: "wss://venue.example/quotes".to_owned(),
+            url: self.url.clone(),
             carries: 0,
         })
     }
@@ -60,7 +61,7 @@ impl Protocol for Venue {
         wanted: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        // One request for each symbol; the machine calls again for the others.
+        // One request for each symbol; this is called again for the others.
         out.push(format!(
             r#"{{"subscribe":"{}","req":{request}}}"#,
             wanted[0].id
@@ -103,7 +104,7 @@ impl Protocol for Venue {
         }
         let quotes = match self.quotes {
             Some(quotes) => quotes,
-            None => *self.quotes.insert(sink.entity("venue.quotes")?),
+            None => *self.quotes.insert(sink.entity(QUOTES)?),
         };
         // All quotes of a message take effect together, or none.
         for quote in root.elements() {
@@ -117,100 +118,40 @@ impl Protocol for Venue {
     }
 }
 
-/// A sink that prints. In a service the cache is the sink.
-#[derive(Debug, Default)]
-struct Print {
-    staged: Vec<String>,
+/// What the venue answers: it grants every request.
+fn grant(text: &str) -> Option<String> {
+    let (_, request) = text.strip_suffix('}')?.split_once(r#""req":"#)?;
+    Some(format!(r#"{{"ok":{request}}}"#))
 }
 
-impl Sink for Print {
-    fn entity(&mut self, _name: &str) -> Result<EntityIx, Refusal> {
-        Ok(EntityIx::new(0))
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let server = support::Server::start(grant)?;
+    let cache = Cache::builder().build()?;
+    let venue = Venue {
+        url: server.url().to_owned(),
+        quotes: None,
+    };
+    let feed = cache.attach(Feed::custom(venue))?;
+
+    feed.subscribe("quotes", ["X", "Y"])?.await?;
+    println!("subscribed");
+    match feed.subscribe("depth", ["X"])?.await {
+        Ok(()) => println!("subscribed to depth"),
+        Err(error) => println!("no depth: {error}"),
     }
 
-    fn patch(
-        &mut self,
-        _entity: EntityIx,
-        id: IdRef<'_>,
-        _update: Update,
-        value: Value<'_>,
-    ) -> Result<(), Refusal> {
-        self.staged.push(format!("{id:?} is {value:?}"));
-        Ok(())
+    server.say(r#"[{"s":"X","bid":"1.0"},{"bid":"no symbol: refused whole"}]"#);
+    server.say(r#"[{"s":"X","bid":"1.0","ask":"1.1"},{"s":"Y","bid":"7","ask":"8"}]"#);
+
+    let quotes = cache.entity(QUOTES);
+    quotes.ready(["X", "Y"], Duration::from_secs(5)).await?;
+    for quote in quotes.iter() {
+        println!("{} {}", quote.id(), quote.snapshot().record().to_json());
     }
 
-    fn remove(&mut self, _: EntityIx, id: IdRef<'_>, _: Update) -> Result<(), Refusal> {
-        self.staged.push(format!("{id:?} is gone"));
-        Ok(())
-    }
-
-    fn invalidate(&mut self, _: EntityIx, id: Option<IdRef<'_>>) -> Result<(), Refusal> {
-        self.staged.push(format!("{id:?} cannot be trusted"));
-        Ok(())
-    }
-}
-
-impl Transaction for Print {
-    fn commit(&mut self) {
-        for line in self.staged.drain(..) {
-            println!("{line}");
-        }
-    }
-
-    fn rollback(&mut self) {
-        self.staged.clear();
-    }
-}
-
-/// A text message as a server frames it: short and unmasked.
-fn server_text(text: &str) -> Vec<u8> {
-    let len = u8::try_from(text.len())
-        .ok()
-        .filter(|len| *len < 126)
-        .expect("a short text");
-    let mut frame = vec![0x81, len];
-    frame.extend_from_slice(text.as_bytes());
-    frame
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let counters = Arc::new(Counters::default());
-    let config = Settings::default().check()?;
-    let mut machine = Machine::new(config, Venue::default(), Arc::clone(&counters), 1)?;
-    let mut sink = Print::default();
-    let now = Time::from_nanos(1);
-
-    machine.start(now);
-    machine.subscribe(now, Ticket(1), vec![Subscription::new("quotes", "X")])?;
-    let script = [
-        r#"{"ok":1}"#,
-        r#"[{"s":"X","bid":"1.0","ask":"1.1"},{"s":"Y","bid":"7","ask":"8"}]"#,
-        "pong",
-        r#"[{"s":"X","bid":"2.0"},{"bid":"no symbol: refused whole"}]"#,
-    ];
-    let mut script = script.iter();
-    loop {
-        while let Some(action) = machine.poll_action() {
-            println!("action: {action:?}");
-            if let Action::Connect { .. } = action {
-                println!("connecting to {:?}", machine.address());
-                machine.handle_connected(now, &[], &[]);
-            }
-        }
-        let sent = machine.transmit().len();
-        machine.handle_transmitted(now, sent);
-        let Some(text) = script.next() else { break };
-        let frame = server_text(text);
-        machine.space()[..frame.len()].copy_from_slice(&frame);
-        machine.handle_filled(now, frame.len(), &mut sink);
-    }
-
-    let values = counters.snapshot();
-    println!("{} messages, {} with data", values.messages, values.data);
-    println!(
-        "refused: {:?}, balanced: {}",
-        values.refused_by,
-        values.balanced()
-    );
+    let counters = feed.counters();
+    println!("refused: {:?}", counters.refused_by);
+    cache.close(Duration::from_secs(2)).await?;
     Ok(())
 }

@@ -34,6 +34,10 @@ impl Cache {
         let Feed { protocol, settings, inbox, max_items, mut thread } = feed;
         let config = settings.check()?;
         let name: Arc<str> = protocol.name().into();
+        // Before anything of it is marked as its own, or as stopped when it is given up.
+        if self.shared().is_attached(&name) {
+            return Err(AttachError::Name(name));
+        }
         thread.name = name.to_string();
         thread.inbox = inbox;
         thread.connect.connect_timeout = config.settings().connect_timeout;

@@ -102,7 +102,7 @@ impl CacheBuilder {
         self
     }
 
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self

@@ -170,9 +170,11 @@ pub(crate) struct Surroundings {
 /// Freshness by everything but time: the hot path's question.
 #[inline]
 pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
-    // A stamp has no bits, so an equal word has none either: nothing is wrong with the link.
-    let undoubted =
-        head.link == now.link && head.invalidation >= now.invalidation && head.flags == 0;
+    // A stamp has no bits, so an equal word has none either: nothing is wrong with the link. That
+    // something was missed is nothing wrong with what came since.
+    let undoubted = (head.link ^ now.link) & !u64::from(Link::GAP) == 0
+        && head.invalidation >= now.invalidation
+        && head.flags == 0;
     if undoubted && head.state == State::Present { Freshness::Live } else { doubted(head, now) }
 }
 

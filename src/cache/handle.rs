@@ -38,6 +38,8 @@ struct Control {
     feeds: BTreeMap<u64, Arc<dyn Stop>>,
     sources: u64,
     hub: Option<JoinHandle<()>>,
+    /// Threads that were told to end.
+    ending: Vec<Ending>,
     #[cfg(feature = "net")]
     runtime: Option<crate::io::runtime::Runtime>,
 }
@@ -134,6 +136,19 @@ impl Cache {
         Ok(runtime)
     }
 
+    /// What the clock shows.
+    #[cfg(feature = "testing")]
+    pub(crate) fn now(&self) -> crate::Time {
+        self.0.shared.clock.now()
+    }
+
+    /// Moves a virtual clock, and has those looked at who wait for a time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance_to(&self, to: crate::Time) {
+        self.0.shared.clock.advance_to(to);
+        self.0.shared.hub.advance();
+    }
+
     /// The entity of a name, made if there is none: a handle may exist before any feed.
     ///
     /// Where the configured number of entities is reached, the handle stays empty, and
@@ -212,31 +227,50 @@ impl Cache {
             feeds.iter().filter(late).map(|feed| format!("feed-{}", feed.name())).collect();
         #[cfg(feature = "net")]
         let runtime = self.control().runtime.as_ref().and_then(|runtime| runtime.shut_down());
-        // Last, so that waiters have seen whatever the feeds published before.
-        self.0.shared.hub.stop();
-        let hub = self.control().hub.take();
         #[cfg(not(feature = "net"))]
         let runtime = None;
-        for thread in [hub, runtime].into_iter().flatten() {
-            let name = thread.thread().name().unwrap_or("a thread").to_owned();
-            if !join(thread, until.since(clock.now())) {
-                stragglers.push(name);
+        // Last, so that waiters have seen whatever the feeds published before.
+        self.0.shared.hub.stop();
+        let ending = {
+            let mut control = self.control();
+            let threads = [control.hub.take(), runtime];
+            control.ending.extend(threads.into_iter().flatten().map(Ending::new));
+            control.ending.clone()
+        };
+        for thread in ending {
+            let patience = until.since(clock.now()).max(JOIN_GRACE);
+            if thread.ended.wait(Some(patience)).is_none() {
+                stragglers.push(thread.name);
             }
         }
         if stragglers.is_empty() { Ok(()) } else { Err(CloseError { stragglers }) }
     }
 }
 
-/// Joins a thread, or answers `false` if that takes too long: then it is joined when it ends.
-fn join(thread: JoinHandle<()>, timeout: Duration) -> bool {
-    let joined = Latch::new();
-    let done = joined.clone();
-    let joiner = std::thread::Builder::new().name("tickcache-join".into()).spawn(move || {
-        // A panic was reported by the thread itself.
-        let _ = thread.join();
-        done.set((), &WakeOn::here());
-    });
-    joiner.is_ok() && joined.wait(Some(timeout)).is_some()
+/// How long threads that only had to be told to end are waited for even if a feed has used up the
+/// deadline: so that only those are named that it is about.
+const JOIN_GRACE: Duration = Duration::from_millis(100);
+
+/// A thread of the cache's own that was told to end. Clones name the same one.
+#[derive(Clone)]
+struct Ending {
+    name: String,
+    ended: Latch<()>,
+}
+
+impl Ending {
+    fn new(thread: JoinHandle<()>) -> Self {
+        let name = thread.thread().name().unwrap_or("a thread").to_owned();
+        let ended = Latch::new();
+        let done = ended.clone();
+        // Joining knows no timeout. Without a joiner the thread is named as one that runs.
+        let _joiner = std::thread::Builder::new().name("tickcache-join".into()).spawn(move || {
+            // A panic was reported by the thread itself.
+            let _ = thread.join();
+            done.set((), &WakeOn::here());
+        });
+        Self { name, ended }
+    }
 }
 
 impl Drop for Inner {
@@ -244,6 +278,10 @@ impl Drop for Inner {
         self.shared.close();
         let control = self.control.get_mut().unwrap_or_else(PoisonError::into_inner);
         control.feeds.values().for_each(|feed| feed.stop());
+        // Handles that are kept hold on to inboxes, and those to the runtime: told to end now, its
+        // thread does not outlive the cache for their sake.
+        #[cfg(feature = "net")]
+        drop(control.runtime.as_ref().and_then(|runtime| runtime.shut_down()));
         self.shared.hub.stop();
     }
 }

@@ -37,6 +37,10 @@ impl Cache {
         }
         let config = feed.settings.check()?;
         let name: Arc<str> = feed.protocol.name().into();
+        // Before anything of it is marked as its own, or as stopped when it is given up.
+        if self.shared().is_attached(&name) {
+            return Err(AttachError::Name(name));
+        }
         let wildcard = feed.protocol.claims().wildcard;
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
@@ -120,6 +124,12 @@ impl<P: Protocol> LocalFeed<P> {
     /// Carries out what other threads have enqueued, notices silence, and wakes whoever waits.
     pub fn settle(&mut self) {
         self.inner.settle(self.clock.now());
+    }
+
+    /// When [`settle`](Self::settle) has something to notice, if ever.
+    #[cfg(feature = "testing")]
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.inner.deadline()
     }
 
     /// Its counters now.

@@ -94,7 +94,7 @@ impl PartialEq for Rank {
 }
 impl Eq for Rank {}
 
-/// The slots of an entity in the order of a field; see the [module](self).
+/// The slots of an entity in the order of a field.
 ///
 /// Slots without a value, and those whose field is missing, null or neither number nor text, are
 /// left out. Equal values are ordered by id. Stale values keep their place: each row carries its

@@ -70,6 +70,15 @@ impl Slot {
         Ok(self.send(|entity, id| Command::Remove { entity, id, update: Update::whole() })?)
     }
 
+    /// Forgets the id: its value, its slot and its place in the entity. Handles to it go on with
+    /// the slot that the id gets if it comes again. As [`set`](Self::set).
+    ///
+    /// # Errors
+    /// If the feed's inbox is full or the feed has ended.
+    pub fn purge(&self) -> Result<Completion, SetError> {
+        Ok(self.send(|entity, id| Command::Purge { entity, id })?)
+    }
+
     fn send(
         &self,
         command: impl FnOnce(Arc<str>, crate::key::Id) -> Command,

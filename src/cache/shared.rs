@@ -70,6 +70,11 @@ impl Shared {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a feed of that name is attached.
+    pub(crate) fn is_attached(&self, name: &str) -> bool {
+        self.owners().get(name).is_some_and(|present| !present.inbox.is_closed())
+    }
+
     /// Makes a feed known; `false` if there is one of that name.
     pub(crate) fn register(&self, name: &Arc<str>, owner: Owner) -> bool {
         let mut owners = self.owners();

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
 use crate::json::{Message, Value};
-use crate::key::IdRef;
+use crate::key::{Id, IdRef};
 use crate::record::Mode;
 
 use super::outbox::{Outbox, OutboxFull};
@@ -348,6 +348,13 @@ pub trait Protocol: Send + 'static {
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
         let _ = subscription;
         Err(SubscribeError::Unsupported)
+    }
+
+    /// Which value a subscription keeps up: its entity and id. When the subscription has ended,
+    /// that value reads `Unsubscribed`. `None` if it is of many values, or of none.
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        let _ = subscription;
+        None
     }
 
     /// Queues one message that asks for as many of `wanted`, from the first on, as one message may

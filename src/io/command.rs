@@ -21,6 +21,8 @@ pub(crate) enum Command {
         id: Id,
         update: Update,
     },
+    /// Ends a value's slot: the id is unknown from then on.
+    Purge { entity: Arc<str>, id: Id },
     /// Wants subscriptions, all or none.
     #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
     Subscribe(Vec<Subscription>),
@@ -34,6 +36,7 @@ impl fmt::Debug for Command {
         match self {
             Self::Set { entity, id, .. } => write!(f, "Set({entity}, {id})"),
             Self::Remove { entity, id, .. } => write!(f, "Remove({entity}, {id})"),
+            Self::Purge { entity, id } => write!(f, "Purge({entity}, {id})"),
             Self::Subscribe(wanted) => write!(f, "Subscribe({})", wanted.len()),
             Self::Unsubscribe(unwanted) => write!(f, "Unsubscribe({})", unwanted.len()),
         }

@@ -367,10 +367,17 @@ impl Post {
     }
 }
 
+/// Who waits for an answer, and what nothing keeps up once it has come.
+#[derive(Debug)]
+struct Asked {
+    reply: Reply,
+    ended: Vec<Subscription>,
+}
+
 /// Who waits for the answers of the machine.
 #[derive(Debug, Default)]
 struct Replies {
-    waiting: HashMap<Ticket, Reply, foldhash::fast::RandomState>,
+    waiting: HashMap<Ticket, Asked, foldhash::fast::RandomState>,
     next: u64,
 }
 
@@ -380,17 +387,13 @@ impl Replies {
         Ticket(self.next)
     }
 
-    fn settle(&mut self, settled: Settled) -> Option<Settled> {
-        match settled
-            .ticket
-            .and_then(|ticket| self.waiting.remove(&ticket))
-        {
-            Some(reply) => {
-                reply.finish(settled.result.map_err(Into::into));
-                None
-            }
-            None => Some(settled),
-        }
+    fn ask(&mut self, ticket: Ticket, reply: Reply, ended: Vec<Subscription>) {
+        self.waiting.insert(ticket, Asked { reply, ended });
+    }
+
+    /// Who asked for this; `None` if the feed itself did.
+    fn take(&mut self, settled: &Settled) -> Option<Asked> {
+        self.waiting.remove(&settled.ticket?)
     }
 
     fn clear(&mut self) {

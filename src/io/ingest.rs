@@ -23,7 +23,7 @@ use crate::feed::{
 use crate::json::{self, JsonError, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
-use crate::store::{Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes};
+use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -128,6 +128,9 @@ impl Ingest {
         counters: Arc<Counters>,
         turns: Arc<TurnCounter>,
     ) -> Result<Self, ClaimError> {
+        // All claims come first: one that fails leaves no mark on the others, nor on what the feed
+        // would have covered.
+        let writers = coverage::claims(&config, &store)?;
         let wakes = hub.wakes();
         let turn = turns.last();
         let mut ingest = Self {
@@ -151,9 +154,10 @@ impl Ingest {
             decoder: None,
             config,
         };
-        for name in ingest.config.claims.entities.clone() {
+        for writer in writers {
+            let name = Arc::clone(writer.entity().name());
             let ix = ingest.entity(&name).map_err(|_| ClaimError::Full)?;
-            ingest.claim(ix)?;
+            ingest.own(ix, writer);
         }
         if let Covers::Listed(names) = &ingest.config.claims.covers {
             for name in names.clone() {
@@ -174,10 +178,7 @@ impl Ingest {
         }
         match entry.entity.claim(Arc::clone(&self.config.feed)) {
             Ok(writer) => {
-                entry.role = Role::Own(Box::new(writer));
-                coverage::take_over(&entry.entity, self.config.source, self.bits);
-                self.scan = true;
-                entry.begin();
+                self.own(ix, writer);
                 Ok(())
             }
             Err(taken) => {
@@ -191,6 +192,15 @@ impl Ingest {
                 })
             }
         }
+    }
+
+    /// The entity is this feed's from here on.
+    fn own(&mut self, ix: EntityIx, writer: EntityWriter) {
+        let entry = &mut self.entries[ix.index()];
+        entry.role = Role::Own(Box::new(writer));
+        coverage::take_over(&entry.entity, self.config.source, self.bits);
+        self.scan = true;
+        entry.begin();
     }
 
     /// Whether this feed writes the entity, after a claim if that is its way.
@@ -438,6 +448,34 @@ impl Target for Ingest {
         };
         self.decoder = Some(decoder);
         result
+    }
+
+    #[cold]
+    fn unsubscribed(&mut self, entity: &str, id: &Id) {
+        let Some(ix) = self.names.get(entity) else { return };
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else { return };
+        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
+            self.turn += 1;
+            writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            self.moved = true;
+            self.turns.finish(self.turn);
+        }
+    }
+
+    #[cold]
+    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
+        let ix = self.entity(entity)?;
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+            return Err(CommandError::Foreign);
+        };
+        // An id that was only asked for has a slot as well, and no value.
+        if writer.entity().find(id.as_ref()).is_some()
+            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+        {
+            writer.purge(slot);
+            self.moved = true;
+        }
+        Ok(())
     }
 
     fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {

@@ -177,7 +177,15 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                     |subscription: &Subscription| self.intake.protocol().check(subscription);
                 wanted.iter().try_for_each(check).map_err(Into::into)
             }
-            Command::Unsubscribe(_) => Ok(()),
+            Command::Unsubscribe(unwanted) => {
+                for subscription in &unwanted {
+                    if let Some((entity, id)) = self.intake.protocol().value_of(subscription) {
+                        self.target.unsubscribed(&entity, &id);
+                    }
+                }
+                Ok(())
+            }
+            Command::Purge { entity, id } => self.target.purge(&entity, &id),
         }
     }
 }

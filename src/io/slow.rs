@@ -65,6 +65,16 @@ impl Slow {
                 }
                 Ok(())
             }
+            Command::Purge { entity, id } => {
+                let mut writer = claim(&entity)?;
+                if writer.entity().find(id.as_ref()).is_some()
+                    && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+                {
+                    writer.purge(slot);
+                    writer.end_batch(&mut writing.wakes.batch());
+                }
+                Ok(())
+            }
             Command::Subscribe(_) | Command::Unsubscribe(_) => {
                 Err(CommandError::OwnerGone)
             }

@@ -37,6 +37,10 @@ pub(crate) trait Target: Transaction {
         update: Update,
         value: &mut [u8],
     ) -> Result<(), CommandError>;
+    /// Nothing keeps this value up any more.
+    fn unsubscribed(&mut self, entity: &str, id: &Id);
+    /// Another thread's wish that an id be forgotten, its slot with it.
+    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError>;
     /// Another thread's removal of an id.
     fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError>;
 }

@@ -146,13 +146,20 @@ impl Decimal {
     /// The number rounded to the nearest `f64`; infinite beyond the largest finite one.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        let text = format!("{}e{}", self.mantissa, -i64::from(self.scale));
+        use std::io::Write as _;
+        // On the stack: an i128 has at most 40 characters, an exponent 11.
+        let mut text = [0; 64];
+        let mut rest = &mut text[..];
+        let written = write!(rest, "{}e{}", self.mantissa, -i64::from(self.scale));
+        debug_assert!(written.is_ok(), "there is room for the longest");
+        let left = rest.len();
+        let used = text.len() - left;
         let beyond = if self.mantissa < 0 {
             f64::NEG_INFINITY
         } else {
             f64::INFINITY
         };
-        number::f64(text.as_bytes()).unwrap_or(beyond)
+        number::f64(&text[..used]).unwrap_or(beyond)
     }
 
     /// The sum, with the larger of the scales where its mantissa allows it; `None` if it does not

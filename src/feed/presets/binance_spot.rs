@@ -21,7 +21,7 @@ use crate::feed::protocol::{
 use crate::feed::reading::TimeUnit;
 use crate::feed::sequence::{Policy, Rule, Sequence};
 use crate::json::{Message, Value};
-use crate::key::IdRef;
+use crate::key::{Id, IdRef};
 
 /// Streams that one connection may hold.
 const MAX_STREAMS: usize = 1024;
@@ -379,6 +379,11 @@ impl Protocol for BinanceSpot {
 
     fn pace(&self) -> Option<Pace> {
         Pace::new(MESSAGES_PER_SECOND, Duration::from_secs(1))
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        let channel = Channel::of_word(&subscription.channel)?;
+        Some((self.entity_name(channel), Id::from(subscription.id.to_uppercase())))
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {

@@ -25,6 +25,7 @@ enum Seen {
     Patch(String, String),
     /// A command's value.
     Set(String, String),
+    Unsubscribed(String),
     Dropped,
 }
 
@@ -114,6 +115,14 @@ impl Target for Recorder {
         Ok(())
     }
 
+    fn unsubscribed(&mut self, _: &str, id: &Id) {
+        self.tell(Seen::Unsubscribed(id.to_string()));
+    }
+
+    fn purge(&mut self, _: &str, _: &Id) -> Result<(), CommandError> {
+        Err(CommandError::Foreign)
+    }
+
     fn unset(&mut self, _: &str, _: &Id, _: Update) -> Result<(), CommandError> {
         Err(CommandError::Foreign)
     }
@@ -134,6 +143,10 @@ impl Protocol for Script {
             wildcard: false,
             covers: Covers::Nothing,
         }
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        Some(("e".into(), Id::from(&*subscription.id)))
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
@@ -419,6 +432,7 @@ fn commands_are_carried_out_without_a_connection_and_during_one() {
         Ok(())
     );
     assert_eq!(trial.send(Command::Unsubscribe(x)), Ok(()));
+    trial.sees(Seen::Unsubscribed("x".into()));
     let remove = Command::Remove {
         entity: "e".into(),
         id: 7.into(),

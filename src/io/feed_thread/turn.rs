@@ -8,7 +8,7 @@ use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
 use super::{Parts, Post, SOCKET, Waiting};
 use crate::Time;
-use crate::feed::{Action, Ended, Machine, Protocol, Settled};
+use crate::feed::{Action, Ended, Machine, Protocol};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,12 +185,13 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 Command::Remove { entity, id, update } => {
                     reply.finish(self.target.unset(&entity, &id, update));
                 }
+                Command::Purge { entity, id } => reply.finish(self.target.purge(&entity, &id)),
                 Command::Subscribe(wanted) => {
                     let ticket = self.post.replies.next_ticket();
                     match self.machine.subscribe(now, ticket, wanted.clone()) {
                         Ok(()) => {
                             self.post.wanted.extend(wanted);
-                            self.post.replies.waiting.insert(ticket, reply);
+                            self.post.replies.ask(ticket, reply, Vec::new());
                         }
                         Err(error) => reply.finish(Err(error.into())),
                     }
@@ -202,7 +203,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                             for subscription in &unwanted {
                                 self.post.wanted.remove(subscription);
                             }
-                            self.post.replies.waiting.insert(ticket, reply);
+                            self.post.replies.ask(ticket, reply, unwanted);
                         }
                         Err(error) => reply.finish(Err(error.into())),
                     }
@@ -324,11 +325,20 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
             Action::Audible => self.target.silent(false),
             Action::Settled(settled) => {
-                if let Some(Settled {
-                    result: Err(error), ..
-                }) = self.post.replies.settle(settled)
-                {
-                    tracing::warn!(feed = name, %error, "a subscription failed");
+                match (self.post.replies.take(&settled), settled.result) {
+                    (Some(asked), result) => {
+                        // After the server's answer: what was under way has come.
+                        for subscription in asked.ended.iter().filter(|_| result.is_ok()) {
+                            if let Some((entity, id)) = self.machine.protocol().value_of(subscription) {
+                                self.target.unsubscribed(&entity, &id);
+                            }
+                        }
+                        asked.reply.finish(result.map_err(Into::into));
+                    }
+                    (None, Err(error)) => {
+                        tracing::warn!(feed = name, %error, "a subscription failed");
+                    }
+                    (None, Ok(())) => {}
                 }
             }
             Action::Finished => self.finished = true,

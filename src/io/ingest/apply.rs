@@ -4,7 +4,7 @@ use super::super::staging::{Item, Staging, What};
 use super::{Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{Connection, Counters, Held, Missing, OnConnect, Rule, Update, Verdict};
-use crate::store::{self, Head, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -46,7 +46,8 @@ impl Ingest {
         let mut stamp = Stamp {
             mode: update.mode,
             whole: update.whole,
-            trust: self.config.on_connect == OnConnect::Trust,
+            // A trusted source sends what was missed after a reconnect, not after a gap.
+            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
             link: entry.link,
             sequence: update.sequence.map(|sequence| sequence.last),
             received_at: self.now,
@@ -89,6 +90,11 @@ impl Ingest {
         self.mark_gap();
         let entry = &mut self.entries[item.entity.index()];
         entry.whole_seen |= update.whole;
+        let stamp = Stamp {
+            trust: false,
+            link: entry.link,
+            ..stamp
+        };
         publish(entry, slot, item, &self.staging, &stamp, &self.counters);
     }
 

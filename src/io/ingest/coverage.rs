@@ -4,9 +4,10 @@
 //! that covers it without owning it. So an owner that comes after one that stopped takes its part
 //! over, and its `Stopped` ends with the next open.
 
-use super::{Entry, Ingest, Role};
+use super::{ClaimError, Entry, Ingest, IngestConfig, Role};
 use crate::feed::{Covers, OnConnect};
-use crate::store::{Entity, Link, Missing, flags};
+use crate::store::{Entity, EntityWriter, Link, Store};
+use std::sync::Arc;
 
 /// The part of the owner. Feeds' own numbers begin at 1.
 const OWNER: u64 = 0;
@@ -19,6 +20,29 @@ pub(in crate::io) const fn open_word(word: u64) -> u64 {
         bits: 0,
     }
     .to_word()
+}
+
+/// The claims of what the feed declares, all or none: those before one that fails are returned.
+pub(super) fn claims(
+    config: &IngestConfig,
+    store: &Store,
+) -> Result<Vec<EntityWriter>, ClaimError> {
+    if let Covers::Listed(names) = &config.claims.covers {
+        for name in names {
+            store.entity(name).map_err(|_| ClaimError::Full)?;
+        }
+    }
+    let mut claimed: Vec<EntityWriter> = Vec::new();
+    for name in &config.claims.entities {
+        if claimed.iter().any(|writer| **writer.entity().name() == **name) {
+            continue;
+        }
+        let entity = store.entity(name).map_err(|_| ClaimError::Full)?;
+        claimed.push(entity.claim(Arc::clone(&config.feed)).map_err(|taken| {
+            ClaimError::Taken { entity: Arc::clone(entity.name()), by: taken.by }
+        })?);
+    }
+    Ok(claimed)
 }
 
 /// The feed has become the owner: its part moves.
@@ -62,26 +86,17 @@ impl Ingest {
         self.renew();
     }
 
-    /// Something was missed, and nobody knows of which key: every value of the feed is suspect
-    /// until a whole one replaces it. Costs a look at each slot.
+    /// Something was missed, and nobody knows of which key: every value that the feed covers is
+    /// suspect until a whole one replaces it. One store for each entity.
     #[cold]
     pub(super) fn mark_gap(&mut self) {
-        self.moved = true;
-        let turn = self.turn;
-        for entry in &mut self.entries {
-            if let Role::Own(writer) = &mut entry.role {
-                for slot in entry.entity.slots() {
-                    if let Ok(slot) = writer.locate(slot.id(), Missing::Ignore) {
-                        writer.mark(slot, flags::GAP, turn);
-                    }
-                }
-            }
-        }
-        // Of others it can only be said that what they hold may be outdated.
+        self.bits |= Link::GAP;
+        let bits = self.bits;
         self.each_covered(|entity, source| {
-            if source != OWNER {
-                entity.invalidate();
-            }
+            entity.update_link(source, |part| Link {
+                generation: part.generation + 1,
+                bits,
+            });
         });
         self.renew();
     }

@@ -1,0 +1,125 @@
+//! Runs the examples and checks what they print. Each ends by itself and needs no network.
+
+#![cfg(feature = "net")]
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// An example that has not ended by then never will.
+const HUNG: Duration = Duration::from_secs(120);
+
+/// Cargo puts examples beside the folder of the test executables.
+fn executable(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    let profile = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("target/<profile>/deps");
+    profile
+        .join("examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Runs an example; it has to succeed and to print these lines in this order, among others.
+#[track_caller]
+fn check(name: &str, expected: &[&str]) {
+    let path = executable(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo test`, or `cargo build --examples` before a single test",
+        path.display()
+    );
+    let child = Command::new(path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let pid = child.id();
+    let (send, ended) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output()));
+    let output = ended
+        .recv_timeout(HUNG)
+        .unwrap_or_else(|_| panic!("{name} (process {pid}) does not end"))
+        .expect("its output");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} failed\n{printed}\n{told}");
+    let mut lines = printed.lines();
+    for line in expected {
+        assert!(
+            lines.any(|printed| printed == *line),
+            "{name} did not print `{line}`, or not there:\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn pricing_loop() {
+    check(
+        "pricing_loop",
+        &[
+            "20000 updates, 20000 published, the last mid is 200.005",
+            "halt: the value is not live: stale (disconnected)",
+        ],
+    );
+}
+
+#[test]
+fn service() {
+    check(
+        "service",
+        &[
+            "quoting 99.95 / 100.05",
+            "quotes pulled: stale (disconnected)",
+            "quoting again 99.90 / 100.10",
+            "reconnects: 1",
+            "closed",
+        ],
+    );
+}
+
+#[test]
+fn direct_update() {
+    check(
+        "direct_update",
+        &[
+            r#"{"address":{"city":"London","zip":"N1"},"name":"Ada","status":"online"}"#,
+            r#"{"address":{"city":"London"},"name":"Ada","status":"away"}"#,
+            r#"{"address":{"city":"London"},"name":"Ada","status":"busy"}"#,
+            "removed",
+            "ignored: 1",
+        ],
+    );
+}
+
+#[test]
+fn invalidation() {
+    check(
+        "invalidation",
+        &[
+            "nothing yet: fetching",
+            r#"event {"entity":"job","id":42}"#,
+            r#"outdated, it was "running": fetching"#,
+            r#"event {"entity":"job"}"#,
+            r#"outdated, it was "running": fetching"#,
+            "live",
+        ],
+    );
+}
+
+#[test]
+fn custom_protocol() {
+    check(
+        "custom_protocol",
+        &[
+            "subscribed",
+            r#"no depth: unknown channel "depth""#,
+            r#"X {"s":"X","bid":"1.0","ask":"1.1"}"#,
+            r#"Y {"s":"Y","bid":"7","ask":"8"}"#,
+            "refused: [(NoId, 1)]",
+        ],
+    );
+}

@@ -1,0 +1,406 @@
+//! What a value is worth, and when that changes: every transition between live, stale and removed,
+//! on a virtual clock, and that whoever waits is told of each.
+
+mod kit;
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use kit::{BOOK, LONG, TRADE, envelope, inserting, patch, remove, venue, whole};
+use tickcache::cache::{Cache, Feed, Freshness, Reasons, Slot};
+use tickcache::feed::{Envelope, OnConnect, Policy, Rule};
+use tickcache::testing::TestFeed;
+
+type Venue = TestFeed<Envelope>;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIVE: Freshness = Freshness::Live;
+
+const fn stale(reasons: Reasons) -> Freshness {
+    Freshness::Stale(reasons)
+}
+
+/// A feed that has said `{"n":1}` of the id 1.
+fn begun(feed: Feed<Envelope>) -> (Slot, Venue) {
+    let (cache, feed) = TestFeed::new(feed);
+    begin(&cache, feed)
+}
+
+fn begin(cache: &Cache, mut feed: Venue) -> (Slot, Venue) {
+    let slot = cache.entity(BOOK).slot(1);
+    assert_eq!(slot.freshness(), Freshness::Empty);
+    take(&mut feed, &whole("1", r#"{"n":1}"#));
+    assert_eq!(slot.freshness(), LIVE);
+    (slot, feed)
+}
+
+#[track_caller]
+fn take(feed: &mut Venue, text: &str) {
+    feed.message(text).unwrap_or_else(|refusal| panic!("{text} is refused: {refusal}"));
+}
+
+fn n(slot: &Slot) -> String {
+    slot.snapshot().record().get("n").json().expect("a value").into_owned()
+}
+
+#[test]
+fn what_comes_before_the_first_open_is_not_live() {
+    let cache = Cache::builder().build().expect("a cache");
+    let mut feed = cache.local(venue()).expect("attached");
+    let slot = cache.entity(BOOK).slot(1);
+    kit::say(&mut feed, whole("1", r#"{"n":1}"#));
+    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED));
+    feed.open();
+    assert!(!slot.freshness().is_live(), "the open confirms nothing");
+    kit::say(&mut feed, whole("1", r#"{"n":1}"#));
+    assert_eq!(slot.freshness(), LIVE);
+}
+
+#[test]
+fn after_a_reconnect_only_a_whole_value_is_live() {
+    let (slot, mut feed) = begun(venue());
+    feed.disconnect();
+    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED));
+    feed.reconnect();
+    let doubted = stale(Reasons::DISCONNECTED.union(Reasons::INVALIDATED));
+    assert_eq!(slot.freshness(), doubted);
+    take(&mut feed, &patch("1", r#"{"n":2}"#));
+    assert!(!slot.freshness().is_live(), "a patch confirms nothing of what it does not name");
+    assert!(slot.freshness().reasons().contains(Reasons::INVALIDATED));
+    assert_eq!(n(&slot), "2", "and is applied all the same");
+    take(&mut feed, &whole("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), LIVE, "with the very value it had");
+}
+
+#[test]
+fn a_trusted_source_needs_one_message_of_any_kind() {
+    let (slot, mut feed) = begun(venue().on_connect(OnConnect::Trust));
+    take(&mut feed, &whole("2", r#"{"n":1}"#));
+    let other = slot.entity().slot(2);
+    feed.disconnect();
+    feed.reconnect();
+    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED), "not by the open itself");
+    take(&mut feed, &patch("1", r#"{"m":1}"#));
+    assert_eq!(slot.freshness(), LIVE);
+    assert_eq!(other.freshness(), stale(Reasons::DISCONNECTED), "each by its own");
+    take(&mut feed, &patch("2", "{}"));
+    assert_eq!(other.freshness(), LIVE, "even by one that changes nothing");
+}
+
+#[test]
+fn trust_takes_no_patch_for_an_answer_to_an_invalidation() {
+    let (slot, mut feed) = begun(venue().on_connect(OnConnect::Trust));
+    slot.invalidate();
+    take(&mut feed, &patch("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), stale(Reasons::INVALIDATED));
+    take(&mut feed, &whole("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), LIVE);
+}
+
+#[test]
+fn an_invalidation_reaches_what_it_names_before_it_returns() {
+    let check = |mark: &dyn Fn(&Cache, &mut Venue), reached: [bool; 3]| {
+        let (cache, feed) = TestFeed::new(venue());
+        let (first, mut feed) = begin(&cache, feed);
+        take(&mut feed, &whole("2", r#"{"n":1}"#));
+        take(&mut feed, r#"{"k":"whole","e":"trade","i":1,"v":{"n":1}}"#);
+        let slots = [first.clone(), first.entity().slot(2), cache.entity(TRADE).slot(1)];
+        mark(&cache, &mut feed);
+        for (slot, reached) in slots.iter().zip(reached) {
+            let expected = if reached { stale(Reasons::INVALIDATED) } else { LIVE };
+            assert_eq!(slot.freshness(), expected, "{slot:?}");
+        }
+        take(&mut feed, &patch("1", r#"{"n":5}"#));
+        assert_eq!(first.freshness().is_live(), !reached[0], "a patch heals nothing");
+        take(&mut feed, &whole("1", r#"{"n":5}"#));
+        assert_eq!(first.freshness(), LIVE);
+        assert_eq!(slots[1].freshness().is_live(), !reached[1], "each by its own message");
+    };
+    check(&|cache, _| cache.entity(BOOK).slot(1).invalidate(), [true, false, false]);
+    check(&|cache, _| cache.entity(BOOK).invalidate(), [true, true, false]);
+    check(&|cache, _| cache.invalidate_all(), [true, true, true]);
+    check(&|_, feed| take(feed, r#"{"k":"drop","e":"book","i":1}"#), [true, false, false]);
+    check(&|_, feed| take(feed, r#"{"k":"drop","e":"book"}"#), [true, true, false]);
+}
+
+#[test]
+fn a_gap_stays_until_a_whole_value_comes_even_for_a_trusted_source() {
+    for on_connect in [OnConnect::Invalidate, OnConnect::Trust] {
+        let (slot, mut feed) = begun(venue().on_connect(on_connect));
+        feed.gap();
+        assert_eq!(slot.freshness(), stale(Reasons::GAP));
+        take(&mut feed, &patch("1", r#"{"n":2}"#));
+        assert!(slot.freshness().reasons().contains(Reasons::GAP));
+        take(&mut feed, &whole("1", r#"{"n":2}"#));
+        assert_eq!(slot.freshness(), LIVE);
+        assert_eq!(feed.counters().gaps, 1);
+    }
+}
+
+#[test]
+fn a_hole_in_the_numbers_of_one_key_is_a_gap_of_that_key() {
+    let policy = Policy { rule: Rule::ContiguousPerKey, ..Policy::default() };
+    let feed = Feed::envelope(envelope().sequence("/q", policy).build().expect("right"));
+    let (cache, mut feed) = TestFeed::new(feed);
+    let numbered = |kind: &str, id: u64, number: u64| {
+        format!(r#"{{"k":"{kind}","e":"book","i":{id},"v":{{"n":{number}}},"q":{number}}}"#)
+    };
+    let (first, second) = (cache.entity(BOOK).slot(1), cache.entity(BOOK).slot(2));
+    take(&mut feed, &numbered("whole", 1, 10));
+    take(&mut feed, &numbered("whole", 2, 10));
+    take(&mut feed, &numbered("patch", 1, 11));
+    assert_eq!(first.freshness(), LIVE);
+    take(&mut feed, &numbered("patch", 1, 13));
+    assert_eq!(first.freshness(), stale(Reasons::GAP));
+    assert_eq!(second.freshness(), LIVE);
+    take(&mut feed, &numbered("patch", 1, 12));
+    assert_eq!(n(&first), "13", "what was overtaken changes nothing");
+    take(&mut feed, &numbered("whole", 1, 20));
+    assert_eq!(first.freshness(), LIVE);
+    let counters = feed.counters();
+    assert_eq!((counters.gaps, counters.older), (1, 1));
+    assert!(counters.balanced(), "{counters:?}");
+}
+
+#[test]
+fn a_feed_that_ends_leaves_its_values_stopped_and_its_successor_revives_them() {
+    let (cache, feed) = TestFeed::new(venue());
+    let (slot, feed) = begin(&cache, feed);
+    drop(feed);
+    assert_eq!(slot.freshness(), stale(Reasons::STOPPED));
+    assert_eq!(n(&slot), "1", "the last value stays visible");
+    let mut next = cache.local(venue()).expect("name and entities are free again");
+    next.open();
+    assert!(!slot.freshness().is_live());
+    kit::say(&mut next, whole("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), LIVE);
+}
+
+#[test]
+fn a_removed_value_is_removed_and_comes_back_with_the_next_whole_one() {
+    let (slot, mut feed) = begun(venue());
+    let [field] = slot.entity().fields(["n"]).expect("room");
+    feed.advance(SECOND);
+    take(&mut feed, &remove("1"));
+    assert_eq!(slot.freshness(), Freshness::Removed);
+    let error = slot.live([field]).expect_err("there is no value");
+    assert_eq!(error.freshness(), Freshness::Removed);
+    assert!(error.reasons().is_empty());
+    let [value] = slot.read([field]).even_if_stale();
+    assert!(value.is_missing(), "{value:?}");
+    feed.disconnect();
+    feed.reconnect();
+    assert_eq!(slot.freshness(), Freshness::Removed, "what is not there cannot be stale");
+    take(&mut feed, &whole("1", r#"{"n":7}"#));
+    assert_eq!(slot.freshness(), LIVE);
+    assert_eq!(n(&slot), "7");
+}
+
+#[test]
+fn a_value_made_by_patches_is_partial_until_a_whole_one_comes() {
+    let (cache, mut feed) = TestFeed::new(inserting());
+    let slot = cache.entity(BOOK).slot(1);
+    take(&mut feed, &patch("1", r#"{"n":1}"#));
+    assert_eq!(slot.freshness(), stale(Reasons::PARTIAL));
+    take(&mut feed, &patch("1", r#"{"m":1}"#));
+    assert_eq!(slot.freshness(), stale(Reasons::PARTIAL));
+    take(&mut feed, &whole("1", r#"{"n":1,"m":1}"#));
+    assert_eq!(slot.freshness(), LIVE, "by a whole value equal to what was there");
+    let (cache, mut feed) = TestFeed::new(venue());
+    take(&mut feed, &patch("1", r#"{"n":1}"#));
+    assert_eq!(cache.entity(BOOK).slot(1).freshness(), Freshness::Empty, "unless told to");
+    assert_eq!(feed.counters().missing, 1);
+}
+
+#[test]
+fn expiry_counts_from_the_last_whole_value() {
+    let settings = Cache::builder().stale_after(BOOK, 10 * SECOND);
+    let (cache, feed) = TestFeed::with(settings, venue());
+    let (slot, mut feed) = begin(&cache, feed);
+    feed.advance(9 * SECOND);
+    take(&mut feed, &patch("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), LIVE);
+    feed.advance(SECOND);
+    assert_eq!(slot.freshness(), stale(Reasons::EXPIRED), "a patch does not renew it");
+    take(&mut feed, &whole("1", r#"{"n":2}"#));
+    assert_eq!(slot.freshness(), LIVE, "the same value, whole, does");
+    feed.advance(10 * SECOND);
+    feed.disconnect();
+    assert_eq!(slot.freshness(), stale(Reasons::EXPIRED.union(Reasons::DISCONNECTED)));
+    take(&mut feed, r#"{"k":"whole","e":"trade","i":1,"v":{"n":1}}"#);
+    feed.advance(1000 * SECOND);
+    let other = cache.entity(TRADE).slot(1);
+    assert!(!other.freshness().reasons().contains(Reasons::EXPIRED), "others never expire");
+}
+
+#[test]
+fn silence_is_the_absence_of_data_and_ends_with_it() {
+    let (slot, mut feed) = begun(venue().silent_after(5 * SECOND));
+    feed.advance(4 * SECOND);
+    take(&mut feed, r#"{"k":"beat"}"#);
+    feed.advance(SECOND);
+    assert_eq!(slot.freshness(), stale(Reasons::SILENT), "a heartbeat is not data");
+    take(&mut feed, &whole("2", r#"{"n":1}"#));
+    assert_eq!(slot.freshness(), LIVE, "the connection speaks");
+    feed.advance(SECOND * 5);
+    assert_eq!(slot.freshness(), stale(Reasons::SILENT));
+    feed.disconnect();
+    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED), "a lost one is more than silent");
+    feed.advance(SECOND * 50);
+    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED));
+    assert_eq!(feed.counters().silences, 2);
+}
+
+#[test]
+fn live_errs_with_reasons_and_age() {
+    let (slot, mut feed) = begun(venue());
+    let [field] = slot.entity().fields(["n"]).expect("room");
+    let [value] = slot.live([field]).expect("live");
+    assert_eq!(value.i64(), Ok(1));
+    feed.advance(3 * SECOND);
+    feed.disconnect();
+    slot.invalidate();
+    let error = slot.live([field]).expect_err("stale");
+    assert_eq!(error.reasons(), Reasons::DISCONNECTED.union(Reasons::INVALIDATED));
+    assert_eq!(error.age(), Some(3 * SECOND));
+    assert_eq!(error.to_string(), "the value is not live: stale (disconnected+invalidated)");
+    let [value] = slot.read([field]).even_if_stale();
+    assert_eq!(value.i64(), Ok(1), "the suspect value, asked for by name");
+    let nothing = slot.entity().slot(404).live([field]).expect_err("empty");
+    assert_eq!((nothing.freshness(), nothing.age()), (Freshness::Empty, None));
+}
+
+#[test]
+fn a_message_that_changes_nothing_moves_the_time_and_no_more() {
+    let (slot, mut feed) = begun(venue());
+    let before = slot.snapshot();
+    feed.advance(SECOND);
+    take(&mut feed, &whole("1", r#"{"n":1}"#));
+    let after = slot.snapshot();
+    assert_eq!(after.epoch(), before.epoch());
+    assert_eq!(after.received_at(), before.received_at().after(SECOND));
+    feed.advance(SECOND);
+    feed.disconnect();
+    feed.reconnect();
+    take(&mut feed, &whole("1", r#"{"n":1}"#));
+    assert!(slot.epoch() > before.epoch(), "stale to live is news, whatever the value");
+}
+
+/// Every way of waiting for a slot, each on a thread of its own that is about to wait when this
+/// returns, each reporting what it is told after the value that was there.
+fn waiters(slot: &Slot) -> Receiver<(&'static str, Freshness)> {
+    let (told, heard) = channel();
+    let (ready, waiting) = channel();
+    let seen = slot.freshness();
+    let mut watch = slot.watch();
+    let first = pollster::block_on(watch.changed()).expect("open");
+    assert_eq!(first.freshness(), seen);
+    let (tell, about_to) = (told.clone(), ready.clone());
+    thread::spawn(move || {
+        about_to.send(()).expect("heard");
+        let tick = pollster::block_on(watch.changed()).expect("told");
+        tell.send(("changed", tick.freshness()))
+    });
+    let mut watch = slot.watch();
+    assert_eq!(watch.wait(Duration::MAX).expect("open").freshness(), seen);
+    let (tell, about_to) = (told.clone(), ready.clone());
+    thread::spawn(move || {
+        about_to.send(()).expect("heard");
+        tell.send(("wait", watch.wait(Duration::MAX).expect("told").freshness()))
+    });
+    let slot = slot.clone();
+    thread::spawn(move || {
+        ready.send(()).expect("heard");
+        let spun = slot.spin(|slot| match slot.freshness() {
+            same if same == seen => ControlFlow::Continue(()),
+            other => ControlFlow::Break(other),
+        });
+        told.send(("spin", spun.expect("told")))
+    });
+    for _ in 0..3 {
+        waiting.recv_timeout(LONG).expect("a waiter");
+    }
+    heard
+}
+
+/// `cause` changes what the value is worth without a publication, and everyone is told.
+fn check_told(feed: Feed<Envelope>, cause: impl FnOnce(&Slot, &mut Venue), reasons: Reasons) {
+    let settings = Cache::builder().stale_after(BOOK, 10 * SECOND);
+    let (cache, feed) = TestFeed::with(settings, feed);
+    let (slot, mut feed) = begin(&cache, feed);
+    let epoch = slot.epoch();
+    let heard = waiters(&slot);
+    cause(&slot, &mut feed);
+    for _ in 0..3 {
+        let (who, freshness) = heard.recv_timeout(LONG).expect("everyone is told");
+        assert_eq!(freshness, stale(reasons), "told through {who}");
+    }
+    assert!(reasons.contains(Reasons::GAP) || slot.epoch() == epoch, "no publication");
+}
+
+#[test]
+fn a_change_of_freshness_without_a_publication_wakes_everyone_who_waits() {
+    check_told(venue(), |_, feed| feed.disconnect(), Reasons::DISCONNECTED);
+    check_told(venue(), |slot, _| slot.invalidate(), Reasons::INVALIDATED);
+    check_told(venue(), |slot, _| slot.entity().invalidate(), Reasons::INVALIDATED);
+    check_told(venue(), |_, feed| feed.gap(), Reasons::GAP);
+    let silent = venue().silent_after(5 * SECOND);
+    check_told(silent, |_, feed| feed.advance(5 * SECOND), Reasons::SILENT);
+    check_told(venue(), |_, feed| feed.advance(10 * SECOND), Reasons::EXPIRED);
+}
+
+#[test]
+fn the_end_of_a_feed_wakes_everyone_who_waits() {
+    let (cache, feed) = TestFeed::new(venue());
+    let (slot, feed) = begin(&cache, feed);
+    let heard = waiters(&slot);
+    drop(feed);
+    for _ in 0..3 {
+        let (who, freshness) = heard.recv_timeout(LONG).expect("everyone is told");
+        assert_eq!(freshness, stale(Reasons::STOPPED), "told through {who}");
+    }
+}
+
+#[test]
+fn a_subscriber_of_an_entity_is_told_of_its_freshness_once() {
+    let causes: [fn(&Slot, &mut Venue); 4] = [
+        |_, feed| feed.disconnect(),
+        |slot, _| slot.invalidate(),
+        |slot, _| slot.entity().invalidate(),
+        |_, feed| feed.advance(5 * SECOND),
+    ];
+    for (number, cause) in causes.into_iter().enumerate() {
+        let (slot, mut feed) = begun(venue().silent_after(5 * SECOND));
+        let mut changes = slot.entity().changes();
+        let (told, heard) = channel();
+        thread::spawn(move || {
+            let polled = changes.wait(Duration::MAX, |_| {});
+            told.send((polled, changes))
+        });
+        cause(&slot, &mut feed);
+        let told = heard.recv_timeout(LONG);
+        let (polled, mut changes) = told.unwrap_or_else(|_| panic!("cause {number} is not told"));
+        let polled = polled.expect("open");
+        assert!(polled.freshness, "cause {number}: {polled:?}");
+        assert!(!changes.poll(|_| {}).freshness, "cause {number} is told twice");
+    }
+}
+
+#[test]
+fn a_blocking_wait_gives_up_by_the_virtual_clock() {
+    let (slot, mut feed) = begun(venue());
+    let mut watch = slot.watch();
+    watch.wait(SECOND).expect("the present value");
+    let (told, heard) = channel();
+    thread::spawn(move || told.send(watch.wait(SECOND).map(|tick| tick.epoch())));
+    // However late the thread begins to wait, a second of the clock's time passes afterwards.
+    let ended = loop {
+        feed.advance(SECOND);
+        if let Ok(ended) = heard.recv_timeout(Duration::from_millis(1)) {
+            break ended;
+        }
+    };
+    assert_eq!(ended, Err(tickcache::cache::WaitError::TimedOut));
+}
