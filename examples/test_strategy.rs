@@ -3,7 +3,7 @@
 //! Run with `cargo run --example test_strategy --features testing`, or its test with
 //! `cargo test --example test_strategy --features testing`.
 
-use tickcache::cache::{Field, FieldsError, Freshness, Slot};
+use tickcache::{Field, FieldsError, Freshness, Slot};
 
 /// What the strategy wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What the strategy orders as its feed lives through a bad day.
 fn scenario() -> Result<Vec<(&'static str, Order)>, Box<dyn std::error::Error>> {
     use std::time::Duration;
-    use tickcache::cache::Feed;
+    use tickcache::Feed;
     use tickcache::testing::TestFeed;
 
     let feed = Feed::binance_spot().book_ticker(["BTCUSDT"]);

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tickcache::cache::{Feed, Freshness, Reasons};
+//! use tickcache::{Feed, Freshness, Reasons};
 //! use tickcache::testing::TestFeed;
 //!
 //! let feed = Feed::events().whole().silent_after(Duration::from_secs(5));

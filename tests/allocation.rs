@@ -12,8 +12,8 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use kit::open;
-use tickcache::cache::{Feed, LocalFeed, Slot};
 use tickcache::feed::{Envelope, MessageKind, Missing, Protocol};
+use tickcache::{Feed, LocalFeed, Slot};
 
 struct Counting;
 
@@ -268,7 +268,8 @@ fn reading_allocates_nothing() {
             assert!(view.freshness().is_live());
         });
     };
-    let reads: [(&str, &dyn Fn(&Slot)); 3] = [
+    type Read<'a> = (&'a str, &'a dyn Fn(&Slot));
+    let reads: [Read<'_>; 3] = [
         ("two fields", &numbers),
         ("a text", &texts),
         ("everything", &everything),
@@ -281,7 +282,7 @@ fn reading_allocates_nothing() {
             "reading {what}"
         );
     }
-    slot.snapshot();
+    drop(slot.snapshot());
     assert_eq!(
         allocations(|| drop(slot.snapshot())),
         0,
@@ -299,10 +300,10 @@ mod over_a_socket {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
 
-    use tickcache::cache::{Cache, Feed};
     use tickcache::feed::presets::BinanceSpot;
     use tickcache::feed::{Address, Claims, Class, Outbox, Protocol, Refusal, Sink, Subscription};
     use tickcache::json::Message;
+    use tickcache::{Cache, Feed};
 
     use super::{ALLOCATIONS, book_tickers, kit::LONG};
 

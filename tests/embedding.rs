@@ -9,13 +9,13 @@ use std::thread;
 
 use kit::{BOOK, LONG, TRADE, open, patch, remove, say, venue, whole};
 use serde::{Deserialize, Deserializer};
-use tickcache::cache::{
-    AttachError, Cache, Changes, CutError, Desc, Entity, Feed, Freshness, LocalFeed,
-    NotReadyReason, Reasons, SetError, Slot, Snapshot, TypedSlot, Watch,
-};
 use tickcache::feed::{Covers, Envelope, Refusal};
 use tickcache::key::Id;
 use tickcache::record::Decimal;
+use tickcache::{
+    AttachError, Cache, Changes, CutError, Desc, Entity, Feed, Freshness, LocalFeed,
+    NotReadyReason, Reasons, SetError, Slot, Snapshot, TypedSlot, Watch,
+};
 
 const fn goes_anywhere<T: Clone + Send + Sync + 'static>() {}
 const fn moves<T: Send + 'static>() {}
@@ -85,10 +85,7 @@ fn enumeration_shows_what_has_a_value() {
 fn an_order_kept_incrementally_is_the_order_of_a_full_sort() {
     let (cache, mut feed) = open(venue());
     let book = cache.entity(BOOK);
-    let (mut top, mut all) = (
-        book.top(5, Desc("q")),
-        book.sorted_by(tickcache::cache::Asc("q")),
-    );
+    let (mut top, mut all) = (book.top(5, Desc("q")), book.sorted_by(tickcache::Asc("q")));
     let mut model = BTreeMap::new();
     let mut random = 1u64;
     for step in 0..2000 {
@@ -398,8 +395,9 @@ fn two_feeds_never_write_one_entity() {
         .covers(Covers::Nothing);
     let mut ended = cache.local(ended).expect("nobody owns it");
     ended.open();
-    stopped.set(&1).expect("room");
+    let set = stopped.set(&1).expect("room");
     ended.settle();
+    assert_eq!(set.result(), Some(Ok(())));
     drop(ended);
     free.set(&1)
         .expect("sent")

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use kit::{BOOK, LONG, TRADE, envelope, inserting, patch, remove, venue, whole};
-use tickcache::cache::{Cache, Feed, Freshness, Reasons, Slot};
 use tickcache::feed::{Envelope, OnConnect, Policy, Rule};
 use tickcache::testing::TestFeed;
+use tickcache::{Cache, Feed, Freshness, Reasons, Slot};
 
 type Venue = TestFeed<Envelope>;
 
@@ -480,7 +480,7 @@ fn a_subscriber_of_an_entity_is_told_of_its_freshness_once() {
         let (told, heard) = channel();
         thread::spawn(move || {
             let polled = changes.wait(Duration::MAX, |_| {});
-            told.send((polled, changes))
+            told.send((polled, changes)).expect("heard");
         });
         cause(&slot, &mut feed);
         let told = heard.recv_timeout(LONG);
@@ -508,5 +508,5 @@ fn a_blocking_wait_gives_up_by_the_virtual_clock() {
             break ended;
         }
     };
-    assert_eq!(ended, Err(tickcache::cache::WaitError::TimedOut));
+    assert_eq!(ended, Err(tickcache::WaitError::TimedOut));
 }

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use kit::LONG;
 use server::{Server, event};
-use tickcache::cache::{Cache, Feed};
 use tickcache::feed::{
     Address, Backoff, Claims, Class, Covers, Outbox, Protocol, Refusal, Sink, Subscription,
 };
 use tickcache::json::Message;
+use tickcache::{Cache, Feed};
 
 /// The threads of this process by name, without those of the test and its server.
 fn threads() -> BTreeMap<String, usize> {
@@ -198,7 +198,7 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
     assert_eq!(settled(&before), Ok(()), "after the straggler");
 }
 
-fn flaps_watch(cache: &Cache) -> tickcache::cache::Watch {
+fn flaps_watch(cache: &Cache) -> tickcache::Watch {
     let mut watch = cache.entity("other").slot(1).watch();
     watch.take();
     watch

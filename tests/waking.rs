@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use kit::{BOOK, LONG, open, patch, remove, say, venue, whole};
 use tickcache::Time;
-use tickcache::cache::{
+use tickcache::feed::Envelope;
+use tickcache::{
     Cache, Closed, Freshness, LocalFeed, NotReadyReason, Reasons, Slot, Tick, WaitError,
 };
-use tickcache::feed::Envelope;
 
 const AT_ONCE: Duration = Duration::ZERO;
 /// Long enough for a thread to fall asleep; nothing depends on it.
@@ -51,7 +51,9 @@ fn on_tokio(task: Task) {
         .block_on(task);
 }
 
-const EXECUTORS: [(&str, fn(Task)); 3] = [
+type Executor = (&'static str, fn(Task));
+
+const EXECUTORS: [Executor; 3] = [
     ("tokio", on_tokio),
     ("pollster", pollster::block_on),
     ("by hand", by_hand),
@@ -409,7 +411,7 @@ fn an_entity_that_nobody_declares_is_named_with_what_may_have_been_meant() {
     assert!(none.is_empty());
     assert!(text.contains("no feed declares this entity"), "{text}");
     assert!(near("Venue.Book").1.contains("did you mean venue.book"));
-    let (cache, _events) = open(tickcache::cache::Feed::events());
+    let (cache, _events) = open(tickcache::Feed::events());
     let error = cache
         .entity("anything")
         .slot(1)
@@ -478,7 +480,7 @@ fn a_subscriber_that_is_lapped_misses_nothing() {
 
 #[test]
 fn a_stream_of_changes_wakes_on_any_executor_and_on_a_blocked_thread() {
-    let blocked: (&str, fn(Task)) = ("blocked", pollster::block_on);
+    let blocked: Executor = ("blocked", pollster::block_on);
     for (name, run) in EXECUTORS.into_iter().chain([blocked]) {
         let (cache, mut feed) = open(venue());
         let mut changes = cache.entity(BOOK).changes();

@@ -4,13 +4,33 @@ use super::run;
 
 #[test]
 fn the_report_is_one_object_and_balances() {
-    let run = run(["demo", "--symbols", "20", "--rate", "5000", "--seconds", "2", "--json"]).ok();
+    let run = run([
+        "demo",
+        "--symbols",
+        "20",
+        "--rate",
+        "5000",
+        "--seconds",
+        "2",
+        "--json",
+    ])
+    .ok();
     assert_eq!(run.out.lines().count(), 1, "{}", run.out);
     let report: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON object");
-    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name}: {report}"));
+    let number = |name: &str| {
+        report[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {report}"))
+    };
     assert_eq!(report["balanced"], true, "{report}");
-    assert!(number("received") > 0.0 && number("applied") > 0.0, "{report}");
-    assert!(number("updates_per_second") > 0.0 && number("reconnects") >= 0.0, "{report}");
+    assert!(
+        number("received") > 0.0 && number("applied") > 0.0,
+        "{report}"
+    );
+    assert!(
+        number("updates_per_second") > 0.0 && number("reconnects") >= 0.0,
+        "{report}"
+    );
     let latency = ["p50", "p99", "p999"].map(|name| report["latency_us"][name].as_f64());
     let latency = latency.map(|micros| micros.unwrap_or_else(|| panic!("{report}")));
     assert!(0.0 < latency[0] && latency.is_sorted(), "{report}");
@@ -19,11 +39,26 @@ fn the_report_is_one_object_and_balances() {
 /// More streams than the exchange allows on one connection.
 #[test]
 fn many_symbols_take_several_connections() {
-    let run = run(["demo", "--symbols", "1500", "--rate", "3000", "--seconds", "3", "--json"]).ok();
+    let run = run([
+        "demo",
+        "--symbols",
+        "1500",
+        "--rate",
+        "3000",
+        "--seconds",
+        "3",
+        "--json",
+    ])
+    .ok();
     let report: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON object");
     assert_eq!(report["balanced"], true, "{report}");
     assert_eq!(report["refused"], 0, "{report}");
-    assert!(report["applied"].as_u64().is_some_and(|applied| applied > 0), "{report}");
+    assert!(
+        report["applied"]
+            .as_u64()
+            .is_some_and(|applied| applied > 0),
+        "{report}"
+    );
 }
 
 #[cfg(unix)]
@@ -40,13 +75,30 @@ fn an_interrupt_ends_it_in_order() {
     let mut out = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     out.read_line(&mut line).expect("a line");
-    assert!(line.contains("updates/s") && line.contains("reconnects"), "{line}");
+    assert!(
+        line.contains("updates/s") && line.contains("reconnects"),
+        "{line}"
+    );
     let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill").success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .expect("kill")
+            .success()
+    );
     let status = child.wait().expect("it ends");
     let (mut rest, mut err) = (String::new(), String::new());
     out.read_to_string(&mut rest).expect("text");
-    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut err)
+        .expect("text");
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
-    assert!(!rest.contains('\u{1b}'), "no terminal codes where there is no terminal: {rest}");
+    assert!(
+        !rest.contains('\u{1b}'),
+        "no terminal codes where there is no terminal: {rest}"
+    );
 }

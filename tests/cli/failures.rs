@@ -9,7 +9,11 @@ fn fails(args: &[&str], code: i32, words: &[&str]) {
     assert_eq!(run.out, "", "{args:?}");
     assert_eq!(run.err.lines().count(), 1, "{args:?}: {}", run.err);
     for word in words {
-        assert!(run.err.contains(word), "{args:?}: no {word:?} in {}", run.err);
+        assert!(
+            run.err.contains(word),
+            "{args:?}: no {word:?} in {}",
+            run.err
+        );
     }
 }
 
@@ -18,23 +22,51 @@ fn a_wrong_command_line() {
     fails(&["dance"], 2, &["dance", "--help"]);
     fails(&["replay"], 2, &["FILE"]);
     fails(&["replay", "a.jsonl"], 2, &["--preset"]);
-    fails(&["replay", "a.jsonl", "--preset", "kraken"], 2, &["kraken", "binance-spot"]);
-    let merging = ["replay", "a.jsonl", "--preset", "binance-spot", "--merge", "shallow"];
+    fails(
+        &["replay", "a.jsonl", "--preset", "kraken"],
+        2,
+        &["kraken", "binance-spot"],
+    );
+    let merging = [
+        "replay",
+        "a.jsonl",
+        "--preset",
+        "binance-spot",
+        "--merge",
+        "shallow",
+    ];
     fails(&merging, 2, &["--merge", "events"]);
     fails(&["demo", "--symbols", "0"], 2, &["symbols", "1 to"]);
-    fails(&["watch", "http://127.0.0.1/", "--preset", "events"], 2, &["ws://"]);
+    fails(
+        &["watch", "http://127.0.0.1/", "--preset", "events"],
+        2,
+        &["ws://"],
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there() {
     for way in ["memory", "websocket"] {
-        let args = ["replay", "/nowhere/a.jsonl", "--preset", "events", "--through", way];
+        let args = [
+            "replay",
+            "/nowhere/a.jsonl",
+            "--preset",
+            "events",
+            "--through",
+            way,
+        ];
         fails(&args, 1, &["/nowhere/a.jsonl", "check the path"]);
     }
     let sample = data("events-sample.jsonl");
     let sample = sample.to_str().expect("UTF-8");
-    let recorded = ["replay", sample, "--preset", "events", "--speed", "recorded"];
-    fails(&recorded, 1, &["events-sample.recv.tsv.gz", "--speed recorded"]);
+    let recorded = [
+        "replay", sample, "--preset", "events", "--speed", "recorded",
+    ];
+    fails(
+        &recorded,
+        1,
+        &["events-sample.recv.tsv.gz", "--speed recorded"],
+    );
 }
 
 #[test]
@@ -42,7 +74,23 @@ fn certificates_that_are_none() {
     let dir = Dir::new("certificates");
     let empty = dir.file("empty.pem", b"nothing here\n");
     let empty = empty.to_str().expect("UTF-8");
-    let watch = ["watch", "wss://127.0.0.1:1/", "--preset", "events", "--for", "60", "--ca"];
-    fails(&[&watch[..], &[empty]].concat(), 1, &["empty.pem", "there are none", "PEM"]);
-    fails(&[&watch[..], &["/nowhere.pem"]].concat(), 1, &["/nowhere.pem"]);
+    let watch = [
+        "watch",
+        "wss://127.0.0.1:1/",
+        "--preset",
+        "events",
+        "--for",
+        "60",
+        "--ca",
+    ];
+    fails(
+        &[&watch[..], &[empty]].concat(),
+        1,
+        &["empty.pem", "there are none", "PEM"],
+    );
+    fails(
+        &[&watch[..], &["/nowhere.pem"]].concat(),
+        1,
+        &["/nowhere.pem"],
+    );
 }

@@ -23,13 +23,23 @@ fn replay(files: &[&Path], options: &[&str]) -> Ran {
 #[track_caller]
 fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
     let runs = WAYS.map(|way| replay(files, &[options, &["--print", "--through", way]].concat()));
-    assert_eq!(runs[0].out, runs[1].out, "memory and websocket print the same");
+    assert_eq!(
+        runs[0].out, runs[1].out,
+        "memory and websocket print the same"
+    );
     let counts = reference.counts();
     assert!(counts.balanced());
     for run in &runs {
         let found = printed(&run.out).expect("one object a line, in order");
         assert_eq!(differences(reference.values(), &found), [""; 0]);
-        let ledger = ["messages", "data", "invalidation", "control", "unmapped", "refused"];
+        let ledger = [
+            "messages",
+            "data",
+            "invalidation",
+            "control",
+            "unmapped",
+            "refused",
+        ];
         let expected = [
             counts.messages,
             counts.data,
@@ -38,8 +48,35 @@ fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
             counts.unmapped,
             counts.refused,
         ];
-        assert_eq!(ledger.map(|word| run.counted("messages", word)), expected, "{}", run.err);
-        assert_eq!(run.counted("patches", "patches"), counts.patches, "{}", run.err);
+        assert_eq!(
+            ledger.map(|word| run.counted("messages", word)),
+            expected,
+            "{}",
+            run.err
+        );
+        let patches = |word| run.counted("patches", word);
+        let found = [
+            "patches",
+            "missing",
+            "older",
+            "duplicate",
+            "foreign",
+            "held",
+            "refused",
+        ];
+        let expected = [
+            counts.patches,
+            counts.missing,
+            counts.older,
+            counts.duplicate,
+            0,
+            0,
+            0,
+        ];
+        assert_eq!(found.map(patches), expected, "{}", run.err);
+        // What is unchanged but fresher than before counts as applied.
+        let taken = patches("applied") + patches("unchanged");
+        assert_eq!(taken, counts.applied + counts.unchanged, "{}", run.err);
     }
     runs
 }
@@ -50,7 +87,9 @@ fn reference(preset: Preset, files: &[&Path]) -> Reference {
         let bytes = std::fs::read(file).expect("the file is there");
         let mut text = String::new();
         if file.extension().is_some_and(|extension| extension == "gz") {
-            MultiGzDecoder::new(&*bytes).read_to_string(&mut text).expect("gzip and UTF-8");
+            MultiGzDecoder::new(&*bytes)
+                .read_to_string(&mut text)
+                .expect("gzip and UTF-8");
         } else {
             text = String::from_utf8(bytes).expect("UTF-8");
         }
@@ -61,7 +100,11 @@ fn reference(preset: Preset, files: &[&Path]) -> Reference {
 }
 
 fn events(merge: Merge, missing: Missing) -> Preset {
-    Preset::Events { merge, missing, text_ids: false }
+    Preset::Events {
+        merge,
+        missing,
+        text_ids: false,
+    }
 }
 
 #[test]
@@ -77,7 +120,14 @@ fn the_events_sample_in_every_mode() {
     for (merge, merging) in [(Merge::Rfc7396, "rfc7396"), (Merge::Shallow, "shallow")] {
         for (missing, unknown) in [(Missing::Insert, "insert"), (Missing::Ignore, "ignore")] {
             let reference = reference(events(merge, missing), &[&file]);
-            let options = ["--preset", "events", "--merge", merging, "--missing", unknown];
+            let options = [
+                "--preset",
+                "events",
+                "--merge",
+                merging,
+                "--missing",
+                unknown,
+            ];
             check(&[&file], &options, &reference);
         }
     }
@@ -94,8 +144,15 @@ fn several_files_go_on_with_the_same_state() {
     let (first, second) = lines.split_at(lines.len() / 3);
     let first = dir.file("first.jsonl", first.join("\n").as_bytes());
     let second = dir.file("second.jsonl", second.join("\r\n").as_bytes());
-    let whole = reference(events(Merge::Rfc7396, Missing::Insert), &[&data("events-sample.jsonl")]);
-    check(&[&first, &second], &["--preset", "events", "--missing", "insert"], &whole);
+    let whole = reference(
+        events(Merge::Rfc7396, Missing::Insert),
+        &[&data("events-sample.jsonl")],
+    );
+    check(
+        &[&first, &second],
+        &["--preset", "events", "--missing", "insert"],
+        &whole,
+    );
 }
 
 #[test]
@@ -104,10 +161,16 @@ fn recorded_times_change_nothing_but_the_pace() {
     let text = std::fs::read(data("binance-spot-sample.jsonl")).expect("the sample");
     let file = dir.file("a.jsonl", &text);
     let millis = (0..text.split(|byte| *byte == b'\n').count()).map(|at| at as u64 * 2);
-    let times: String = millis.map(|at| format!("{}\t0\n", 1_700_000_000_000_000_000 + at * 1_000_000)).collect();
+    let times: String = millis
+        .map(|at| format!("{}\t0\n", 1_700_000_000_000_000_000 + at * 1_000_000))
+        .collect();
     dir.file("a.recv.tsv", times.as_bytes());
     let reference = reference(Preset::BinanceSpot, &[&file]);
-    check(&[&file], &["--preset", "binance-spot", "--speed", "recorded"], &reference);
+    check(
+        &[&file],
+        &["--preset", "binance-spot", "--speed", "recorded"],
+        &reference,
+    );
 }
 
 #[test]
@@ -118,7 +181,15 @@ fn unreadable_lines_are_counted_and_told_by_number() {
     bytes.extend_from_slice(b"\n{\"entity\":\nnot json\n");
     let file = dir.file("a.jsonl", &bytes);
     for way in WAYS {
-        let options = ["--preset", "events", "--missing", "insert", "--print", "--through", way];
+        let options = [
+            "--preset",
+            "events",
+            "--missing",
+            "insert",
+            "--print",
+            "--through",
+            way,
+        ];
         let run = replay(&[&file], &options);
         assert_eq!(run.out.lines().count(), 2, "{}", run.out);
         for (line, why) in [
@@ -128,7 +199,11 @@ fn unreadable_lines_are_counted_and_told_by_number() {
             (6, "refused: not a JSON text"),
         ] {
             let told = format!("{}:{line}: {why}", file.display());
-            assert!(run.err.lines().any(|line| line == told), "{told}\nin {}", run.err);
+            assert!(
+                run.err.lines().any(|line| line == told),
+                "{told}\nin {}",
+                run.err
+            );
         }
         assert!(run.err.contains("unreadable lines 2"), "{}", run.err);
         assert_eq!(run.counted("messages", "refused"), 2);
@@ -156,7 +231,10 @@ fn captures() -> Option<PathBuf> {
 #[test]
 fn the_binance_spot_capture() {
     let name = "binance-spot-btcusdt-20240808.jsonl.gz";
-    let Some(file) = captures().map(|folder| folder.join(name)).filter(|file| file.is_file()) else {
+    let Some(file) = captures()
+        .map(|folder| folder.join(name))
+        .filter(|file| file.is_file())
+    else {
         eprintln!("skipped: set TICKCACHE_CAPTURES to a folder that has {name}");
         return;
     };

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use tickcache::cache::{Cache, Feed, LocalFeed};
 use tickcache::feed::{Envelope, EnvelopeBuilder, MessageKind, Missing, Protocol};
+use tickcache::{Cache, Feed, LocalFeed};
 
 /// Longer than anything takes: reached only by what would never have come.
 pub(crate) const LONG: Duration = Duration::from_secs(60);

@@ -238,7 +238,7 @@ fn binance_spot(text: &str) -> Class {
         return Class::Refused;
     };
     let Tree::Object(members) = &message else {
-        return Class::Unmapped;
+        return Class::Refused;
     };
     let (channel, data) = match (members.get("stream"), members.get("data")) {
         (Some(stream), Some(data)) => {
@@ -273,6 +273,7 @@ fn binance_spot(text: &str) -> Class {
     };
     let sequence = match entity {
         "binance-spot.bookTicker" => data.member("u").and_then(Tree::number),
+        "binance-spot.trade" => data.member("t").and_then(Tree::number),
         _ => None,
     };
     Class::Whole {

@@ -87,7 +87,10 @@ impl Demo {
         for (channel, due) in [("bookTicker", "u"), ("ticker", "L")] {
             for name in &names {
                 let entity = cache.entity(&format!("{name}.{channel}"));
-                followed.push(Followed { due: entity.field(&[due])?, entity });
+                followed.push(Followed {
+                    due: entity.field(&[due])?,
+                    entity,
+                });
             }
         }
         let reader = Reader::start(followed, simulator.clock())?;
@@ -98,15 +101,33 @@ impl Demo {
             let feed = feed.book_ticker(group).ticker(group);
             cache.attach(feed.backoff(Backoff::fixed(RECONNECT_AFTER)))
         };
-        let feeds = names.iter().zip(groups()).map(attach).collect::<Result<Vec<_>, _>>()?;
+        let feeds = names
+            .iter()
+            .zip(groups())
+            .map(attach)
+            .collect::<Result<Vec<_>, _>>()?;
         let many = match connections {
             1 => String::new(),
             more => format!("{more} connections to "),
         };
-        let source = format!("{} symbols, {many}{}", count(symbols.len() as u64), simulator.url());
+        let source = format!(
+            "{} symbols, {many}{}",
+            count(symbols.len() as u64),
+            simulator.url()
+        );
         let latencies = Latencies::new(LATENCY_SECONDS);
         let (pulse, meter) = (Pulse::new(), Meter::new());
-        Ok(Self { cache, feeds, simulator, reader, market, latencies, pulse, meter, source })
+        Ok(Self {
+            cache,
+            feeds,
+            simulator,
+            reader,
+            market,
+            latencies,
+            pulse,
+            meter,
+            source,
+        })
     }
 
     fn sample(&mut self, model: &mut Model) {
@@ -128,9 +149,21 @@ impl Demo {
 
     /// Stops everything, and gives the whole run.
     fn end(self) -> Result<(Model, Tally), Failure> {
-        let Self { cache, feeds, simulator, reader, mut market, mut latencies, mut pulse, meter, .. } =
-            self;
-        let mut model = Model { title: "demo".to_owned(), ..Model::default() };
+        let Self {
+            cache,
+            feeds,
+            simulator,
+            reader,
+            mut market,
+            mut latencies,
+            mut pulse,
+            meter,
+            ..
+        } = self;
+        let mut model = Model {
+            title: "demo".to_owned(),
+            ..Model::default()
+        };
         // While the connections are still there.
         let tally = Tally::of(cache.counters());
         pulse.beat(&mut model, &tally);
@@ -144,14 +177,18 @@ impl Demo {
         let simulated = simulator.stats().cpu;
         simulator.stop()?;
         for feed in &feeds {
-            if let Some(end) = feed.wait_finished(Duration::ZERO).filter(|end| !end.is_clean()) {
+            if let Some(end) = feed
+                .wait_finished(Duration::ZERO)
+                .filter(|end| !end.is_clean())
+            {
                 return Err(format!("{} ended by itself: {end:?}", feed.name()).into());
             }
         }
         let tally = Tally::of(cache.counters());
         model.elapsed = elapsed;
         model.totals = pulse::totals(&tally);
-        model.totals.updates_per_second = tally.sum.applied as f64 / elapsed.as_secs_f64().max(1e-9);
+        model.totals.updates_per_second =
+            tally.sum.applied as f64 / elapsed.as_secs_f64().max(1e-9);
         model.latency = latencies.whole();
         model.cpu = meter.whole(elapsed, simulated, others);
         Ok((model, tally))
@@ -213,17 +250,22 @@ impl Spent {
 impl Meter {
     fn new() -> Self {
         let first = Spent::now(Duration::ZERO, Duration::ZERO, thread_cpu());
-        Self { before: first, first }
+        Self {
+            before: first,
+            first,
+        }
     }
 
     fn second(&mut self, time: Duration, simulator: Duration, reader: Duration) -> Cpu {
         let now = Spent::now(simulator, reader, thread_cpu());
         let before = std::mem::replace(&mut self.before, now);
-        now.zip(before).map_or_else(Cpu::default, |(now, before)| now.since(before, time))
+        now.zip(before)
+            .map_or_else(Cpu::default, |(now, before)| now.since(before, time))
     }
 
     fn whole(&self, time: Duration, simulator: Duration, reader: Duration) -> Cpu {
         let now = Spent::now(simulator, reader, thread_cpu());
-        now.zip(self.first).map_or_else(Cpu::default, |(now, first)| now.since(first, time))
+        now.zip(self.first)
+            .map_or_else(Cpu::default, |(now, first)| now.since(first, time))
     }
 }

@@ -28,7 +28,13 @@ impl Pulse {
     /// Begins to count now.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { start: now, last: now, applied: 0, bytes: 0, rates: (0.0, 0.0) }
+        Self {
+            start: now,
+            last: now,
+            applied: 0,
+            bytes: 0,
+            rates: (0.0, 0.0),
+        }
     }
 
     /// Time since it began.
@@ -46,7 +52,10 @@ impl Pulse {
         let beat = (since >= SECOND).then_some(since);
         if let Some(beat) = beat {
             let rate = |more: u64| more as f64 / beat.as_secs_f64();
-            self.rates = (rate(sum.applied - self.applied), rate(sum.bytes_received - self.bytes));
+            self.rates = (
+                rate(sum.applied - self.applied),
+                rate(sum.bytes_received - self.bytes),
+            );
             (self.last, self.applied, self.bytes) = (now, sum.applied, sum.bytes_received);
             model.history.push(self.rates.0 as u64);
             if model.history.len() > HISTORY {
@@ -54,7 +63,10 @@ impl Pulse {
             }
         }
         model.totals = totals(tally);
-        (model.totals.updates_per_second, model.totals.bytes_per_second) = self.rates;
+        (
+            model.totals.updates_per_second,
+            model.totals.bytes_per_second,
+        ) = self.rates;
         beat
     }
 }

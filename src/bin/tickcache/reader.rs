@@ -48,14 +48,16 @@ impl Reader {
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let inside = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("tickcache-reader".into()).spawn(move || {
-            let tasks = LocalSet::new();
-            for followed in entities {
-                tasks.spawn_local(follow(followed, Arc::clone(&inside)));
-            }
-            runtime.block_on(tasks);
-            inside.note_cpu();
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("tickcache-reader".into())
+            .spawn(move || {
+                let tasks = LocalSet::new();
+                for followed in entities {
+                    tasks.spawn_local(follow(followed, Arc::clone(&inside)));
+                }
+                runtime.block_on(tasks);
+                inside.note_cpu();
+            })?;
         Ok(Self { shared, thread })
     }
 
@@ -75,10 +77,14 @@ impl Reader {
 
     /// Waits for its end, once the cache is closed; gives what was not taken yet.
     pub(crate) fn join(self, into: &mut Recorder) -> Result<Duration, &'static str> {
-        self.thread.join().map_err(|_| "the reader's thread panicked")?;
+        self.thread
+            .join()
+            .map_err(|_| "the reader's thread panicked")?;
         into.reset();
         into.add(&self.shared.recent());
-        Ok(Duration::from_nanos(self.shared.cpu_nanos.load(Ordering::Relaxed)))
+        Ok(Duration::from_nanos(
+            self.shared.cpu_nanos.load(Ordering::Relaxed),
+        ))
     }
 }
 
@@ -89,7 +95,8 @@ impl Shared {
 
     fn note_cpu(&self) {
         let nanos = thread_cpu().unwrap_or_default().as_nanos();
-        self.cpu_nanos.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.cpu_nanos
+            .store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -102,7 +109,12 @@ async fn follow(Followed { entity, due }: Followed, shared: Arc<Shared>) {
         let looked = changes.next(|slot| {
             let [stamp] = slot.read([due]).even_if_stale();
             let now = Instant::now();
-            seen.extend(stamp.u64().ok().and_then(|stamp| shared.clock.since(stamp, now)));
+            seen.extend(
+                stamp
+                    .u64()
+                    .ok()
+                    .and_then(|stamp| shared.clock.since(stamp, now)),
+            );
         });
         if looked.await.is_err() {
             return;
@@ -132,7 +144,11 @@ impl Latencies {
     /// Keeps that many seconds apart.
     pub(crate) fn new(seconds: usize) -> Self {
         let recorder = Recorder::new();
-        Self { seconds: vec![recorder.clone(); seconds.max(1)], next: 0, whole: recorder }
+        Self {
+            seconds: vec![recorder.clone(); seconds.max(1)],
+            next: 0,
+            whole: recorder,
+        }
     }
 
     /// Takes in another second in place of the oldest.

@@ -54,7 +54,8 @@ fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), F
         Through::Websocket => websocket(&cache, feed, source)?,
     };
     cache.close_blocking(CLOSE_WITHIN)?;
-    let problems: MutexGuard<'_, Problems> = problems.lock().unwrap_or_else(PoisonError::into_inner);
+    let problems: MutexGuard<'_, Problems> =
+        problems.lock().unwrap_or_else(PoisonError::into_inner);
     report(&cache, &outcome, &problems, args.through);
     outcome.tally.check()?;
     if args.print {
@@ -64,7 +65,11 @@ fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), F
 }
 
 /// From bytes to slots on this thread.
-fn memory<P: Protocol>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Result<Outcome, Failure> {
+fn memory<P: Protocol>(
+    cache: &Cache,
+    feed: Feed<P>,
+    mut source: Source,
+) -> Result<Outcome, Failure> {
     let mut bar = Bar::new(source.progress());
     let mut feed = cache.local(feed)?;
     let mut lot = Lot::default();
@@ -89,7 +94,11 @@ fn memory<P: Protocol>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Resu
     let took = start.elapsed();
     bar.end();
     let tally = Tally::of([("the feed".to_owned(), feed.counters())]);
-    Ok(Outcome { tally, took, engine: Some(engine) })
+    Ok(Outcome {
+        tally,
+        took,
+        engine: Some(engine),
+    })
 }
 
 /// Over loopback through the real feed.
@@ -99,7 +108,10 @@ where
 {
     let mut bar = Bar::new(source.progress());
     let playback = Playback::start(std::iter::from_fn(move || timed(&mut source)))?;
-    let limits = ws::Limits { max_message: MAX_LINE_BYTES, ..ws::Limits::default() };
+    let limits = ws::Limits {
+        max_message: MAX_LINE_BYTES,
+        ..ws::Limits::default()
+    };
     let feed = feed
         .endpoint(Endpoint::new(playback.url()))
         .backoff(Backoff::fixed(NO_RECONNECT))
@@ -126,7 +138,10 @@ where
     };
     let took = start.elapsed();
     bar.end();
-    let loss = feed.state().last_loss.map_or_else(String::new, |loss| format!(": {loss}"));
+    let loss = feed
+        .state()
+        .last_loss
+        .map_or_else(String::new, |loss| format!(": {loss}"));
     cache.close_blocking(CLOSE_WITHIN)?;
     let sent = sent.map_err(|error| format!("{error}{loss}"))?;
     let tally = Tally::of([(feed.name().to_owned(), feed.counters())]);
@@ -134,13 +149,22 @@ where
     if got != sent {
         return Err(format!("the feed took in {got} of {sent} messages{loss}").into());
     }
-    Ok(Outcome { tally, took, engine: None })
+    Ok(Outcome {
+        tally,
+        took,
+        engine: None,
+    })
 }
 
 /// The next message for the server. What is no JSON is sent all the same, and noted here: behind
 /// the socket its line is not known.
 fn timed(source: &mut Source) -> Option<Timed> {
-    let take = |text: &str| (text.to_owned(), serde_json::from_str::<IgnoredAny>(text).is_ok());
+    let take = |text: &str| {
+        (
+            text.to_owned(),
+            serde_json::from_str::<IgnoredAny>(text).is_ok(),
+        )
+    };
     let ((text, is_json), place, at) = source.next(take)?;
     if !is_json {
         source.refused(place, Refusal::Malformed);
@@ -151,16 +175,25 @@ fn timed(source: &mut Source) -> Option<Timed> {
 /// Problems, counters and speed, on standard error.
 fn report(cache: &Cache, outcome: &Outcome, problems: &Problems, through: Through) {
     let tally = &outcome.tally;
-    problems.report().chain(tally.lines()).for_each(|line| eprintln!("{line}"));
+    problems
+        .report()
+        .chain(tally.lines())
+        .for_each(|line| eprintln!("{line}"));
     if tally.sum.refused > 0 && through == Through::Websocket {
         eprintln!("(through memory every refused line is named)");
     }
     tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     let (values, entities) = state::size(cache);
-    eprintln!("values {values} in {entities} entities; unreadable lines {}", problems.unreadable());
+    eprintln!(
+        "values {values} in {entities} entities; unreadable lines {}",
+        problems.unreadable()
+    );
     let messages = tally.sum.messages;
     let rate = messages as f64 / outcome.took.as_secs_f64().max(1e-9);
-    let mut speed = format!("{messages} messages in {}: {rate:.0} messages/s", span(outcome.took));
+    let mut speed = format!(
+        "{messages} messages in {}: {rate:.0} messages/s",
+        span(outcome.took)
+    );
     if let Some(engine) = outcome.engine.filter(|_| messages > 0) {
         let each = span(engine.div_f64(messages as f64));
         speed += &format!(", reading the files included; in the engine {each} a message");
@@ -183,14 +216,19 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        Self { bar, files, next: Instant::now() + BAR_EVERY }
+        Self {
+            bar,
+            files,
+            next: Instant::now() + BAR_EVERY,
+        }
     }
 
     fn update(&mut self) {
         let now = Instant::now();
         if now >= self.next {
             self.next = now + BAR_EVERY;
-            self.bar.set_position(self.files.iter().map(Progress::bytes).sum());
+            self.bar
+                .set_position(self.files.iter().map(Progress::bytes).sum());
         }
     }
 

@@ -59,6 +59,8 @@ impl Rate {
 struct Moving {
     value: Option<f64>,
     moved: Option<(Instant, Tone)>,
+    /// Decimal places that it is shown with.
+    places: usize,
 }
 
 impl Moving {
@@ -74,7 +76,9 @@ impl Moving {
     }
 
     fn tone(&self, now: Instant) -> Tone {
-        let recent = self.moved.filter(|(at, _)| now.saturating_duration_since(*at) < COLOURED_FOR);
+        let recent = self
+            .moved
+            .filter(|(at, _)| now.saturating_duration_since(*at) < COLOURED_FOR);
         recent.map_or(Tone::Plain, |(_, tone)| tone)
     }
 }
@@ -125,5 +129,10 @@ fn row(key: &str, cells: usize) -> Row {
 }
 
 fn column(title: &str, width: u16, align: Align, rank: u8) -> Column {
-    Column { title: title.to_owned(), width, align, rank }
+    Column {
+        title: title.to_owned(),
+        width,
+        align,
+        rank,
+    }
 }

@@ -50,13 +50,21 @@ impl Tally {
             *total += more;
         }
         for (reason, count) in other.refused_by {
-            match sum.refused_by.iter_mut().find(|(known, _)| *known == reason) {
+            match sum
+                .refused_by
+                .iter_mut()
+                .find(|(known, _)| *known == reason)
+            {
                 Some((_, total)) => *total += count,
                 None => sum.refused_by.push((reason, count)),
             }
         }
         for (channel, count) in other.unmapped_by {
-            match sum.unmapped_by.iter_mut().find(|(known, _)| *known == channel) {
+            match sum
+                .unmapped_by
+                .iter_mut()
+                .find(|(known, _)| *known == channel)
+            {
                 Some((_, total)) => *total += count,
                 None => sum.unmapped_by.push((channel, count)),
             }
@@ -74,13 +82,17 @@ impl Tally {
             return Ok(());
         }
         let feeds = self.unbalanced.join(", ");
-        Err(format!("the ledgers of {feeds} do not balance: this is a bug, please report it"))
+        Err(format!(
+            "the ledgers of {feeds} do not balance: this is a bug, please report it"
+        ))
     }
 
     /// What to do where everything came to nothing because no value was there to be patched.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let in_vain = self.sum.missing > 0 && self.sum.applied == 0;
-        in_vain.then_some("every patch was for an unknown id and was ignored; --missing insert keeps them")
+        in_vain.then_some(
+            "every patch was for an unknown id and was ignored; --missing insert keeps them",
+        )
     }
 
     /// Both ledgers, then what is behind `refused` and `unmapped`: one line each.
@@ -103,9 +115,15 @@ impl Tally {
             ("held", sum.held),
             ("refused", sum.patches_refused),
         ];
-        let mut lines =
-            vec![ledger("messages", sum.messages, &messages), ledger("patches", sum.patches, &patches)];
-        lines.extend(sum.refused_by.iter().map(|(why, count)| format!("refused: {count} {why}")));
+        let mut lines = vec![
+            ledger("messages", sum.messages, &messages),
+            ledger("patches", sum.patches, &patches),
+        ];
+        lines.extend(
+            sum.refused_by
+                .iter()
+                .map(|(why, count)| format!("refused: {count} {why}")),
+        );
         // Channel names are the server's: nothing in them may move the cursor.
         let named = |name: &str| name.replace(char::is_control, "·");
         let unmapped = sum.unmapped_by.iter();
@@ -115,7 +133,10 @@ impl Tally {
 }
 
 fn ledger(name: &str, total: u64, parts: &[(&str, u64)]) -> String {
-    let parts: Vec<_> = parts.iter().map(|(part, count)| format!("{part} {count}")).collect();
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(part, count)| format!("{part} {count}"))
+        .collect();
     format!("{name} {total} = {}", parts.join(" + "))
 }
 
@@ -153,7 +174,9 @@ mod tests {
         );
         let lost = values(|v| v.messages = 1);
         let tally = Tally::of([("a".to_owned(), one), ("c".to_owned(), lost)]);
-        let error = tally.check().expect_err("a message of c is not accounted for");
+        let error = tally
+            .check()
+            .expect_err("a message of c is not accounted for");
         assert!(error.contains("ledgers of c do"), "{error}");
     }
 }

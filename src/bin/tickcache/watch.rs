@@ -42,18 +42,25 @@ where
 {
     let address = address(&args.url);
     let endpoint = Endpoint::new(&args.url);
-    let endpoint = args.subscribe.iter().fold(endpoint, |endpoint, text| endpoint.text(text));
+    let endpoint = args
+        .subscribe
+        .iter()
+        .fold(endpoint, |endpoint, text| endpoint.text(text));
     let mut feed = feed.endpoint(endpoint);
     if let Some(path) = &args.ca {
         let roots = roots(path)?;
-        feed = feed.connect(|connect| {
-            connect.roots(roots);
-        });
+        feed = feed.connect(|connect| connect.roots(roots));
     }
     let interrupt = Interrupt::install()?;
     let feed = cache.attach(feed)?;
     let mut until = Until::new(args);
-    let mut view = View { cache, feed: &feed, table, pulse: Pulse::new(), url: &address };
+    let mut view = View {
+        cache,
+        feed: &feed,
+        table,
+        pulse: Pulse::new(),
+        url: &address,
+    };
     let sample = |model: &mut Model| view.sample(model);
     let done = || interrupt.is_set() || until.reached(&feed);
     match (stdout().is_terminal(), args.print) {
@@ -88,18 +95,24 @@ fn address(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
     let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }
 
 /// The certificates in a PEM file, looked at now so that a wrong file is told at once.
 fn roots(path: &Path) -> Result<Roots, Failure> {
     let told = |error: &dyn std::fmt::Display| {
-        format!("cannot use the certificates in {}: {error}; name a PEM file", path.display())
+        format!(
+            "cannot use the certificates in {}: {error}; name a PEM file",
+            path.display()
+        )
     };
     let pem = std::fs::read(path).map_err(|error| told(&error))?;
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| told(&error))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| told(&error))?;
     if certificates.is_empty() {
         return Err(told(&"there are none").into());
     }
@@ -140,7 +153,13 @@ struct Until {
 impl Until {
     fn new(args: &WatchArgs) -> Self {
         let now = Instant::now();
-        Self { start: now, length: args.length, idle: args.idle, messages: 0, heard: now }
+        Self {
+            start: now,
+            length: args.length,
+            idle: args.idle,
+            messages: 0,
+            heard: now,
+        }
     }
 
     fn reached(&mut self, feed: &FeedRef) -> bool {

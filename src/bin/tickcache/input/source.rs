@@ -75,16 +75,17 @@ impl Source {
     /// Notes that a message was refused, and why.
     #[cold]
     pub(crate) fn refused(&self, place: Place, why: impl Display) {
-        self.problems().add(&self.paths[place.file], place.line, &Reason::Refused(why.to_string()));
+        self.problems().add(
+            &self.paths[place.file],
+            place.line,
+            &Reason::Refused(why.to_string()),
+        );
     }
 
     /// Shows the next message to `take`; gives its answer, where the message stands, and when it
     /// is due, counted from the beginning of the first file. A file begins when the last message
     /// of the one before is due.
-    pub(crate) fn next<R>(
-        &mut self,
-        take: impl FnOnce(&str) -> R,
-    ) -> Option<(R, Place, Duration)> {
+    pub(crate) fn next<R>(&mut self, take: impl FnOnce(&str) -> R) -> Option<(R, Place, Duration)> {
         loop {
             let lines = self.files.front_mut()?;
             let note = |line, reason| {
@@ -98,12 +99,20 @@ impl Source {
                     self.base = self.last;
                 }
                 Some(Item::Unreadable { line, reason }) => note(line, reason),
-                Some(Item::Message { line, text, at, timed }) => {
+                Some(Item::Message {
+                    line,
+                    text,
+                    at,
+                    timed,
+                }) => {
                     if !timed {
                         note(line, Reason::NoTime);
                     }
                     self.last = self.base + at;
-                    let place = Place { file: self.file, line };
+                    let place = Place {
+                        file: self.file,
+                        line,
+                    };
                     return Some((take(text), place, self.last));
                 }
             }

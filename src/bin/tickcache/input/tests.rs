@@ -122,7 +122,8 @@ fn messages(paths: &[PathBuf], recorded: bool) -> (Vec<String>, Problems) {
 fn many_problems_are_counted_and_the_first_are_told() {
     let mut problems = Problems::default();
     for line in 1..=50 {
-        let reason = [Reason::Blank, Reason::Refused("no id".to_owned())][usize::from(line > 40)].clone();
+        let reason =
+            [Reason::Blank, Reason::Refused("no id".to_owned())][usize::from(line > 40)].clone();
         problems.add(Path::new("f"), line, &reason);
     }
     assert_eq!(problems.unreadable(), 40);

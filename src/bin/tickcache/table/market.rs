@@ -34,8 +34,14 @@ impl Market {
         cache: &Cache,
         feeds: impl IntoIterator<Item = N>,
     ) -> Result<Self, FieldsError> {
-        let feeds = feeds.into_iter().map(|name| Channels::new(cache, name.as_ref()));
-        Ok(Self { feeds: feeds.collect::<Result<_, _>>()?, lines: Vec::new(), known: HashMap::new() })
+        let feeds = feeds
+            .into_iter()
+            .map(|name| Channels::new(cache, name.as_ref()));
+        Ok(Self {
+            feeds: feeds.collect::<Result<_, _>>()?,
+            lines: Vec::new(),
+            known: HashMap::new(),
+        })
     }
 
     /// Gives a symbol of a feed, by its number, the next row, with or without values.
@@ -47,10 +53,19 @@ impl Market {
 
     /// Looks for symbols and channels that have their first value.
     fn discover(&mut self, rows: &mut Vec<Row>) {
-        let Self { feeds, lines, known } = self;
+        let Self {
+            feeds,
+            lines,
+            known,
+        } = self;
         let before = lines.len();
         for (feed, channels) in feeds.iter_mut().enumerate() {
-            let Channels { book, ticker, trade, .. } = channels;
+            let Channels {
+                book,
+                ticker,
+                trade,
+                ..
+            } = channels;
             for (channel, seen) in [book, ticker, trade].into_iter().enumerate() {
                 let values = seen.entity.len();
                 if values == seen.values {
@@ -71,7 +86,12 @@ impl Market {
         if lines.len() != before {
             lines.sort_by(|a, b| a.key.cmp(&b.key));
             known.clear();
-            known.extend(lines.iter().enumerate().map(|(at, line)| (Id::from(&*line.key), at)));
+            known.extend(
+                lines
+                    .iter()
+                    .enumerate()
+                    .map(|(at, line)| (Id::from(&*line.key), at)),
+            );
             lines.iter_mut().for_each(|line| line.shown = [u64::MAX; 3]);
             rows.clear();
         }
@@ -123,7 +143,10 @@ struct Channel {
 
 impl Channels {
     fn new(cache: &Cache, feed: &str) -> Result<Self, FieldsError> {
-        let channel = |name: &str| Channel { entity: cache.entity(&format!("{feed}.{name}")), values: 0 };
+        let channel = |name: &str| Channel {
+            entity: cache.entity(&format!("{feed}.{name}")),
+            values: 0,
+        };
         let (book, ticker, trade) = (channel("bookTicker"), channel("ticker"), channel("trade"));
         Ok(Self {
             book_fields: book.entity.fields(["b", "a"])?,
@@ -182,7 +205,9 @@ impl Line {
                     price(&mut row.cells[LAST], &mut self.moving[LAST], &last, now);
                 }
                 percent(&mut row.cells[CHANGE], &change);
-                let whole = volume.f64().map_or_else(|_| String::new(), |v| count(v as u64));
+                let whole = volume
+                    .f64()
+                    .map_or_else(|_| String::new(), |v| count(v as u64));
                 row.cells[VOLUME].text = whole;
             }
         }
@@ -203,12 +228,15 @@ impl Line {
     }
 }
 
-/// A price as it came, without the zeros that only pad it.
+/// A price as it came, without the zeros that only pad it: as many places as it ever needed, so
+/// that it does not jump.
 fn price(cell: &mut Cell, moving: &mut Moving, value: &Value, now: Instant) {
     moving.set(value.f64().ok(), now);
     cell.text.clear();
     if let Ok(text) = value.str() {
-        cell.text.push_str(plain_decimal(&text, PLACES));
+        let plain = plain_decimal(&text, moving.places.max(PLACES));
+        moving.places = plain.find('.').map_or(0, |point| plain.len() - point - 1);
+        cell.text.push_str(plain);
     } else if let Ok(token) = value.json() {
         cell.text.push_str(&token);
     }

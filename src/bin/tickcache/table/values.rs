@@ -53,12 +53,20 @@ impl Values {
                 .map(|line| line.slot.id().clone())
                 .collect();
             let room = MAX_ROWS - self.lines.len();
-            let fresh = entity.iter().filter(|slot| !known.contains(slot.id())).take(room);
-            self.lines.extend(fresh.map(|slot| Line { slot, shown: u64::MAX, rate: Rate::default() }));
+            let fresh = entity
+                .iter()
+                .filter(|slot| !known.contains(slot.id()))
+                .take(room);
+            self.lines.extend(fresh.map(|slot| Line {
+                slot,
+                shown: u64::MAX,
+                rate: Rate::default(),
+            }));
         }
         if self.lines.len() != before {
             self.lines.sort_by(|a, b| {
-                let key = |line: &Line| (line.slot.entity().name().to_owned(), line.slot.id().clone());
+                let key =
+                    |line: &Line| (line.slot.entity().name().to_owned(), line.slot.id().clone());
                 key(a).cmp(&key(b))
             });
             self.lines.iter_mut().for_each(|line| line.shown = u64::MAX);
@@ -67,7 +75,10 @@ impl Values {
         let missing = self.lines[rows.len()..].iter();
         rows.extend(missing.map(|line| {
             let mut row = row(&line.slot.id().to_string(), CELLS);
-            line.slot.entity().name().clone_into(&mut row.cells[ENTITY].text);
+            line.slot
+                .entity()
+                .name()
+                .clone_into(&mut row.cells[ENTITY].text);
             row
         }));
     }
