@@ -350,7 +350,7 @@ fn live_errs_with_reasons_and_age() {
     assert_eq!(error.age(), Some(3 * SECOND));
     assert_eq!(
         error.to_string(),
-        "the value is not live: stale (disconnected+invalidated)"
+        "[venue.book, 1] is not live: stale (disconnected+invalidated)"
     );
     let [value] = slot.read([field]).even_if_stale();
     assert_eq!(value.i64(), Ok(1), "the suspect value, asked for by name");
