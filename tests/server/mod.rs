@@ -44,8 +44,10 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = channel::<()>();
-        let (ready, running) = channel();
+        let (ready, running) = channel::<()>();
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
+            // From here on it has its name, for those who count threads.
+            ready.send(()).expect("somebody waits");
             let mut held = Vec::new();
             for (number, stream) in (1..).zip(listener.incoming()) {
                 if stopped.try_recv() != Err(TryRecvError::Empty) {
