@@ -7,6 +7,8 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;
 use ratatui::style::{Color, Modifier};
 
+use super::draw::{View, draw};
+use super::format::percent;
 use super::*;
 
 fn column(title: &str, width: u16, rank: u8) -> Column {
