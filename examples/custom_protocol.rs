@@ -134,9 +134,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let feed = cache.attach(Feed::custom(venue))?;
 
-    feed.subscribe("quotes", ["X", "Y"])?.await?;
+    feed.subscribe("quotes", ["X", "Y"]).await?;
     println!("subscribed");
-    match feed.subscribe("depth", ["X"])?.await {
+    match feed.subscribe("depth", ["X"]).await {
         Ok(()) => println!("subscribed to depth"),
         Err(error) => println!("no depth: {error}"),
     }

@@ -3,7 +3,7 @@
 //! Run with `cargo run --example test_strategy --features testing`, or its test with
 //! `cargo test --example test_strategy --features testing`.
 
-use tickcache::cache::{Field, FieldsError, Freshness, Slot};
+use tickcache::{Field, FieldsError, Freshness, Slot};
 
 /// What the strategy wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What the strategy orders as its feed lives through a bad day.
 fn scenario() -> Result<Vec<(&'static str, Order)>, Box<dyn std::error::Error>> {
     use std::time::Duration;
-    use tickcache::cache::Feed;
+    use tickcache::Feed;
     use tickcache::testing::TestFeed;
 
     let feed = Feed::binance_spot().book_ticker(["BTCUSDT"]);
@@ -86,7 +86,11 @@ mod tests {
 
     #[test]
     fn the_strategy_never_quotes_on_a_value_that_is_not_live() {
-        let orders: Vec<_> = scenario().expect("runs").into_iter().map(|(_, order)| order).collect();
+        let orders: Vec<_> = scenario()
+            .expect("runs")
+            .into_iter()
+            .map(|(_, order)| order)
+            .collect();
         let pull = |reason: &str| Order::Pull(reason.to_owned());
         assert_eq!(
             orders,

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tickcache::cache::{Feed, Freshness, Reasons};
+//! use tickcache::{Feed, Freshness, Reasons};
 //! use tickcache::testing::TestFeed;
 //!
 //! let feed = Feed::events().whole().silent_after(Duration::from_secs(5));
@@ -87,7 +87,10 @@ impl<P: Protocol> TestFeed<P> {
         match cache.local(feed) {
             Ok(mut feed) => {
                 feed.open();
-                Self { feed, cache: cache.clone() }
+                Self {
+                    feed,
+                    cache: cache.clone(),
+                }
             }
             Err(error) => panic!("no feed to test with: {error}"),
         }
@@ -151,6 +154,8 @@ impl<P: Protocol> TestFeed<P> {
 
 impl<P> fmt::Debug for TestFeed<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestFeed").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("TestFeed")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }

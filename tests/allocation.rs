@@ -12,8 +12,8 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use kit::open;
-use tickcache::cache::{Feed, LocalFeed, Slot};
 use tickcache::feed::{Envelope, MessageKind, Missing, Protocol};
+use tickcache::{Feed, LocalFeed, Slot};
 
 struct Counting;
 
@@ -92,14 +92,19 @@ fn check<P: Protocol>(feed: &mut LocalFeed<P>, round: impl Fn(u64) -> Vec<String
     let allocated = allocations(|| play(feed, &mut third));
     let after = feed.counters();
     assert_eq!(after.messages - before.messages, third.len() as u64);
-    assert!(after.applied > before.applied, "something is published: {after:?}");
+    assert!(
+        after.applied > before.applied,
+        "something is published: {after:?}"
+    );
     assert!(after.balanced(), "{after:?}");
     assert_eq!(allocated, 0, "allocations for {} messages", third.len());
 }
 
 /// A random walk without a generator: the same every time, and nothing repeats soon.
 fn walk(step: u64) -> u64 {
-    step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33
+    step.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+        >> 33
 }
 
 /// A round of 700; the numbers of updates go on rising.
@@ -122,7 +127,10 @@ fn book_tickers(round: u64) -> Vec<String> {
 fn book_tickers_allocate_nothing_with_and_without_a_waiter() {
     let (cache, mut feed) = open(Feed::binance_spot().book_ticker(["BTCUSDT"]));
     check(&mut feed, book_tickers);
-    let mut watch = cache.entity("binance-spot.bookTicker").slot("BTCUSDT").watch();
+    let mut watch = cache
+        .entity("binance-spot.bookTicker")
+        .slot("BTCUSDT")
+        .watch();
     watch.take().expect("a value");
     let waiter = std::thread::spawn(move || {
         while let Ok(tick) = watch.wait(kit::LONG) {
@@ -130,7 +138,9 @@ fn book_tickers_allocate_nothing_with_and_without_a_waiter() {
         }
     });
     check(&mut feed, |round| book_tickers(3 + round));
-    cache.close_blocking(kit::LONG).expect("nothing holds it up");
+    cache
+        .close_blocking(kit::LONG)
+        .expect("nothing holds it up");
     waiter.join().expect("the waiter");
 }
 
@@ -142,7 +152,9 @@ fn events_allocate_nothing_whatever_they_do() {
         match step % 20 {
             11 => format!(r#"{{"entity":"job","id":{id}}}"#),
             13 => format!(r#"{{"entity":"job","id":{id},"payload":null}}"#),
-            17 => format!(r#"{{"payload":{{"note":"\u00e9\n{n}"}},"id":"x{id}","entity":"order"}}"#),
+            17 => {
+                format!(r#"{{"payload":{{"note":"\u00e9\n{n}"}},"id":"x{id}","entity":"order"}}"#)
+            }
             19 => format!(
                 r#"[{{"entity":"job","id":{id},"payload":{{"n":{n}}}}},{{"entity":"order","id":"x1","payload":{{"n":[{n},2,3]}}}}]"#
             ),
@@ -172,16 +184,25 @@ fn kraken() -> Feed<Envelope> {
 fn tickers_made_of_arrays_allocate_nothing() {
     let (cache, mut feed) = open(kraken());
     let one = |step: u64| {
-        let (pair, price, size) = (walk(step) % 4, walk(step + 1) % 100_000, walk(step + 2) % 5000);
+        let (pair, price, size) = (
+            walk(step) % 4,
+            walk(step + 1) % 100_000,
+            walk(step + 2) % 5000,
+        );
         let members: Vec<_> = ["a", "b", "c", "v", "p", "t", "l", "h", "o"]
             .iter()
             .map(|name| format!(r#""{name}":["{price}.100000",{size},"{size}.72892241"]"#))
             .collect();
-        format!(r#"[{},{{{}}},"ticker","P{pair}/EUR"]"#, 1668 + pair, members.join(","))
+        format!(
+            r#"[{},{{{}}},"ticker","P{pair}/EUR"]"#,
+            1668 + pair,
+            members.join(",")
+        )
     };
     let mut messages: Vec<_> = (0..400).map(one).collect();
     messages.push(r#"{"event":"heartbeat"}"#.to_owned());
-    messages.push(r#"[119,[["5541.2","0.15","1534614057.3","s","l",""]],"trade","P1/EUR"]"#.to_owned());
+    messages
+        .push(r#"[119,[["5541.2","0.15","1534614057.3","s","l",""]],"trade","P1/EUR"]"#.to_owned());
     check(&mut feed, |_| messages.clone());
     assert_eq!(cache.entity("kraken.ticker").len(), 4);
 }
@@ -196,19 +217,29 @@ fn captures() -> PathBuf {
 fn a_recorded_kraken_feed_allocates_nothing() {
     let path = captures().join("kraken-v1-20210417.jsonl.gz");
     let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!("skipped: {} is not there; set TICKCACHE_CAPTURES", path.display());
+        eprintln!(
+            "skipped: {} is not there; set TICKCACHE_CAPTURES",
+            path.display()
+        );
         return;
     };
-    let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("a gzip of UTF-8");
+    let text =
+        std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("a gzip of UTF-8");
     // The first state of a book is one array of a thousand levels: too long for a slot's ring, it
     // is a document, and comes once for each connection.
-    let messages: Vec<_> =
-        text.lines().filter(|line| !line.contains(r#""as":"#)).map(str::to_owned).collect();
+    let messages: Vec<_> = text
+        .lines()
+        .filter(|line| !line.contains(r#""as":"#))
+        .map(str::to_owned)
+        .collect();
     assert!(messages.len() > 4000);
     let (cache, mut feed) = open(kraken());
     check(&mut feed, |_| messages.clone());
     let xmr = cache.entity("kraken.ticker").slot("XMR/USD").snapshot();
-    assert_eq!(xmr.record().get("a").json().as_deref(), Ok(r#"["355.24000000",27,"27.19106411"]"#));
+    assert_eq!(
+        xmr.record().get("a").json().as_deref(),
+        Ok(r#"["355.24000000",27,"27.19106411"]"#)
+    );
 }
 
 #[test]
@@ -237,15 +268,149 @@ fn reading_allocates_nothing() {
             assert!(view.freshness().is_live());
         });
     };
-    let reads: [(&str, &dyn Fn(&Slot)); 3] =
-        [("two fields", &numbers), ("a text", &texts), ("everything", &everything)];
+    type Read<'a> = (&'a str, &'a dyn Fn(&Slot));
+    let reads: [Read<'_>; 3] = [
+        ("two fields", &numbers),
+        ("a text", &texts),
+        ("everything", &everything),
+    ];
     for (what, read) in reads {
         read(&slot);
-        assert_eq!(allocations(|| (0..100).for_each(|_| read(&slot))), 0, "reading {what}");
+        assert_eq!(
+            allocations(|| (0..100).for_each(|_| read(&slot))),
+            0,
+            "reading {what}"
+        );
     }
-    slot.snapshot();
-    assert_eq!(allocations(|| drop(slot.snapshot())), 0, "a snapshot that is there is shared");
+    drop(slot.snapshot());
+    assert_eq!(
+        allocations(|| drop(slot.snapshot())),
+        0,
+        "a snapshot that is there is shared"
+    );
     slot.invalidate();
     let refused = allocations(|| assert!(slot.live([b]).is_err()));
     assert_eq!(refused, 0, "nor does a read that is refused");
+}
+
+/// Beside the rest of a real feed: frames, sockets, timers.
+#[cfg(feature = "net")]
+mod over_a_socket {
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+
+    use tickcache::feed::presets::BinanceSpot;
+    use tickcache::feed::{Address, Claims, Class, Outbox, Protocol, Refusal, Sink, Subscription};
+    use tickcache::json::Message;
+    use tickcache::{Cache, Feed};
+
+    use super::{ALLOCATIONS, book_tickers, kit::LONG};
+
+    /// Rounds that bring everything to its size, and rounds that are counted.
+    const ROUNDS: [u64; 2] = [4, 8];
+    const ROUND: u64 = 700;
+
+    /// Binance's protocol, and how often the feed's thread had allocated when each counted span
+    /// began and ended. The inner protocol is made on that thread, with everything it holds.
+    struct Probe {
+        inner: BinanceSpot,
+        url: String,
+        messages: u64,
+        counts: Sender<u64>,
+    }
+
+    impl Clone for Probe {
+        fn clone(&self) -> Self {
+            let (url, counts) = (self.url.clone(), self.counts.clone());
+            Self {
+                inner: BinanceSpot::new(),
+                url,
+                messages: 0,
+                counts,
+            }
+        }
+    }
+
+    impl Protocol for Probe {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+
+        fn claims(&self) -> Claims {
+            self.inner.claims()
+        }
+
+        fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
+            Some(Address {
+                url: self.url.clone(),
+                carries: 0,
+            })
+        }
+
+        fn message<'a, S: Sink>(
+            &mut self,
+            message: &Message<'a>,
+            sink: &mut S,
+            out: &mut Outbox,
+        ) -> Result<Class<'a>, Refusal> {
+            self.messages += 1;
+            if ROUNDS.map(|rounds| rounds * ROUND).contains(&self.messages) {
+                // Read before the sending, which may allocate itself.
+                let count = ALLOCATIONS.get();
+                let _ = self.counts.send(count);
+                // What the channel needs is not of the feed.
+                ALLOCATIONS.set(count);
+            }
+            self.inner.message(message, sink, out)
+        }
+    }
+
+    fn serve(listener: TcpListener, until: Receiver<()>) {
+        let (stream, _) = listener.accept().expect("the feed");
+        let mut socket = tungstenite::accept(stream).expect("a WebSocket");
+        for round in 0..=ROUNDS[1] {
+            for text in book_tickers(round) {
+                socket
+                    .write(tungstenite::Message::text(text))
+                    .expect("taken");
+            }
+            socket.flush().expect("sent");
+        }
+        let _ = until.recv_timeout(LONG);
+    }
+
+    #[test]
+    fn a_feed_on_its_own_thread_allocates_nothing() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
+        let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+        let (done, until) = channel();
+        let server = thread::spawn(|| serve(listener, until));
+        let (counts, counted) = channel();
+        let cache = Cache::builder().build().expect("a cache");
+        let mut watch = cache
+            .entity("binance-spot.bookTicker")
+            .slot("BTCUSDT")
+            .watch();
+        let waiter = thread::spawn(move || while watch.wait(LONG).is_ok() {});
+        let probe = Probe {
+            inner: BinanceSpot::new(),
+            url,
+            messages: 0,
+            counts,
+        };
+        cache.attach(Feed::custom(probe)).expect("attached");
+        let count = || counted.recv_timeout(LONG).expect("the server says so many");
+        let (before, after) = (count(), count());
+        drop(done);
+        cache.close_blocking(LONG).expect("every thread ends");
+        waiter.join().expect("the waiter");
+        server.join().expect("the server");
+        let messages = (ROUNDS[1] - ROUNDS[0]) * ROUND;
+        assert_eq!(
+            after - before,
+            0,
+            "allocations on the feed's thread in {messages} messages"
+        );
+    }
 }

@@ -9,13 +9,13 @@ use std::thread;
 
 use kit::{BOOK, LONG, TRADE, open, patch, remove, say, venue, whole};
 use serde::{Deserialize, Deserializer};
-use tickcache::cache::{
-    AttachError, Cache, Changes, CutError, Desc, Entity, Feed, Freshness, LocalFeed,
-    NotReadyReason, Reasons, SetError, Slot, Snapshot, TypedSlot, Watch,
-};
 use tickcache::feed::{Covers, Envelope, Refusal};
 use tickcache::key::Id;
 use tickcache::record::Decimal;
+use tickcache::{
+    AttachError, Cache, Changes, CutError, Desc, Entity, Feed, Freshness, LocalFeed,
+    NotReadyReason, Reasons, SetError, Slot, Snapshot, TypedSlot, Watch,
+};
 
 const fn goes_anywhere<T: Clone + Send + Sync + 'static>() {}
 const fn moves<T: Send + 'static>() {}
@@ -33,7 +33,10 @@ const _: () = {
 };
 
 fn id_texts(slots: impl IntoIterator<Item = Slot>) -> Vec<String> {
-    slots.into_iter().map(|slot| slot.id().to_string()).collect()
+    slots
+        .into_iter()
+        .map(|slot| slot.id().to_string())
+        .collect()
 }
 
 #[test]
@@ -45,15 +48,36 @@ fn enumeration_shows_what_has_a_value() {
     for id in ["1", r#""1""#, "0", r#""""#, "-7", "18446744073709551615"] {
         say(&mut feed, whole(id, r#"{"n":1}"#));
     }
-    assert_eq!(book.len(), 6, "7 and \"7\" differ, 0 and the empty text are ids");
+    assert_eq!(
+        book.len(),
+        6,
+        "7 and \"7\" differ, 0 and the empty text are ids"
+    );
     say(&mut feed, remove("0"));
     let ids: Vec<_> = book.ids().collect();
-    let expected: [Id; 5] = [1.into(), "1".into(), "".into(), (-7).into(), u64::MAX.into()];
-    assert_eq!((book.len(), &ids[..]), (5, &expected[..]), "in the order of first appearance");
-    assert_eq!(id_texts(book.iter()), ["1", "1", "", "-7", "18446744073709551615"]);
+    let expected: [Id; 5] = [
+        1.into(),
+        "1".into(),
+        "".into(),
+        (-7).into(),
+        u64::MAX.into(),
+    ];
+    assert_eq!(
+        (book.len(), &ids[..]),
+        (5, &expected[..]),
+        "in the order of first appearance"
+    );
+    assert_eq!(
+        id_texts(book.iter()),
+        ["1", "1", "", "-7", "18446744073709551615"]
+    );
     assert!(book.find(2).is_none() && book.find(1).is_some());
     assert_eq!(asked_for.freshness(), Freshness::Empty);
-    let names: Vec<_> = cache.entities().iter().map(|entity| entity.name().to_owned()).collect();
+    let names: Vec<_> = cache
+        .entities()
+        .iter()
+        .map(|entity| entity.name().to_owned())
+        .collect();
     assert_eq!(names, [BOOK, TRADE]);
 }
 
@@ -61,11 +85,13 @@ fn enumeration_shows_what_has_a_value() {
 fn an_order_kept_incrementally_is_the_order_of_a_full_sort() {
     let (cache, mut feed) = open(venue());
     let book = cache.entity(BOOK);
-    let (mut top, mut all) = (book.top(5, Desc("q")), book.sorted_by(tickcache::cache::Asc("q")));
+    let (mut top, mut all) = (book.top(5, Desc("q")), book.sorted_by(tickcache::Asc("q")));
     let mut model = BTreeMap::new();
     let mut random = 1u64;
     for step in 0..2000 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let (id, q) = ((random >> 33) % 40, (random >> 40) % 50);
         match (random >> 20) % 8 {
             0 => {
@@ -77,12 +103,18 @@ fn an_order_kept_incrementally_is_the_order_of_a_full_sort() {
                 model.remove(&id);
             }
             2..=4 => {
-                say(&mut feed, whole(&id.to_string(), &format!(r#"{{"q":{q}}}"#)));
+                say(
+                    &mut feed,
+                    whole(&id.to_string(), &format!(r#"{{"q":{q}}}"#)),
+                );
                 model.insert(id, q);
             }
             // As text, with trailing zeros: the same number.
             _ => {
-                say(&mut feed, whole(&id.to_string(), &format!(r#"{{"q":"{q}.00"}}"#)));
+                say(
+                    &mut feed,
+                    whole(&id.to_string(), &format!(r#"{{"q":"{q}.00"}}"#)),
+                );
                 model.insert(id, q);
             }
         }
@@ -101,7 +133,10 @@ fn an_order_kept_incrementally_is_the_order_of_a_full_sort() {
     }
     let rows = top.rows();
     assert_eq!(rows.len(), 5);
-    let values: Vec<_> = rows.iter().map(|row| row.decimal("q").expect("a number")).collect();
+    let values: Vec<_> = rows
+        .iter()
+        .map(|row| row.decimal("q").expect("a number"))
+        .collect();
     assert!(values.is_sorted_by(|a, b| a >= b), "{values:?}");
 }
 
@@ -129,7 +164,10 @@ fn a_typed_slot_decodes_each_version_once() {
     let (cache, mut feed) = open(venue());
     let typed = cache.entity(BOOK).typed::<Counted>().expect("any type");
     let slot = typed.slot(1);
-    assert_eq!(slot.live().expect_err("empty").freshness(), Freshness::Empty);
+    assert_eq!(
+        slot.live().expect_err("empty").freshness(),
+        Freshness::Empty
+    );
     for number in 1..=3 {
         say(&mut feed, whole("1", &format!(r#"{{"n":{number}}}"#)));
         for reader in [&slot, &slot.clone(), &slot] {
@@ -139,20 +177,37 @@ fn a_typed_slot_decodes_each_version_once() {
     }
     say(&mut feed, whole("1", r#"{"n":3}"#));
     feed.close();
-    assert!(slot.live().expect_err("stale").reasons().contains(Reasons::DISCONNECTED));
+    assert!(
+        slot.live()
+            .expect_err("stale")
+            .reasons()
+            .contains(Reasons::DISCONNECTED)
+    );
     feed.open();
-    assert_eq!(DECODED.get(), 3, "neither what changes nothing nor a refused read decodes");
+    assert_eq!(
+        DECODED.get(),
+        3,
+        "neither what changes nothing nor a refused read decodes"
+    );
     say(&mut feed, whole("1", r#"{"n":"three"}"#));
     let error = slot.live().expect_err("no number");
     assert_eq!(error.freshness(), Freshness::Live);
-    assert!(error.decode_error().is_some_and(|e| e.to_string().contains('n')), "{error}");
+    assert!(
+        error
+            .decode_error()
+            .is_some_and(|e| e.to_string().contains('n')),
+        "{error}"
+    );
     let mut watch = slot.watch();
     assert!(watch.wait(LONG).expect("the present value").live().is_err());
     say(&mut feed, whole("1", r#"{"n":4}"#));
     let decoded = DECODED.get();
     let tick = watch.wait(LONG).expect("news");
     assert_eq!(tick.live().expect("live"), &Counted(4));
-    assert_eq!((tick.live().expect("live"), tick.conflated()), (&Counted(4), 0));
+    assert_eq!(
+        (tick.live().expect("live"), tick.conflated()),
+        (&Counted(4), 0)
+    );
     assert_eq!(DECODED.get(), decoded + 1);
 }
 
@@ -169,14 +224,22 @@ fn numbers_keep_every_digit() {
     let (cache, mut feed) = open(venue());
     let value = r#"{"b":"0.10000000000000000001","q":1.50e-8,"u":18446744073709551615}"#;
     say(&mut feed, whole("1", value));
-    let typed = cache.entity(BOOK).typed::<Quote>().expect("any type").slot(1);
+    let typed = cache
+        .entity(BOOK)
+        .typed::<Quote>()
+        .expect("any type")
+        .slot(1);
     let quote = typed.live().expect("live");
     assert_eq!(quote.bid, Decimal::new(10_000_000_000_000_000_001, 20));
     assert_eq!(quote.bid.to_string(), "0.10000000000000000001");
     assert_eq!(quote.quantity, "0.000000015".parse().expect("a decimal"));
     assert_eq!(quote.u, u64::MAX);
     let snapshot = cache.entity(BOOK).slot(1).snapshot();
-    assert_eq!(snapshot.record().get("q").json().as_deref(), Ok("1.50e-8"), "the token as it came");
+    assert_eq!(
+        snapshot.record().get("q").json().as_deref(),
+        Ok("1.50e-8"),
+        "the token as it came"
+    );
 }
 
 #[test]
@@ -204,8 +267,10 @@ fn a_cut_shows_every_slot_as_of_one_message() {
                 continue;
             }
         };
-        let numbers: Vec<_> =
-            cut.records().map(|record| record.get("n").u64().expect("a number")).collect();
+        let numbers: Vec<_> = cut
+            .records()
+            .map(|record| record.get("n").u64().expect("a number"))
+            .collect();
         assert_eq!(numbers[0], numbers[1], "torn at turn {}", cut.turn());
         assert!(numbers[0] >= last && cut.turn() >= turn, "never back");
         assert!(cut.freshness().all(|freshness| freshness.is_live()));
@@ -214,7 +279,9 @@ fn a_cut_shows_every_slot_as_of_one_message() {
     assert!(cuts > 0);
     let feed = writer.join().expect("the writer");
     let nobodys = cache.entity("c").slot(1);
-    let error = cache.cut([&slots[0], &nobodys]).expect_err("no common owner");
+    let error = cache
+        .cut([&slots[0], &nobodys])
+        .expect_err("no common owner");
     assert_eq!(error, CutError::DifferentFeeds);
     drop(feed);
 }
@@ -225,22 +292,52 @@ fn what_nobody_owns_is_written_at_once() {
     let slot = cache.entity("settings").slot("theme");
     let mut watch = slot.watch();
     watch.take();
-    let done = slot.set(&BTreeMap::from([("dark", true)])).expect("there is no queue");
+    let done = slot
+        .set(&BTreeMap::from([("dark", true)]))
+        .expect("there is no queue");
     assert_eq!(done.result(), Some(Ok(())));
     assert_eq!(slot.freshness(), Freshness::Live);
-    assert_eq!(watch.wait(LONG).expect("news").snapshot().record().to_json(), r#"{"dark":true}"#);
-    slot.set_json("1.50").expect("sent").wait(LONG).expect("any JSON is a value");
+    assert_eq!(
+        watch
+            .wait(LONG)
+            .expect("news")
+            .snapshot()
+            .record()
+            .to_json(),
+        r#"{"dark":true}"#
+    );
+    slot.set_json("1.50")
+        .expect("sent")
+        .wait(LONG)
+        .expect("any JSON is a value");
     assert_eq!(slot.snapshot().record().to_json(), "1.50");
     let refused = slot.set_json("{nonsense").expect("sent").wait(LONG);
-    assert!(refused.expect_err("no JSON").to_string().contains("not a JSON text"));
-    let error = slot.set(&BTreeMap::from([((1, 2), 3)])).expect_err("keys are texts");
-    assert!(matches!(error, SetError::Json(_)) && !error.is_retryable(), "{error}");
-    assert_eq!(slot.snapshot().record().to_json(), "1.50", "and nothing has changed");
+    assert!(
+        refused
+            .expect_err("no JSON")
+            .to_string()
+            .contains("not a JSON text")
+    );
+    let error = slot
+        .set(&BTreeMap::from([((1, 2), 3)]))
+        .expect_err("keys are texts");
+    assert!(
+        matches!(error, SetError::Json(_)) && !error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(
+        slot.snapshot().record().to_json(),
+        "1.50",
+        "and nothing has changed"
+    );
     slot.remove().expect("sent").wait(LONG).expect("removed");
     assert_eq!(slot.freshness(), Freshness::Removed);
     let (mut feed, one) = (cache.local(Feed::events()).expect("attached"), slot.clone());
     feed.open();
-    one.set(&1).expect("sent").wait(LONG).expect("a wildcard feed claims with payloads only");
+    one.set(&1)
+        .expect("sent")
+        .wait(LONG)
+        .expect("a wildcard feed claims with payloads only");
     assert_eq!(slot.freshness(), Freshness::Live);
 }
 
@@ -249,12 +346,19 @@ fn what_a_feed_owns_is_written_by_it_connected_or_not() {
     let (cache, mut feed) = open(venue().inbox(2));
     let slot = cache.entity(BOOK).slot(1);
     let set = slot.set_json(r#"{"n":1.0}"#).expect("room");
-    assert_eq!((slot.freshness(), set.result()), (Freshness::Empty, None), "not before its turn");
+    assert_eq!(
+        (slot.freshness(), set.result()),
+        (Freshness::Empty, None),
+        "not before its turn"
+    );
     let second = slot.set_json("3").expect("room");
     let error = slot.remove().expect_err("two wait already");
     assert!(error.is_retryable(), "{error}");
     feed.settle();
-    assert_eq!((set.result(), second.result()), (Some(Ok(())), Some(Ok(()))));
+    assert_eq!(
+        (set.result(), second.result()),
+        (Some(Ok(())), Some(Ok(())))
+    );
     assert_eq!(slot.snapshot().record().to_json(), "3");
     assert_eq!(slot.freshness(), Freshness::Live);
     feed.close();
@@ -281,43 +385,85 @@ fn what_a_feed_owns_is_written_by_it_connected_or_not() {
 #[test]
 fn two_feeds_never_write_one_entity() {
     let (cache, mut venue_feed) = open(venue());
-    let (stopped, free) = (cache.entity("stopped").slot(1), cache.entity("free").slot(1));
-    let ended = Feed::events().named("x").entities(["stopped"]).covers(Covers::Nothing);
+    let (stopped, free) = (
+        cache.entity("stopped").slot(1),
+        cache.entity("free").slot(1),
+    );
+    let ended = Feed::events()
+        .named("x")
+        .entities(["stopped"])
+        .covers(Covers::Nothing);
     let mut ended = cache.local(ended).expect("nobody owns it");
     ended.open();
-    stopped.set(&1).expect("room");
+    let set = stopped.set(&1).expect("room");
     ended.settle();
+    assert_eq!(set.result(), Some(Ok(())));
     drop(ended);
-    free.set(&1).expect("sent").wait(LONG).expect("written here");
+    free.set(&1)
+        .expect("sent")
+        .wait(LONG)
+        .expect("written here");
     let same_name = Feed::events().named("venue");
     let error = cache.local(same_name).expect_err("its name is taken");
-    assert!(matches!(error, AttachError::Name(_)) && error.is_retryable(), "{error}");
-    let half = Feed::events().named("z").entities(["stopped", "free", BOOK]);
+    assert!(
+        matches!(error, AttachError::Name(_)) && error.is_retryable(),
+        "{error}"
+    );
+    let half = Feed::events()
+        .named("z")
+        .entities(["stopped", "free", BOOK]);
     let error = cache.local(half).expect_err("one of them is taken");
-    assert!(matches!(error, AttachError::Claim(_)) && error.is_retryable(), "{error}");
-    assert_eq!(free.freshness(), Freshness::Live, "a feed refused leaves no mark");
-    assert!(stopped.freshness().reasons().contains(Reasons::STOPPED), "nor takes one away");
+    assert!(
+        matches!(error, AttachError::Claim(_)) && error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(
+        free.freshness(),
+        Freshness::Live,
+        "a feed refused leaves no mark"
+    );
+    assert!(
+        stopped.freshness().reasons().contains(Reasons::STOPPED),
+        "nor takes one away"
+    );
     let mut events = cache.local(Feed::events().whole()).expect("another name");
     events.open();
     say(&mut venue_feed, whole("1", r#"{"n":1}"#));
-    say(&mut events, r#"{"entity":"venue.book","id":1,"payload":{"n":2}}"#);
+    say(
+        &mut events,
+        r#"{"entity":"venue.book","id":1,"payload":{"n":2}}"#,
+    );
     let slot = cache.entity(BOOK).slot(1);
     assert_eq!(slot.snapshot().record().to_json(), r#"{"n":1}"#);
     let counters = events.counters();
-    assert_eq!((counters.patches, counters.foreign, counters.applied), (1, 1, 0));
+    assert_eq!(
+        (counters.patches, counters.foreign, counters.applied),
+        (1, 1, 0)
+    );
     assert!(counters.balanced(), "{counters:?}");
     say(&mut events, r#"{"entity":"venue.book","id":1}"#);
-    assert_eq!(slot.freshness(), Freshness::Stale(Reasons::INVALIDATED), "any may invalidate");
+    assert_eq!(
+        slot.freshness(),
+        Freshness::Stale(Reasons::INVALIDATED),
+        "any may invalidate"
+    );
     events.close();
     say(&mut venue_feed, whole("1", r#"{"n":1}"#));
-    assert_eq!(slot.freshness(), Freshness::Live, "what another owns it does not vouch for");
+    assert_eq!(
+        slot.freshness(),
+        Freshness::Live,
+        "what another owns it does not vouch for"
+    );
 }
 
 #[test]
 fn a_wildcard_feed_claims_with_the_first_payload_and_vouches_for_what_nobody_owns() {
     let (cache, mut events) = open(Feed::events().whole());
     let (mine, free) = (cache.entity("mine").slot(1), cache.entity("free").slot(1));
-    free.set(&1).expect("sent").wait(LONG).expect("written here");
+    free.set(&1)
+        .expect("sent")
+        .wait(LONG)
+        .expect("written here");
     say(&mut events, r#"{"entity":"mine","id":1}"#);
     assert_eq!(mine.freshness(), Freshness::Empty);
     let other = Feed::events().entities(["mine"]).covers(Covers::Nothing);
@@ -325,16 +471,25 @@ fn a_wildcard_feed_claims_with_the_first_payload_and_vouches_for_what_nobody_own
     say(&mut events, r#"{"entity":"mine","id":1,"payload":{"n":1}}"#);
     let taken = cache.local(Feed::events().named("y").entities(["mine"]));
     assert!(matches!(taken, Err(AttachError::Claim(_))));
-    assert_eq!((mine.freshness(), free.freshness()), (Freshness::Live, Freshness::Live));
+    assert_eq!(
+        (mine.freshness(), free.freshness()),
+        (Freshness::Live, Freshness::Live)
+    );
     events.close();
     for slot in [&mine, &free] {
-        assert!(slot.freshness().reasons().contains(Reasons::DISCONNECTED), "{slot:?}");
+        assert!(
+            slot.freshness().reasons().contains(Reasons::DISCONNECTED),
+            "{slot:?}"
+        );
     }
     events.open();
     say(&mut events, r#"{"entity":"mine","id":1,"payload":{"n":1}}"#);
     assert!(mine.freshness().is_live());
     assert!(!free.freshness().is_live(), "its value may be outdated");
-    free.set(&2).expect("sent").wait(LONG).expect("written here");
+    free.set(&2)
+        .expect("sent")
+        .wait(LONG)
+        .expect("written here");
     assert!(free.freshness().is_live());
     assert!(events.counters().balanced());
 }
@@ -358,16 +513,32 @@ fn beyond_a_bound_messages_are_refused_and_counted() {
     assert_eq!(send(event("a", 1, &long)), Err(Refusal::TooLarge));
     assert_eq!(send("no JSON".to_owned()), Err(Refusal::Malformed));
     let a = cache.entity("a");
-    assert_eq!((a.len(), a.slot(1).snapshot().record().to_json()), (2, r#"{"n":1}"#.to_owned()));
+    assert_eq!(
+        (a.len(), a.slot(1).snapshot().record().to_json()),
+        (2, r#"{"n":1}"#.to_owned())
+    );
     let counters = feed.counters();
-    assert_eq!((counters.patches_refused, counters.applied, counters.refused), (1, 3, 3));
-    let refused = [(Refusal::Malformed, 1), (Refusal::TooLarge, 1), (Refusal::EntitiesFull, 1)];
+    assert_eq!(
+        (counters.patches_refused, counters.applied, counters.refused),
+        (1, 3, 3)
+    );
+    let refused = [
+        (Refusal::Malformed, 1),
+        (Refusal::TooLarge, 1),
+        (Refusal::EntitiesFull, 1),
+    ];
     assert_eq!(counters.refused_by, refused);
     assert!(counters.balanced(), "{counters:?}");
     for slot in [a.slot(3), cache.entity("c").slot(1)] {
         assert_eq!(slot.freshness(), Freshness::Empty);
-        let error = slot.wait_ready(std::time::Duration::ZERO).expect_err("it will never come");
-        assert_eq!(error.missing()[0].reason, NotReadyReason::LimitReached, "{slot:?}");
+        let error = slot
+            .wait_ready(std::time::Duration::ZERO)
+            .expect_err("it will never come");
+        assert_eq!(
+            error.missing()[0].reason,
+            NotReadyReason::LimitReached,
+            "{slot:?}"
+        );
         assert!(slot.snapshot().record().is_absent() && slot.watch().take().is_some());
     }
 }
@@ -381,13 +552,20 @@ fn a_value_with_too_many_fields_is_a_document_alone() {
     say(&mut feed, whole("1", r#"{"a":1,"b":2}"#));
     let fields = book.fields(["a", "b"]).expect("room");
     let members: Vec<_> = (0..40).map(|n| format!(r#""x{n}":{n}"#)).collect();
-    say(&mut feed, whole("2", &format!(r#"{{"a":7,{},"b":8}}"#, members.join(","))));
+    say(
+        &mut feed,
+        whole("2", &format!(r#"{{"a":7,{},"b":8}}"#, members.join(","))),
+    );
     let numbers = |id: u64| {
         let slot = book.slot(id);
         let values = slot.live(fields).expect("live");
         values.map(|value| value.u64().expect("a number"))
     };
-    assert_eq!((numbers(1), numbers(2)), ([1, 2], [7, 8]), "fields read either form");
+    assert_eq!(
+        (numbers(1), numbers(2)),
+        ([1, 2], [7, 8]),
+        "fields read either form"
+    );
     assert_eq!(book.slot(2).snapshot().record().get("x39").u64(), Ok(39));
     say(&mut feed, patch("2", r#"{"a":9,"x39":null,"y":{"z":1}}"#));
     say(&mut feed, patch("1", r#"{"b":3}"#));
@@ -395,7 +573,9 @@ fn a_value_with_too_many_fields_is_a_document_alone() {
     let record = book.slot(2).snapshot();
     assert!(record.record().get("x39").is_missing());
     assert_eq!(record.record().path(&["y", "z"]).u64(), Ok(1));
-    let error = book.fields(["c", "d", "e", "f", "g", "h", "i", "j"]).expect_err("no room");
+    let error = book
+        .fields(["c", "d", "e", "f", "g", "h", "i", "j"])
+        .expect_err("no room");
     assert!(error.to_string().contains("max_fields"), "{error}");
     assert!(feed.counters().balanced());
 }
@@ -410,7 +590,10 @@ fn handles_outlive_the_cache_and_keep_the_last_value() {
     drop((cache, feed));
     assert_eq!(slot.freshness(), Freshness::Stale(Reasons::STOPPED));
     assert_eq!(slot.snapshot().record().to_json(), r#"{"n":1}"#);
-    assert_eq!(watch.wait(LONG).expect("it has stopped").freshness(), slot.freshness());
+    assert_eq!(
+        watch.wait(LONG).expect("it has stopped").freshness(),
+        slot.freshness()
+    );
     assert!(watch.wait(LONG).is_err(), "and no more");
 }
 

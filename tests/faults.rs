@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use kit::LONG;
 use server::{Connection, End, Server, event};
-use tickcache::cache::{Cache, Feed, FeedEnd, FeedRef, Freshness, Reasons, Restart, Watch};
 use tickcache::feed::presets::Events;
 use tickcache::feed::{
     Address, Backoff, Claims, Class, CounterValues, Covers, EntityIx, Lost, Outbox, Protocol,
@@ -22,11 +21,16 @@ use tickcache::feed::{
 use tickcache::json::Message;
 use tickcache::key::IdRef;
 use tickcache::ws::Limits;
+use tickcache::{Cache, CommandError, Feed, FeedEnd, FeedRef, Freshness, Reasons, Restart, Watch};
 
 const AT_ONCE: Backoff = Backoff::fixed(Duration::from_millis(1));
 
 fn feed(server: &Server) -> Feed<Events> {
-    Feed::events().whole().entities(["job"]).url(&server.url()).backoff(AT_ONCE)
+    Feed::events()
+        .whole()
+        .entities(["job"])
+        .url(&server.url())
+        .backoff(AT_ONCE)
 }
 
 fn n(watch: &Watch) -> Option<u64> {
@@ -59,11 +63,13 @@ fn check(
     let (go, told) = channel();
     let server = Server::start(move |connection| {
         if connection.number > 1 {
-            told.recv_timeout(LONG).expect("the watcher has seen the loss");
+            told.recv_timeout(LONG)
+                .expect("the watcher has seen the loss");
             return connection.say(&event(2)).hold();
         }
         let connection = connection.say(&event(1));
-        told.recv_timeout(LONG).expect("the watcher has seen the value");
+        told.recv_timeout(LONG)
+            .expect("the watcher has seen the value");
         misbehave(connection)
     });
     let cache = Cache::builder().build().expect("a cache");
@@ -72,10 +78,17 @@ fn check(
     assert_eq!(until(&mut watch, Freshness::is_live), 1, "{what}");
     go.send(()).expect("the server waits");
     let stale = |freshness: Freshness| freshness.reasons().contains(Reasons::DISCONNECTED);
-    assert_eq!(until(&mut watch, stale), 1, "{what}: the last value stays visible");
+    assert_eq!(
+        until(&mut watch, stale),
+        1,
+        "{what}: the last value stays visible"
+    );
     go.send(()).expect("the server waits");
     assert_eq!(until(&mut watch, Freshness::is_live), 2, "{what}");
-    let lost = feed.state().last_loss.unwrap_or_else(|| panic!("{what}: nothing was lost"));
+    let lost = feed
+        .state()
+        .last_loss
+        .unwrap_or_else(|| panic!("{what}: nothing was lost"));
     assert!(is_expected(lost), "{what}: {lost:?}");
     cache.close_blocking(LONG).expect("every thread ends");
     let counters = feed.counters();
@@ -100,14 +113,21 @@ fn ended(lost: Lost) -> bool {
 #[test]
 fn a_server_that_goes_is_replaced() {
     check("dropped", same, Connection::drop_it, ended);
-    check("closed", same, Connection::close, |lost| matches!(lost, Lost::Closed(_)));
+    check("closed", same, Connection::close, |lost| {
+        matches!(lost, Lost::Closed(_))
+    });
 }
 
 #[test]
 fn a_frozen_server_is_given_up_within_the_watchdogs_time() {
     let watched = |feed: Feed<Events>| feed.dead_after(Duration::from_millis(100));
-    let counters = check("frozen", watched, Connection::hold, |lost| lost == Lost::Dead);
-    assert!(counters.probes >= 1, "it was asked whether it lives: {counters:?}");
+    let counters = check("frozen", watched, Connection::hold, |lost| {
+        lost == Lost::Dead
+    });
+    assert!(
+        counters.probes >= 1,
+        "it was asked whether it lives: {counters:?}"
+    );
 }
 
 #[test]
@@ -150,12 +170,22 @@ fn garbage_on_the_wire_ends_the_connection_and_shows_nothing() {
         frame
     };
     let mut not_utf8 = text(wrong.replace("job", "j\u{e9}").as_bytes());
-    let at = not_utf8.iter().position(|byte| *byte == 0xc3).expect("two bytes");
+    let at = not_utf8
+        .iter()
+        .position(|byte| *byte == 0xc3)
+        .expect("two bytes");
     not_utf8[at] = 0xff;
-    let huge = [&[0x81, 127][..], &(1u64 << 40).to_be_bytes(), wrong.as_bytes()].concat();
+    let huge = [
+        &[0x81, 127][..],
+        &(1u64 << 40).to_be_bytes(),
+        wrong.as_bytes(),
+    ]
+    .concat();
     let continuation = [&[0x80][..], &text(wrong.as_bytes())[1..]].concat();
     let long_ping = [&[0x89, 126, 0, 200][..], &[0; 200]].concat();
-    let noise: Vec<u8> = (0..500u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> = (0..500u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let frames = [
         ("masked", masked),
         ("a reserved bit", reserved),
@@ -221,8 +251,16 @@ fn garbage_in_messages_is_counted_and_the_connection_goes_on() {
     assert_eq!((counters.opens, counters.applied), (1, 2));
     assert_eq!(counters.refused, garbage.len() as u64 + 2);
     assert!(counters.balanced(), "{counters:?}");
-    for reason in [Refusal::Malformed, Refusal::Binary, Refusal::BadId, Refusal::WholeEntity] {
-        assert!(counters.refused_by.iter().any(|(by, _)| *by == reason), "{reason:?}");
+    for reason in [
+        Refusal::Malformed,
+        Refusal::Binary,
+        Refusal::BadId,
+        Refusal::WholeEntity,
+    ] {
+        assert!(
+            counters.refused_by.iter().any(|(by, _)| *by == reason),
+            "{reason:?}"
+        );
     }
 }
 
@@ -236,8 +274,13 @@ fn a_server_that_refuses_is_tried_again() {
         b"",
     ];
     let server = Server::raw(move |mut stream, number| {
-        let Some(answer) = usize::try_from(number - 1).ok().and_then(|at| answers.get(at)) else {
-            let Ok(socket) = tungstenite::accept(stream) else { return End::Dropped };
+        let Some(answer) = usize::try_from(number - 1)
+            .ok()
+            .and_then(|at| answers.get(at))
+        else {
+            let Ok(socket) = tungstenite::accept(stream) else {
+                return End::Dropped;
+            };
             return Connection { socket, number }.say(&event(2)).hold();
         };
         let _ = stream.read(&mut [0; 4096]);
@@ -249,18 +292,35 @@ fn a_server_that_refuses_is_tried_again() {
     let slot = cache.entity("job").slot(1);
     slot.wait_ready(LONG).expect("the sixth attempt");
     let counters = feed.counters();
-    assert_eq!((counters.failures, counters.opens), (answers.len() as u64, 1));
+    assert_eq!(
+        (counters.failures, counters.opens),
+        (answers.len() as u64, 1)
+    );
     assert_eq!(feed.state().attempts, 6);
-    assert!(feed.state().last_error.is_none(), "the last attempt went well");
+    assert!(
+        feed.state().last_error.is_none(),
+        "the last attempt went well"
+    );
     cache.close_blocking(LONG).expect("every thread ends");
 }
 
 #[test]
 fn a_message_beyond_the_limit_ends_the_connection_before_it_is_stored() {
-    let limits = Limits { max_message: 1000, ..Limits::default() };
+    let limits = Limits {
+        max_message: 1000,
+        ..Limits::default()
+    };
     let small = |feed: Feed<Events>| feed.limits(limits);
-    let long = format!(r#"{{"entity":"job","id":1,"payload":{{"n":666,"x":"{}"}}}}"#, "x".repeat(1000));
-    check("long", small, move |connection| connection.say(&long).until_gone(), broken_rule);
+    let long = format!(
+        r#"{{"entity":"job","id":1,"payload":{{"n":666,"x":"{}"}}}}"#,
+        "x".repeat(1000)
+    );
+    check(
+        "long",
+        small,
+        move |connection| connection.say(&long).until_gone(),
+        broken_rule,
+    );
 }
 
 /// Counts the bytes that are allocated in the whole process.
@@ -302,7 +362,10 @@ fn a_server_that_flaps_for_long_makes_nothing_grow() {
     // Says something, leaves a frame half said, and goes: again and again.
     let server = Server::start(|connection| {
         let number = connection.number;
-        connection.say(&event(number)).bytes(&[0x81, 100, b'{']).drop_it()
+        connection
+            .say(&event(number))
+            .bytes(&[0x81, 100, b'{'])
+            .drop_it()
     });
     let cache = Cache::builder().build().expect("a cache");
     let mut watch = cache.entity("job").slot(1).watch();
@@ -341,11 +404,18 @@ impl Protocol for Fragile {
     }
 
     fn claims(&self) -> Claims {
-        Claims { entities: vec!["job".into()], wildcard: false, covers: Covers::Nothing }
+        Claims {
+            entities: vec!["job".into()],
+            wildcard: false,
+            covers: Covers::Nothing,
+        }
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        Some(Address { url: self.url.clone(), carries: 0 })
+        Some(Address {
+            url: self.url.clone(),
+            carries: 0,
+        })
     }
 
     fn message<'a, S: Sink>(
@@ -359,7 +429,10 @@ impl Protocol for Fragile {
             None => *self.job.insert(sink.entity("job")?),
         };
         sink.patch(job, IdRef::from(1), Update::whole(), message.root())?;
-        assert!(message.root().get("boom").is_none(), "the protocol cannot take this");
+        assert!(
+            message.root().get("boom").is_none(),
+            "the protocol cannot take this"
+        );
         Ok(Class::Data)
     }
 }
@@ -371,13 +444,21 @@ fn booming(connections: u64) -> Server {
         if connection.number > connections {
             return connection.say(r#"{"n":2}"#).hold();
         }
-        connection.say(r#"{"n":1}"#).say(r#"{"n":666,"boom":1}"#).until_gone()
+        connection
+            .say(r#"{"n":1}"#)
+            .say(r#"{"n":666,"boom":1}"#)
+            .until_gone()
     })
 }
 
 fn fragile(cache: &Cache, server: &Server, restart: Restart) -> FeedRef {
-    let feed = Feed::custom(Fragile { url: server.url(), job: None });
-    cache.attach(feed.backoff(AT_ONCE).restart(restart)).expect("attached")
+    let feed = Feed::custom(Fragile {
+        url: server.url(),
+        job: None,
+    });
+    cache
+        .attach(feed.backoff(AT_ONCE).restart(restart))
+        .expect("attached")
 }
 
 #[test]
@@ -387,12 +468,19 @@ fn a_panic_in_a_protocol_stops_its_feed_and_everyone_is_told() {
     let mut watch = cache.entity("job").slot(1).watch();
     let feed = fragile(&cache, &server, Restart::Never);
     let stopped = |freshness: Freshness| freshness.reasons().contains(Reasons::STOPPED);
-    assert_eq!(until(&mut watch, stopped), 1, "what it panicked at has no effect");
+    assert_eq!(
+        until(&mut watch, stopped),
+        1,
+        "what it panicked at has no effect"
+    );
     match pollster::block_on(feed.finished()) {
         FeedEnd::Panicked(text) => assert!(text.contains("cannot take this"), "{text}"),
         other => panic!("it ended as {other:?}"),
     }
-    assert!(feed.subscribe("any", ["id"]).is_err(), "there is nobody to ask");
+    assert_eq!(
+        feed.subscribe("any", ["id"]).result(),
+        Some(Err(CommandError::OwnerGone))
+    );
     let again = fragile(&cache, &booming(0), Restart::Never);
     drop(again);
     cache.close_blocking(LONG).expect("every thread ends");

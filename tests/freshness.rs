@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use kit::{BOOK, LONG, TRADE, envelope, inserting, patch, remove, venue, whole};
-use tickcache::cache::{Cache, Feed, Freshness, Reasons, Slot};
 use tickcache::feed::{Envelope, OnConnect, Policy, Rule};
 use tickcache::testing::TestFeed;
+use tickcache::{Cache, Feed, Freshness, Reasons, Slot};
 
 type Venue = TestFeed<Envelope>;
 
@@ -38,11 +38,17 @@ fn begin(cache: &Cache, mut feed: Venue) -> (Slot, Venue) {
 
 #[track_caller]
 fn take(feed: &mut Venue, text: &str) {
-    feed.message(text).unwrap_or_else(|refusal| panic!("{text} is refused: {refusal}"));
+    feed.message(text)
+        .unwrap_or_else(|refusal| panic!("{text} is refused: {refusal}"));
 }
 
 fn n(slot: &Slot) -> String {
-    slot.snapshot().record().get("n").json().expect("a value").into_owned()
+    slot.snapshot()
+        .record()
+        .get("n")
+        .json()
+        .expect("a value")
+        .into_owned()
 }
 
 #[test]
@@ -67,7 +73,10 @@ fn after_a_reconnect_only_a_whole_value_is_live() {
     let doubted = stale(Reasons::DISCONNECTED.union(Reasons::INVALIDATED));
     assert_eq!(slot.freshness(), doubted);
     take(&mut feed, &patch("1", r#"{"n":2}"#));
-    assert!(!slot.freshness().is_live(), "a patch confirms nothing of what it does not name");
+    assert!(
+        !slot.freshness().is_live(),
+        "a patch confirms nothing of what it does not name"
+    );
     assert!(slot.freshness().reasons().contains(Reasons::INVALIDATED));
     assert_eq!(n(&slot), "2", "and is applied all the same");
     take(&mut feed, &whole("1", r#"{"n":2}"#));
@@ -81,10 +90,18 @@ fn a_trusted_source_needs_one_message_of_any_kind() {
     let other = slot.entity().slot(2);
     feed.disconnect();
     feed.reconnect();
-    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED), "not by the open itself");
+    assert_eq!(
+        slot.freshness(),
+        stale(Reasons::DISCONNECTED),
+        "not by the open itself"
+    );
     take(&mut feed, &patch("1", r#"{"m":1}"#));
     assert_eq!(slot.freshness(), LIVE);
-    assert_eq!(other.freshness(), stale(Reasons::DISCONNECTED), "each by its own");
+    assert_eq!(
+        other.freshness(),
+        stale(Reasons::DISCONNECTED),
+        "each by its own"
+    );
     take(&mut feed, &patch("2", "{}"));
     assert_eq!(other.freshness(), LIVE, "even by one that changes nothing");
 }
@@ -106,23 +123,51 @@ fn an_invalidation_reaches_what_it_names_before_it_returns() {
         let (first, mut feed) = begin(&cache, feed);
         take(&mut feed, &whole("2", r#"{"n":1}"#));
         take(&mut feed, r#"{"k":"whole","e":"trade","i":1,"v":{"n":1}}"#);
-        let slots = [first.clone(), first.entity().slot(2), cache.entity(TRADE).slot(1)];
+        let slots = [
+            first.clone(),
+            first.entity().slot(2),
+            cache.entity(TRADE).slot(1),
+        ];
         mark(&cache, &mut feed);
         for (slot, reached) in slots.iter().zip(reached) {
-            let expected = if reached { stale(Reasons::INVALIDATED) } else { LIVE };
+            let expected = if reached {
+                stale(Reasons::INVALIDATED)
+            } else {
+                LIVE
+            };
             assert_eq!(slot.freshness(), expected, "{slot:?}");
         }
         take(&mut feed, &patch("1", r#"{"n":5}"#));
-        assert_eq!(first.freshness().is_live(), !reached[0], "a patch heals nothing");
+        assert_eq!(
+            first.freshness().is_live(),
+            !reached[0],
+            "a patch heals nothing"
+        );
         take(&mut feed, &whole("1", r#"{"n":5}"#));
         assert_eq!(first.freshness(), LIVE);
-        assert_eq!(slots[1].freshness().is_live(), !reached[1], "each by its own message");
+        assert_eq!(
+            slots[1].freshness().is_live(),
+            !reached[1],
+            "each by its own message"
+        );
     };
-    check(&|cache, _| cache.entity(BOOK).slot(1).invalidate(), [true, false, false]);
-    check(&|cache, _| cache.entity(BOOK).invalidate(), [true, true, false]);
+    check(
+        &|cache, _| cache.entity(BOOK).slot(1).invalidate(),
+        [true, false, false],
+    );
+    check(
+        &|cache, _| cache.entity(BOOK).invalidate(),
+        [true, true, false],
+    );
     check(&|cache, _| cache.invalidate_all(), [true, true, true]);
-    check(&|_, feed| take(feed, r#"{"k":"drop","e":"book","i":1}"#), [true, false, false]);
-    check(&|_, feed| take(feed, r#"{"k":"drop","e":"book"}"#), [true, true, false]);
+    check(
+        &|_, feed| take(feed, r#"{"k":"drop","e":"book","i":1}"#),
+        [true, false, false],
+    );
+    check(
+        &|_, feed| take(feed, r#"{"k":"drop","e":"book"}"#),
+        [true, true, false],
+    );
 }
 
 #[test]
@@ -141,7 +186,10 @@ fn a_gap_stays_until_a_whole_value_comes_even_for_a_trusted_source() {
 
 #[test]
 fn a_hole_in_the_numbers_of_one_key_is_a_gap_of_that_key() {
-    let policy = Policy { rule: Rule::ContiguousPerKey, ..Policy::default() };
+    let policy = Policy {
+        rule: Rule::ContiguousPerKey,
+        ..Policy::default()
+    };
     let feed = Feed::envelope(envelope().sequence("/q", policy).build().expect("right"));
     let (cache, mut feed) = TestFeed::new(feed);
     let numbered = |kind: &str, id: u64, number: u64| {
@@ -171,7 +219,9 @@ fn a_feed_that_ends_leaves_its_values_stopped_and_its_successor_revives_them() {
     drop(feed);
     assert_eq!(slot.freshness(), stale(Reasons::STOPPED));
     assert_eq!(n(&slot), "1", "the last value stays visible");
-    let mut next = cache.local(venue()).expect("name and entities are free again");
+    let mut next = cache
+        .local(venue())
+        .expect("name and entities are free again");
     next.open();
     assert!(!slot.freshness().is_live());
     kit::say(&mut next, whole("1", r#"{"n":2}"#));
@@ -192,7 +242,11 @@ fn a_removed_value_is_removed_and_comes_back_with_the_next_whole_one() {
     assert!(value.is_missing(), "{value:?}");
     feed.disconnect();
     feed.reconnect();
-    assert_eq!(slot.freshness(), Freshness::Removed, "what is not there cannot be stale");
+    assert_eq!(
+        slot.freshness(),
+        Freshness::Removed,
+        "what is not there cannot be stale"
+    );
     take(&mut feed, &whole("1", r#"{"n":7}"#));
     assert_eq!(slot.freshness(), LIVE);
     assert_eq!(n(&slot), "7");
@@ -207,10 +261,18 @@ fn a_value_made_by_patches_is_partial_until_a_whole_one_comes() {
     take(&mut feed, &patch("1", r#"{"m":1}"#));
     assert_eq!(slot.freshness(), stale(Reasons::PARTIAL));
     take(&mut feed, &whole("1", r#"{"n":1,"m":1}"#));
-    assert_eq!(slot.freshness(), LIVE, "by a whole value equal to what was there");
+    assert_eq!(
+        slot.freshness(),
+        LIVE,
+        "by a whole value equal to what was there"
+    );
     let (cache, mut feed) = TestFeed::new(venue());
     take(&mut feed, &patch("1", r#"{"n":1}"#));
-    assert_eq!(cache.entity(BOOK).slot(1).freshness(), Freshness::Empty, "unless told to");
+    assert_eq!(
+        cache.entity(BOOK).slot(1).freshness(),
+        Freshness::Empty,
+        "unless told to"
+    );
     assert_eq!(feed.counters().missing, 1);
 }
 
@@ -223,16 +285,26 @@ fn expiry_counts_from_the_last_whole_value() {
     take(&mut feed, &patch("1", r#"{"n":2}"#));
     assert_eq!(slot.freshness(), LIVE);
     feed.advance(SECOND);
-    assert_eq!(slot.freshness(), stale(Reasons::EXPIRED), "a patch does not renew it");
+    assert_eq!(
+        slot.freshness(),
+        stale(Reasons::EXPIRED),
+        "a patch does not renew it"
+    );
     take(&mut feed, &whole("1", r#"{"n":2}"#));
     assert_eq!(slot.freshness(), LIVE, "the same value, whole, does");
     feed.advance(10 * SECOND);
     feed.disconnect();
-    assert_eq!(slot.freshness(), stale(Reasons::EXPIRED.union(Reasons::DISCONNECTED)));
+    assert_eq!(
+        slot.freshness(),
+        stale(Reasons::EXPIRED.union(Reasons::DISCONNECTED))
+    );
     take(&mut feed, r#"{"k":"whole","e":"trade","i":1,"v":{"n":1}}"#);
     feed.advance(1000 * SECOND);
     let other = cache.entity(TRADE).slot(1);
-    assert!(!other.freshness().reasons().contains(Reasons::EXPIRED), "others never expire");
+    assert!(
+        !other.freshness().reasons().contains(Reasons::EXPIRED),
+        "others never expire"
+    );
 }
 
 #[test]
@@ -241,13 +313,21 @@ fn silence_is_the_absence_of_data_and_ends_with_it() {
     feed.advance(4 * SECOND);
     take(&mut feed, r#"{"k":"beat"}"#);
     feed.advance(SECOND);
-    assert_eq!(slot.freshness(), stale(Reasons::SILENT), "a heartbeat is not data");
+    assert_eq!(
+        slot.freshness(),
+        stale(Reasons::SILENT),
+        "a heartbeat is not data"
+    );
     take(&mut feed, &whole("2", r#"{"n":1}"#));
     assert_eq!(slot.freshness(), LIVE, "the connection speaks");
     feed.advance(SECOND * 5);
     assert_eq!(slot.freshness(), stale(Reasons::SILENT));
     feed.disconnect();
-    assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED), "a lost one is more than silent");
+    assert_eq!(
+        slot.freshness(),
+        stale(Reasons::DISCONNECTED),
+        "a lost one is more than silent"
+    );
     feed.advance(SECOND * 50);
     assert_eq!(slot.freshness(), stale(Reasons::DISCONNECTED));
     assert_eq!(feed.counters().silences, 2);
@@ -263,13 +343,22 @@ fn live_errs_with_reasons_and_age() {
     feed.disconnect();
     slot.invalidate();
     let error = slot.live([field]).expect_err("stale");
-    assert_eq!(error.reasons(), Reasons::DISCONNECTED.union(Reasons::INVALIDATED));
+    assert_eq!(
+        error.reasons(),
+        Reasons::DISCONNECTED.union(Reasons::INVALIDATED)
+    );
     assert_eq!(error.age(), Some(3 * SECOND));
-    assert_eq!(error.to_string(), "the value is not live: stale (disconnected+invalidated)");
+    assert_eq!(
+        error.to_string(),
+        "[venue.book, 1] is not live: stale (disconnected+invalidated)"
+    );
     let [value] = slot.read([field]).even_if_stale();
     assert_eq!(value.i64(), Ok(1), "the suspect value, asked for by name");
     let nothing = slot.entity().slot(404).live([field]).expect_err("empty");
-    assert_eq!((nothing.freshness(), nothing.age()), (Freshness::Empty, None));
+    assert_eq!(
+        (nothing.freshness(), nothing.age()),
+        (Freshness::Empty, None)
+    );
 }
 
 #[test]
@@ -285,7 +374,10 @@ fn a_message_that_changes_nothing_moves_the_time_and_no_more() {
     feed.disconnect();
     feed.reconnect();
     take(&mut feed, &whole("1", r#"{"n":1}"#));
-    assert!(slot.epoch() > before.epoch(), "stale to live is news, whatever the value");
+    assert!(
+        slot.epoch() > before.epoch(),
+        "stale to live is news, whatever the value"
+    );
 }
 
 /// Every way of waiting for a slot, each on a thread of its own that is about to wait when this
@@ -337,18 +429,29 @@ fn check_told(feed: Feed<Envelope>, cause: impl FnOnce(&Slot, &mut Venue), reaso
         let (who, freshness) = heard.recv_timeout(LONG).expect("everyone is told");
         assert_eq!(freshness, stale(reasons), "told through {who}");
     }
-    assert!(reasons.contains(Reasons::GAP) || slot.epoch() == epoch, "no publication");
+    assert!(
+        reasons.contains(Reasons::GAP) || slot.epoch() == epoch,
+        "no publication"
+    );
 }
 
 #[test]
 fn a_change_of_freshness_without_a_publication_wakes_everyone_who_waits() {
     check_told(venue(), |_, feed| feed.disconnect(), Reasons::DISCONNECTED);
     check_told(venue(), |slot, _| slot.invalidate(), Reasons::INVALIDATED);
-    check_told(venue(), |slot, _| slot.entity().invalidate(), Reasons::INVALIDATED);
+    check_told(
+        venue(),
+        |slot, _| slot.entity().invalidate(),
+        Reasons::INVALIDATED,
+    );
     check_told(venue(), |_, feed| feed.gap(), Reasons::GAP);
     let silent = venue().silent_after(5 * SECOND);
     check_told(silent, |_, feed| feed.advance(5 * SECOND), Reasons::SILENT);
-    check_told(venue(), |_, feed| feed.advance(10 * SECOND), Reasons::EXPIRED);
+    check_told(
+        venue(),
+        |_, feed| feed.advance(10 * SECOND),
+        Reasons::EXPIRED,
+    );
 }
 
 #[test]
@@ -377,14 +480,17 @@ fn a_subscriber_of_an_entity_is_told_of_its_freshness_once() {
         let (told, heard) = channel();
         thread::spawn(move || {
             let polled = changes.wait(Duration::MAX, |_| {});
-            told.send((polled, changes))
+            told.send((polled, changes)).expect("heard");
         });
         cause(&slot, &mut feed);
         let told = heard.recv_timeout(LONG);
         let (polled, mut changes) = told.unwrap_or_else(|_| panic!("cause {number} is not told"));
         let polled = polled.expect("open");
         assert!(polled.freshness, "cause {number}: {polled:?}");
-        assert!(!changes.poll(|_| {}).freshness, "cause {number} is told twice");
+        assert!(
+            !changes.poll(|_| {}).freshness,
+            "cause {number} is told twice"
+        );
     }
 }
 
@@ -402,5 +508,5 @@ fn a_blocking_wait_gives_up_by_the_virtual_clock() {
             break ended;
         }
     };
-    assert_eq!(ended, Err(tickcache::cache::WaitError::TimedOut));
+    assert_eq!(ended, Err(tickcache::WaitError::TimedOut));
 }

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use kit::LONG;
 use server::{Server, event};
-use tickcache::cache::{Cache, Feed};
 use tickcache::feed::{
-    Backoff, Claims, Class, Covers, Outbox, Protocol, Refusal, Sink, Address, Subscription,
+    Address, Backoff, Claims, Class, Covers, Outbox, Protocol, Refusal, Sink, Subscription,
 };
 use tickcache::json::Message;
+use tickcache::{Cache, Feed};
 
 /// The threads of this process by name, without those of the test and its server.
 fn threads() -> BTreeMap<String, usize> {
@@ -58,11 +58,18 @@ impl Protocol for Stuck {
     }
 
     fn claims(&self) -> Claims {
-        Claims { entities: Vec::new(), wildcard: false, covers: Covers::Nothing }
+        Claims {
+            entities: Vec::new(),
+            wildcard: false,
+            covers: Covers::Nothing,
+        }
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        Some(Address { url: self.url.clone(), carries: 0 })
+        Some(Address {
+            url: self.url.clone(),
+            carries: 0,
+        })
     }
 
     fn message<'a, S: Sink>(
@@ -78,7 +85,10 @@ impl Protocol for Stuck {
 }
 
 fn feed(server: &Server) -> Feed<tickcache::feed::presets::Events> {
-    Feed::events().whole().url(&server.url()).backoff(Backoff::fixed(Duration::from_millis(1)))
+    Feed::events()
+        .whole()
+        .url(&server.url())
+        .backoff(Backoff::fixed(Duration::from_millis(1)))
 }
 
 #[test]
@@ -89,11 +99,22 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
 
     // Two feeds, values, waiters, a closing.
     let cache = Cache::builder().build().expect("a cache");
-    let steady = cache.attach(feed(&server).named("steady").entities(["job"])).expect("attached");
-    let flaps = cache.attach(feed(&flapping).named("flaps").entities(["other"])).expect("attached");
-    cache.entity("job").slot(1).wait_ready(LONG).expect("the server says it");
+    let steady = cache
+        .attach(feed(&server).named("steady").entities(["job"]))
+        .expect("attached");
+    let flaps = cache
+        .attach(feed(&flapping).named("flaps").entities(["other"]))
+        .expect("attached");
+    cache
+        .entity("job")
+        .slot(1)
+        .wait_ready(LONG)
+        .expect("the server says it");
     let names = threads();
-    assert!(names.contains_key("feed-steady") && names.contains_key("feed-flaps"), "{names:?}");
+    assert!(
+        names.contains_key("feed-steady") && names.contains_key("feed-flaps"),
+        "{names:?}"
+    );
     let opens = |at_least: u64| {
         let mut seen = 0;
         while seen < at_least {
@@ -107,7 +128,10 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
     opens(200);
     assert!(steady.counters().balanced());
     assert_eq!(steady.counters().opens, 1);
-    assert!(threads().values().sum::<usize>() <= early.values().sum::<usize>() + 2, "{early:?}");
+    assert!(
+        threads().values().sum::<usize>() <= early.values().sum::<usize>() + 2,
+        "{early:?}"
+    );
     pollster::block_on(cache.close(LONG)).expect("every thread ends");
     assert_eq!(settled(&before), Ok(()), "after closing");
     assert!(flaps.counters().balanced(), "{:?}", flaps.counters());
@@ -115,14 +139,25 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
 
     // A runtime of the user's is left alone, and closing works on it.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = runtime
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     // Its thread has a name once it works.
-    runtime.block_on(async { tokio::spawn(async {}).await }).expect("a task");
+    runtime
+        .block_on(async { tokio::spawn(async {}).await })
+        .expect("a task");
     let with_runtime = threads();
     runtime.block_on(async {
         let cache = Cache::builder().build().expect("a cache");
         cache.attach(feed(&server)).expect("attached");
-        cache.entity("job").slot(1).ready(LONG).await.expect("the server says it");
+        cache
+            .entity("job")
+            .slot(1)
+            .ready(LONG)
+            .await
+            .expect("the server says it");
         cache.close(LONG).await.expect("every thread ends");
     });
     assert_eq!(settled(&with_runtime), Ok(()), "after closing on a runtime");
@@ -142,11 +177,19 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
     // A straggler is named; closing again joins it.
     let (entered, inside) = channel();
     let (let_go, wait) = channel();
-    let stuck = Stuck { url: server.url(), entered, let_go: Arc::new(Mutex::new(wait)) };
+    let stuck = Stuck {
+        url: server.url(),
+        entered,
+        let_go: Arc::new(Mutex::new(wait)),
+    };
     let cache = Cache::builder().build().expect("a cache");
     cache.attach(Feed::custom(stuck)).expect("attached");
-    inside.recv_timeout(LONG).expect("the server says something");
-    let error = cache.close_blocking(Duration::from_millis(20)).expect_err("one is stuck");
+    inside
+        .recv_timeout(LONG)
+        .expect("the server says something");
+    let error = cache
+        .close_blocking(Duration::from_millis(20))
+        .expect_err("one is stuck");
     assert_eq!(error.stragglers(), ["feed-stuck"]);
     assert!(error.is_retryable() && error.to_string().contains("feed-stuck"));
     let_go.send(()).expect("it waits");
@@ -155,7 +198,7 @@ fn every_thread_is_joined_and_none_is_made_by_reconnecting() {
     assert_eq!(settled(&before), Ok(()), "after the straggler");
 }
 
-fn flaps_watch(cache: &Cache) -> tickcache::cache::Watch {
+fn flaps_watch(cache: &Cache) -> tickcache::Watch {
     let mut watch = cache.entity("other").slot(1).watch();
     watch.take();
     watch

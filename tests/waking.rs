@@ -13,11 +13,11 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use kit::{BOOK, LONG, open, patch, remove, say, venue, whole};
-use tickcache::cache::{
-    Cache, Closed, Freshness, LocalFeed, NotReadyReason, Reasons, Slot, Tick, WaitError,
-};
 use tickcache::Time;
 use tickcache::feed::Envelope;
+use tickcache::{
+    Cache, Closed, Freshness, LocalFeed, NotReadyReason, Reasons, Slot, Tick, WaitError,
+};
 
 const AT_ONCE: Duration = Duration::ZERO;
 /// Long enough for a thread to fall asleep; nothing depends on it.
@@ -35,17 +35,29 @@ fn by_hand(task: Task) {
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut task = pin!(task);
-    while task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+    while task
+        .as_mut()
+        .poll(&mut Context::from_waker(&waker))
+        .is_pending()
+    {
         thread::park();
     }
 }
 
 fn on_tokio(task: Task) {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(task);
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(task);
 }
 
-const EXECUTORS: [(&str, fn(Task)); 3] =
-    [("tokio", on_tokio), ("pollster", pollster::block_on), ("by hand", by_hand)];
+type Executor = (&'static str, fn(Task));
+
+const EXECUTORS: [Executor; 3] = [
+    ("tokio", on_tokio),
+    ("pollster", pollster::block_on),
+    ("by hand", by_hand),
+];
 
 fn set(n: u64) -> String {
     whole("1", &format!(r#"{{"n":{n}}}"#))
@@ -90,7 +102,9 @@ fn changed_works_on_any_executor_and_yields_the_present_value_first() {
         call_and_answer(&mut feed, &heard);
         drop(heard);
         say(&mut feed, set(99));
-        listener.join().unwrap_or_else(|_| panic!("the listener on {name} has panicked"));
+        listener
+            .join()
+            .unwrap_or_else(|_| panic!("the listener on {name} has panicked"));
     }
 }
 
@@ -110,7 +124,11 @@ fn wait_blocks_a_thread_until_there_is_news_or_the_time_is_up() {
     call_and_answer(&mut feed, &heard);
     let (_cache, _feed, slot) = begun();
     let mut watch = slot.watch();
-    assert_eq!(watch.wait(AT_ONCE).map(|tick| n(&tick)), Ok(1), "there is no need to wait");
+    assert_eq!(
+        watch.wait(AT_ONCE).map(|tick| n(&tick)),
+        Ok(1),
+        "there is no need to wait"
+    );
     for timeout in [AT_ONCE, SOON] {
         let error = watch.wait(timeout).expect_err("nothing moved");
         assert_eq!(error, WaitError::TimedOut);
@@ -128,12 +146,20 @@ fn spin_shows_the_present_value_then_each_newest_one_and_ends_when_told() {
             let [value] = slot.live([field]).expect("live");
             let number = value.u64().expect("a number");
             told.send(number).expect("heard");
-            if number == 99 { ControlFlow::Break(slot.epoch()) } else { ControlFlow::Continue(()) }
+            if number == 99 {
+                ControlFlow::Break(slot.epoch())
+            } else {
+                ControlFlow::Continue(())
+            }
         })
     });
     call_and_answer(&mut feed, &heard);
     say(&mut feed, set(99));
-    assert_eq!(spinning.join().expect("the reader"), Ok(20), "the number of the publication");
+    assert_eq!(
+        spinning.join().expect("the reader"),
+        Ok(20),
+        "the number of the publication"
+    );
 }
 
 #[test]
@@ -151,20 +177,35 @@ fn a_watch_takes_what_is_newest_and_says_how_much_it_stands_for() {
     feed.close();
     let lost = watch.take().expect("news");
     assert_eq!(lost.freshness(), Freshness::Stale(Reasons::DISCONNECTED));
-    assert_eq!((n(&lost), lost.conflated()), (6, 0), "a change of freshness alone");
+    assert_eq!(
+        (n(&lost), lost.conflated()),
+        (6, 0),
+        "a change of freshness alone"
+    );
 }
 
 #[test]
 fn a_tick_names_what_differs_from_what_this_reader_saw() {
     let (_cache, mut feed, slot) = begun();
-    say(&mut feed, whole("1", r#"{"a":1,"b":{"c":1,"d":1},"e":"x"}"#));
+    say(
+        &mut feed,
+        whole("1", r#"{"a":1,"b":{"c":1,"d":1},"e":"x"}"#),
+    );
     let (mut watch, mut late) = (slot.watch(), slot.watch());
     let names = |tick: &Tick| {
-        let mut names: Vec<_> = tick.delta().iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut names: Vec<_> = tick
+            .delta()
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
         names.sort();
         names
     };
-    assert_eq!(names(&watch.take().expect("present")), ["a", "b", "e"], "all on the first look");
+    assert_eq!(
+        names(&watch.take().expect("present")),
+        ["a", "b", "e"],
+        "all on the first look"
+    );
     late.take().expect("present");
     say(&mut feed, patch("1", r#"{"a":2,"e":"x"}"#));
     let tick = watch.take().expect("news");
@@ -172,10 +213,18 @@ fn a_tick_names_what_differs_from_what_this_reader_saw() {
     assert_eq!(tick.delta()[0].1.u64(), Ok(2));
     say(&mut feed, patch("1", r#"{"b":{"c":2},"e":null,"f":1}"#));
     let tick = watch.take().expect("news");
-    assert_eq!(names(&tick), ["b", "e", "f"], "an object differs if a member does");
+    assert_eq!(
+        names(&tick),
+        ["b", "e", "f"],
+        "an object differs if a member does"
+    );
     let gone = tick.delta().into_iter().find(|(name, _)| *name == "e");
     assert!(gone.expect("named").1.is_missing());
-    assert_eq!(names(&late.take().expect("news")), ["a", "b", "e", "f"], "by each reader's look");
+    assert_eq!(
+        names(&late.take().expect("news")),
+        ["a", "b", "e", "f"],
+        "by each reader's look"
+    );
     say(&mut feed, patch("1", r#"{"a":9}"#));
     say(&mut feed, patch("1", r#"{"a":2}"#));
     let tick = watch.take().expect("two publications");
@@ -195,11 +244,17 @@ fn what_changes_nothing_wakes_nobody() {
         say(&mut feed, remove("404"));
     }
     assert_eq!(watch.wait(SOON).expect_err("no news"), WaitError::TimedOut);
-    assert_eq!(changes.wait(SOON, |_| {}).expect_err("no news"), WaitError::TimedOut);
+    assert_eq!(
+        changes.wait(SOON, |_| {}).expect_err("no news"),
+        WaitError::TimedOut
+    );
     assert_eq!(slot.epoch(), before.epoch());
     assert!(slot.snapshot().received_at() >= before.received_at());
     let counters = feed.counters();
-    assert_eq!((counters.applied, counters.unchanged, counters.missing), (1, 9, 3));
+    assert_eq!(
+        (counters.applied, counters.unchanged, counters.missing),
+        (1, 9, 3)
+    );
     assert!(counters.balanced(), "{counters:?}");
 }
 
@@ -212,7 +267,12 @@ fn a_wait_given_up_half_way_loses_nothing() {
     for number in 2..10 {
         {
             let mut waiting = pin!(watch.changed());
-            assert!(waiting.as_mut().poll(&mut Context::from_waker(noop)).is_pending());
+            assert!(
+                waiting
+                    .as_mut()
+                    .poll(&mut Context::from_waker(noop))
+                    .is_pending()
+            );
             say(&mut feed, set(number));
         }
         let tick = pollster::block_on(watch.changed()).expect("news");
@@ -237,7 +297,11 @@ fn sixty_four_watchers_of_one_slot_all_see_the_end() {
                     };
                     assert!(n(&tick) > last, "never back");
                     // The first look stands for what was there.
-                    updates += if last == 0 { tick.epoch() } else { tick.conflated() + 1 };
+                    updates += if last == 0 {
+                        tick.epoch()
+                    } else {
+                        tick.conflated() + 1
+                    };
                     last = n(&tick);
                 }
                 updates
@@ -248,7 +312,11 @@ fn sixty_four_watchers_of_one_slot_all_see_the_end() {
         say(&mut feed, set(number));
     }
     for watcher in watchers {
-        assert_eq!(watcher.join().expect("a watcher"), LAST, "every update is accounted for");
+        assert_eq!(
+            watcher.join().expect("a watcher"),
+            LAST,
+            "every update is accounted for"
+        );
     }
 }
 
@@ -267,11 +335,18 @@ fn ready_waits_for_one_and_for_all() {
     };
     let waiting = [listen(vec![1], told.clone()), listen(vec![1, 2, 3], told)];
     say(&mut feed, whole("1", "{}"));
-    assert_eq!(heard.recv_timeout(LONG), Ok(1), "an empty object is a value");
+    assert_eq!(
+        heard.recv_timeout(LONG),
+        Ok(1),
+        "an empty object is a value"
+    );
     say(&mut feed, whole("2", "{}"));
     book.slot(1).invalidate();
     say(&mut feed, whole("3", "{}"));
-    assert!(heard.try_recv().is_err(), "the first of the three is live no more");
+    assert!(
+        heard.try_recv().is_err(),
+        "the first of the three is live no more"
+    );
     say(&mut feed, whole("1", "{}"));
     assert_eq!(heard.recv_timeout(LONG), Ok(3));
     for listener in waiting {
@@ -291,7 +366,11 @@ fn what_is_not_ready_is_named_with_the_reason() {
     let book = cache.entity(BOOK);
     book.slot(2).invalidate();
     let error = pollster::block_on(book.ready([1, 2, 3, 4], SOON)).expect_err("not all are live");
-    let reasons: Vec<_> = error.missing().iter().map(|missing| &missing.reason).collect();
+    let reasons: Vec<_> = error
+        .missing()
+        .iter()
+        .map(|missing| &missing.reason)
+        .collect();
     let invalidated = Freshness::Stale(Reasons::INVALIDATED);
     assert_eq!(
         reasons,
@@ -303,7 +382,11 @@ fn what_is_not_ready_is_named_with_the_reason() {
     );
     assert!(error.is_retryable() && !error.is_closed());
     let text = error.to_string();
-    for part in ["[venue.book, 2]: stale (invalidated)", "[venue.book, 3]: no message", "4]: the"] {
+    for part in [
+        "[venue.book, 2]: stale (invalidated)",
+        "[venue.book, 3]: no message",
+        "4]: the",
+    ] {
         assert!(text.contains(part), "{part:?} in {text:?}");
     }
 }
@@ -312,7 +395,11 @@ fn what_is_not_ready_is_named_with_the_reason() {
 fn an_entity_that_nobody_declares_is_named_with_what_may_have_been_meant() {
     let (cache, _feed) = open(venue());
     let near = |name: &str| {
-        let error = cache.entity(name).slot("BTCUSDT").wait_ready(AT_ONCE).expect_err("nothing");
+        let error = cache
+            .entity(name)
+            .slot("BTCUSDT")
+            .wait_ready(AT_ONCE)
+            .expect_err("nothing");
         match &error.missing()[0].reason {
             NotReadyReason::Undeclared { near } => (near.clone(), error.to_string()),
             other => panic!("{name} is {other}"),
@@ -324,10 +411,18 @@ fn an_entity_that_nobody_declares_is_named_with_what_may_have_been_meant() {
     assert!(none.is_empty());
     assert!(text.contains("no feed declares this entity"), "{text}");
     assert!(near("Venue.Book").1.contains("did you mean venue.book"));
-    let (cache, _events) = open(tickcache::cache::Feed::events());
-    let error = cache.entity("anything").slot(1).wait_ready(AT_ONCE).expect_err("nothing");
+    let (cache, _events) = open(tickcache::Feed::events());
+    let error = cache
+        .entity("anything")
+        .slot(1)
+        .wait_ready(AT_ONCE)
+        .expect_err("nothing");
     let reason = &error.missing()[0].reason;
-    assert_eq!(*reason, NotReadyReason::Freshness(Freshness::Empty), "a wildcard feed may bring it");
+    assert_eq!(
+        *reason,
+        NotReadyReason::Freshness(Freshness::Empty),
+        "a wildcard feed may bring it"
+    );
 }
 
 #[test]
@@ -340,7 +435,10 @@ fn changes_name_each_slot_that_moved_once() {
     assert_eq!(changes.poll(|_| panic!("nothing moved")).slots, 0);
     for round in 1..=3 {
         for id in 1..=5 {
-            say(&mut feed, whole(&id.to_string(), &format!(r#"{{"n":{round}}}"#)));
+            say(
+                &mut feed,
+                whole(&id.to_string(), &format!(r#"{{"n":{round}}}"#)),
+            );
         }
     }
     let mut moved = Vec::new();
@@ -364,7 +462,10 @@ fn a_subscriber_that_is_lapped_misses_nothing() {
     const IDS: u64 = 300;
     for round in 0..50 {
         for id in 0..IDS {
-            say(&mut feed, whole(&id.to_string(), &format!(r#"{{"n":{round}}}"#)));
+            say(
+                &mut feed,
+                whole(&id.to_string(), &format!(r#"{{"n":{round}}}"#)),
+            );
         }
     }
     let mut moved = std::collections::BTreeSet::new();
@@ -379,7 +480,7 @@ fn a_subscriber_that_is_lapped_misses_nothing() {
 
 #[test]
 fn a_stream_of_changes_wakes_on_any_executor_and_on_a_blocked_thread() {
-    let blocked: (&str, fn(Task)) = ("blocked", pollster::block_on);
+    let blocked: Executor = ("blocked", pollster::block_on);
     for (name, run) in EXECUTORS.into_iter().chain([blocked]) {
         let (cache, mut feed) = open(venue());
         let mut changes = cache.entity(BOOK).changes();
@@ -405,7 +506,9 @@ fn a_stream_of_changes_wakes_on_any_executor_and_on_a_blocked_thread() {
             assert_eq!(heard.recv_timeout(LONG), Ok(vec![id.to_owned()]), "{name}");
         }
         cache.close_blocking(LONG).expect("nothing holds it up");
-        listener.join().unwrap_or_else(|_| panic!("the listener ({name}) has panicked"));
+        listener
+            .join()
+            .unwrap_or_else(|_| panic!("the listener ({name}) has panicked"));
     }
 }
 
@@ -450,8 +553,15 @@ fn closing_ends_every_wait() {
     }
     assert!(cache.is_closed());
     let mut watch = slot.watch();
-    assert_eq!(watch.wait(LONG).map(|tick| n(&tick)), Ok(1), "what is there stays readable");
-    assert_eq!(watch.wait(LONG).expect_err("nothing more will come"), WaitError::Closed);
+    assert_eq!(
+        watch.wait(LONG).map(|tick| n(&tick)),
+        Ok(1),
+        "what is there stays readable"
+    );
+    assert_eq!(
+        watch.wait(LONG).expect_err("nothing more will come"),
+        WaitError::Closed
+    );
     cache.close_blocking(LONG).expect("closing twice is fine");
     drop(feed);
 }
@@ -490,7 +600,9 @@ fn a_tick_says_when_the_oldest_update_that_it_stands_for_came() {
         batch.message(&mut set(n).into_bytes()).expect("taken");
     };
     let mut watch = slot.watch();
-    watch.take().expect("nothing is there yet, and that is the first look");
+    watch
+        .take()
+        .expect("nothing is there yet, and that is the first look");
     say_at(1, 1);
     let tick = watch.take().expect("news");
     assert_eq!(tick.oldest_unseen_at(), Some(at(1)), "exact for one");
@@ -501,5 +613,9 @@ fn a_tick_says_when_the_oldest_update_that_it_stands_for_came() {
     let oldest = tick.oldest_unseen_at().expect("two updates");
     assert!((at(2)..=at(3)).contains(&oldest), "{oldest:?}");
     slot.invalidate();
-    assert_eq!(watch.take().expect("news").oldest_unseen_at(), None, "no update at all");
+    assert_eq!(
+        watch.take().expect("news").oldest_unseen_at(),
+        None,
+        "no update at all"
+    );
 }

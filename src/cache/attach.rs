@@ -11,7 +11,7 @@ use super::shared::{Owner, Shared};
 use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
 use crate::io::command::Command;
 use crate::io::feed_thread::{self, FeedHandle, Parts, Restart};
-use crate::io::inbox::{CommandError, Completion};
+use crate::io::inbox::Completion;
 use crate::io::ingest::Ingest;
 use crate::io::status::{FeedEnd, FeedStatus};
 use crate::store::TurnCounter;
@@ -117,28 +117,31 @@ impl FeedRef {
     }
 
     /// Asks for these ids of a channel, from now on and after every reconnect. The handle resolves
-    /// when the server has acknowledged or refused all of them.
-    ///
-    /// # Errors
-    /// If the feed's inbox is full or the feed has ended.
+    /// when the server has acknowledged or refused all of them, or the feed cannot take the request
+    /// ([`CommandError::InboxFull`](crate::CommandError::InboxFull), `OwnerGone`); dropping it is
+    /// fine.
     pub fn subscribe<N: AsRef<str>>(
         &self,
         channel: &str,
         ids: impl IntoIterator<Item = N>,
-    ) -> Result<Completion, CommandError> {
-        self.0.handle.inbox().send(Command::Subscribe(subscriptions(channel, ids)))
+    ) -> Completion {
+        self.send(Command::Subscribe(subscriptions(channel, ids)))
     }
 
-    /// Takes subscriptions back.
-    ///
-    /// # Errors
-    /// If the feed's inbox is full or the feed has ended.
+    /// Takes subscriptions back; their values read `Unsubscribed` once the server has answered. As
+    /// [`subscribe`](Self::subscribe).
     pub fn unsubscribe<N: AsRef<str>>(
         &self,
         channel: &str,
         ids: impl IntoIterator<Item = N>,
-    ) -> Result<Completion, CommandError> {
-        self.0.handle.inbox().send(Command::Unsubscribe(subscriptions(channel, ids)))
+    ) -> Completion {
+        self.send(Command::Unsubscribe(subscriptions(channel, ids)))
+    }
+
+    /// Enqueues at once; a refusal is the answer.
+    fn send(&self, command: Command) -> Completion {
+        let inbox = self.0.handle.inbox();
+        inbox.send(command).unwrap_or_else(|error| Completion::done(Err(error)))
     }
 
     /// Says goodbye to the server and ends; it never connects again. Resolves when the thread has
@@ -178,10 +181,6 @@ impl Stop for FeedRef {
 
     fn join(&self, timeout: Duration) -> bool {
         self.0.handle.join(timeout)
-    }
-
-    fn counters(&self) -> CounterValues {
-        self.counters()
     }
 }
 

@@ -3,24 +3,32 @@
 use std::time::Duration;
 
 use super::freshness::{Freshness, Reasons};
+use super::slot::Slot;
 use crate::record::TypeError;
 
 /// A value that is not live, and why: what `live(..)` answers instead of a suspect value.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("the value is not live: {freshness}{}", .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("[{}, {}] is not live: {freshness}{}", slot.entity().name(), slot.id(), .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
 pub struct NotLive {
+    slot: Slot,
     freshness: Freshness,
     age: Option<Duration>,
     decode: Option<TypeError>,
 }
 
 impl NotLive {
-    pub(crate) fn new(freshness: Freshness, age: Option<Duration>) -> Self {
-        Self { freshness, age, decode: None }
+    pub(crate) fn new(slot: &Slot, freshness: Freshness, age: Option<Duration>) -> Self {
+        Self { slot: slot.clone(), freshness, age, decode: None }
     }
 
-    pub(crate) fn undecodable(freshness: Freshness, age: Option<Duration>, error: TypeError) -> Self {
-        Self { freshness, age, decode: Some(error) }
+    pub(crate) fn because(self, error: TypeError) -> Self {
+        Self { decode: Some(error), ..self }
+    }
+
+    /// Which slot.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     /// The state of the slot. [`Freshness::Live`] only if the value is live and cannot be decoded

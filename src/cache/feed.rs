@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::feed::presets::{BinanceSpot, Events};
-use crate::feed::{Backoff, Covers, Envelope, Missing, OnConnect, Pace, Protocol, Settings};
+use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
 use crate::record::Mode;
 use crate::ws::Limits;
 #[cfg(feature = "net")]
@@ -174,10 +174,8 @@ impl<P: Protocol> Feed<P> {
 
     /// Settings of the socket, its proxy and TLS.
     #[must_use]
-    pub fn connect(mut self, change: impl FnOnce(&mut Connect)) -> Self {
-        let mut connect = Connect(self.thread.connect);
-        change(&mut connect);
-        self.thread.connect = connect.0;
+    pub fn connect(mut self, change: impl FnOnce(Connect) -> Connect) -> Self {
+        self.thread.connect = change(Connect(self.thread.connect)).0;
         self
     }
 }
@@ -190,37 +188,43 @@ pub struct Connect(ConnectOptions);
 #[cfg(feature = "net")]
 impl Connect {
     /// The local address to connect from.
-    pub fn bind(&mut self, address: std::net::IpAddr) -> &mut Self {
+    #[must_use]
+    pub fn bind(mut self, address: std::net::IpAddr) -> Self {
         self.0.bind = Some(address);
         self
     }
 
     /// Whether small writes are sent at once. Default: yes.
-    pub fn nodelay(&mut self, nodelay: bool) -> &mut Self {
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.0.nodelay = nodelay;
         self
     }
 
     /// The kernel's receive buffer, in bytes. Default: the system's.
-    pub fn receive_buffer(&mut self, bytes: u32) -> &mut Self {
+    #[must_use]
+    pub fn receive_buffer(mut self, bytes: u32) -> Self {
         self.0.receive_buffer = Some(bytes);
         self
     }
 
     /// An HTTP proxy to be asked for the connection with `CONNECT`.
-    pub fn proxy(&mut self, proxy: Proxy) -> &mut Self {
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.0.proxy = Some(proxy);
         self
     }
 
     /// Which certificates are trusted. Default: the system's.
-    pub fn roots(&mut self, roots: Roots) -> &mut Self {
+    #[must_use]
+    pub fn roots(mut self, roots: Roots) -> Self {
         self.0.tls = Tls::from_roots(roots);
         self
     }
 
     /// A TLS configuration of your own, used as it is.
-    pub fn tls(&mut self, config: std::sync::Arc<rustls::ClientConfig>) -> &mut Self {
+    #[must_use]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
         self.0.tls = Tls::given(config);
         self
     }
@@ -301,6 +305,19 @@ impl Feed<Events> {
     #[must_use]
     pub fn whole(self) -> Self {
         self.with(Events::whole)
+    }
+
+    /// Whether ids are texts whatever they are sent as: `7` and `"7"` are then one id. Default: as
+    /// sent.
+    #[must_use]
+    pub fn ids(self, ids: Ids) -> Self {
+        self.with(|protocol| protocol.ids(ids))
+    }
+
+    /// A text to be sent whenever a connection opens: a subscription, an authentication.
+    #[must_use]
+    pub fn on_open(self, text: &str) -> Self {
+        self.with(|protocol| protocol.on_open(text))
     }
 
     /// Entities it owns from the start; it claims others at their first payload.

@@ -51,7 +51,6 @@ pub(super) trait Stop: Send + Sync {
     fn stop(&self);
     /// Waits until its thread has ended and joins it; `false` if it has not in time.
     fn join(&self, timeout: Duration) -> bool;
-    fn counters(&self) -> CounterValues;
 }
 
 /// Threads that did not end in time.
@@ -175,11 +174,10 @@ impl Cache {
         self.0.shared.hub.scan();
     }
 
-    /// The counters of every feed attached so far, by its name.
+    /// The counters of every feed so far, attached or driven by hand, by its name.
     #[must_use]
     pub fn counters(&self) -> Vec<(String, CounterValues)> {
-        let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
-        feeds.iter().map(|feed| (feed.name().to_owned(), feed.counters())).collect()
+        self.0.shared.counters()
     }
 
     /// Whether [`close`](Self::close) was called.

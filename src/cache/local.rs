@@ -109,6 +109,14 @@ impl<P: Protocol> LocalFeed<P> {
         self.inner.deliver(self.clock.now(), text)
     }
 
+    /// As [`message`](Self::message), for text that is not to be changed: copies it first.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub fn message_text(&mut self, text: &str) -> Result<(), Refusal> {
+        self.message(&mut text.as_bytes().to_vec())
+    }
+
     /// Begins a batch, received now: one look at the clock, and one wake at its end.
     pub fn batch(&mut self) -> Batch<'_, P> {
         let now = self.clock.now();

@@ -30,6 +30,8 @@ mod feed;
 mod freshness;
 mod handle;
 mod local;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod order;
 mod reader;
 mod ready;
@@ -81,15 +83,3 @@ mod tests {
         assert!(matches!(cache.attach(Feed::events()), Err(AttachError::Closed)));
     }
 }
-
-// What the face speaks of and other rooms define.
-pub use crate::io::inbox::{CommandError, Completion};
-pub use crate::io::ingest::ClaimError;
-#[cfg(feature = "net")]
-pub use crate::io::{
-    connect::{ConnectError, Proxy, Stage, UrlError},
-    endpoint::{Attempt, BoxError, Endpoint},
-    feed_thread::Restart,
-    status::{FeedEnd, FeedStatus},
-    tls::{Roots, TlsFailure, TlsSetupError},
-};

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::entity::Entity;
 use super::freshness::Policy;
 use super::ready::near_misses;
-use crate::feed::Counters;
+use crate::feed::{CounterValues, Counters};
 use crate::io::clock::Clock;
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
@@ -89,6 +89,17 @@ impl Shared {
     /// The feed of a name.
     pub(crate) fn owner(&self, name: &str) -> Option<Owner> {
         self.owners().get(name).cloned()
+    }
+
+    /// The counters of every feed so far, by its name.
+    pub(crate) fn counters(&self) -> Vec<(String, CounterValues)> {
+        let mut feeds: Vec<_> = self
+            .owners()
+            .iter()
+            .map(|(name, owner)| (name.to_string(), owner.counters.snapshot()))
+            .collect();
+        feeds.sort_by(|a, b| a.0.cmp(&b.0));
+        feeds
     }
 
     /// Counts updates of an entity that a reader skipped over.

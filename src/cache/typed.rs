@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use super::entity::{Entity, Field, FieldsError};
 use super::error::NotLive;
 use super::freshness::Freshness;
-use super::ready::ReadyError;
 use super::slot::{Slot, Snapshot};
 use super::watch::{Closed, Tick, WaitError, Watch};
 use crate::key::Id;
@@ -78,8 +77,7 @@ fn live<T>(slot: &Slot, snapshot: &Snapshot, decoded: &Decoded<T>) -> Result<Arc
     match (freshness, &decoded.value) {
         (Freshness::Live, Ok(value)) => Ok(Arc::clone(value)),
         (Freshness::Live, Err(error)) => {
-            let age = slot.not_live(snapshot.head(), freshness).age();
-            Err(NotLive::undecodable(freshness, age, error.clone()))
+            Err(slot.not_live(snapshot.head(), freshness).because(error.clone()))
         }
         _ => Err(slot.not_live(snapshot.head(), freshness)),
     }
@@ -128,13 +126,14 @@ impl<T: DeserializeOwned> TypedSlot<T> {
     pub fn watch(&self) -> TypedWatch<T> {
         TypedWatch { watch: self.slot.watch(), decoded: None }
     }
+}
 
-    /// As [`Slot::ready`].
-    ///
-    /// # Errors
-    /// As [`Slot::ready`].
-    pub async fn ready(&self, deadline: Duration) -> Result<(), ReadyError> {
-        self.slot.ready(deadline).await
+/// Everything that needs no type is the slot's own.
+impl<T> std::ops::Deref for TypedSlot<T> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
     }
 }
 
@@ -203,7 +202,7 @@ impl<T> TypedTick<T> {
     pub fn live(&self) -> Result<&T, NotLive> {
         match (self.tick.freshness(), &self.decoded.value) {
             (Freshness::Live, Ok(value)) => Ok(value),
-            (Freshness::Live, Err(error)) => Err(NotLive::undecodable(self.tick.freshness(), self.tick.not_live().age(), error.clone())),
+            (Freshness::Live, Err(error)) => Err(self.tick.not_live().because(error.clone())),
             _ => Err(self.tick.not_live()),
         }
     }

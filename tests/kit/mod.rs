@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use tickcache::cache::{Cache, Feed, LocalFeed};
-use tickcache::feed::{Envelope, EnvelopeBuilder, Missing, MessageKind, Protocol};
+use tickcache::feed::{Envelope, EnvelopeBuilder, MessageKind, Missing, Protocol};
+use tickcache::{Cache, Feed, LocalFeed};
 
 /// Longer than anything takes: reached only by what would never have come.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -37,7 +37,12 @@ pub(crate) fn venue() -> Feed<Envelope> {
 
 /// As [`venue`], where patches may make a value.
 pub(crate) fn inserting() -> Feed<Envelope> {
-    Feed::envelope(envelope().missing(Missing::Insert).build().expect("the pointers are right"))
+    Feed::envelope(
+        envelope()
+            .missing(Missing::Insert)
+            .build()
+            .expect("the pointers are right"),
+    )
 }
 
 /// A message about an id of [`BOOK`]; `id` and `value` are JSON.

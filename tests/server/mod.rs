@@ -44,6 +44,7 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = channel::<()>();
+        let (ready, running) = channel();
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
             let mut held = Vec::new();
             for (number, stream) in (1..).zip(listener.incoming()) {
@@ -56,7 +57,12 @@ impl Server {
                 }
             }
         });
-        Self { address, stop: Some(stop), thread: Some(thread.expect("a thread")) }
+        running.recv().expect("the server's thread");
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread.expect("a thread")),
+        }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -49,9 +49,7 @@ where
     let mut feed = feed.endpoint(endpoint);
     if let Some(path) = &args.ca {
         let roots = roots(path)?;
-        feed = feed.connect(|connect| {
-            connect.roots(roots);
-        });
+        feed = feed.connect(|connect| connect.roots(roots));
     }
     let interrupt = Interrupt::install()?;
     let feed = cache.attach(feed)?;
