@@ -48,7 +48,7 @@ impl Cache {
         let ingest = self.ingest(&protocol, on_connect, max_items);
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
-        let mut make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
+        let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
             let machine = Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
             Ok(Parts { machine, target: ingest(counters, turns)? })

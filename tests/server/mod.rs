@@ -44,7 +44,7 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = channel::<()>();
-        let (ready, running) = channel();
+        let (ready, running) = channel::<()>();
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
             let mut held = Vec::new();
             for (number, stream) in (1..).zip(listener.incoming()) {
