@@ -180,6 +180,13 @@ impl Cache {
         self.0.shared.counters()
     }
 
+    /// How many wakers of users panicked when the hub called them. Each such task is its executor's
+    /// to deal with; the others were woken all the same.
+    #[must_use]
+    pub fn waker_panics(&self) -> u64 {
+        self.0.shared.hub.panics()
+    }
+
     /// Whether [`close`](Self::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -93,11 +93,12 @@ impl Clock {
     }
 
     /// Moves a virtual clock on by `by`.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub(crate) fn advance(&self, by: Duration) -> Time {
         self.advance_to(self.now().after(by))
     }
 
+    #[cfg(test)]
     /// Whether it moves only when told to.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_manual(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
 
 use crate::key::IdRef;
 use crate::store::StoreFull;
@@ -15,7 +14,7 @@ use crate::store::shared::Shared;
 use crate::store::slot::{NO_NUMBER, Slot};
 use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,11 +213,7 @@ impl Entity {
         self.index.numbers()
     }
 
-    /// All slots by number, with and without a value. Those made meanwhile may be left out.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<Slot>> + '_ {
-        (0..self.numbers()).filter_map(|number| self.numbered(number))
-    }
-
+    #[cfg(test)]
     /// How many slots have a value.
     pub(crate) fn len(&self) -> usize {
         self.present.load(Ordering::Relaxed)
@@ -250,6 +245,7 @@ impl Entity {
         }
     }
 
+    #[cfg(test)]
     /// Sets one source's part in the link. The caller then has the hub scan.
     pub(crate) fn set_link(&self, source: u64, link: Link) {
         self.shared.link().set(source, link);

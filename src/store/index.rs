@@ -199,7 +199,7 @@ fn number_of(entry: u64) -> u32 {
 /// Where the probing for a tag begins in a table of `len`, a power of two.
 #[inline]
 fn home(tag: u32, len: usize) -> usize {
-    (u64::from(tag) * len as u64 >> 32) as usize
+    ((u64::from(tag) * len as u64) >> 32) as usize
 }
 
 impl Shard {
@@ -261,6 +261,7 @@ impl Shard {
         let table = self.table();
         let mask = table.len().wrapping_sub(1);
         let mut at = home(tag, table.len());
+        #[allow(clippy::explicit_counter_loop, reason = "`at` wraps round")]
         for _ in 0..table.len() {
             // Pairs with the release of the insertion: the slot is in its place.
             let entry = table[at & mask].load(Ordering::Acquire);
