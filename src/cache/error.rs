@@ -22,11 +22,20 @@ pub struct NotLive {
 impl NotLive {
     pub(crate) fn new(slot: &Slot, freshness: Freshness, age: Option<Duration>) -> Self {
         let (entity, id) = (slot.entity().clone(), slot.id().clone());
-        Self { entity, id, freshness, age, decode: None }
+        Self {
+            entity,
+            id,
+            freshness,
+            age,
+            decode: None,
+        }
     }
 
     pub(crate) fn because(self, error: TypeError) -> Self {
-        Self { decode: Some(Box::new(error)), ..self }
+        Self {
+            decode: Some(Box::new(error)),
+            ..self
+        }
     }
 
     /// Of which entity the value is.

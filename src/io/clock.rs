@@ -13,7 +13,7 @@ use crate::Time;
 use std::sync::OnceLock;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::{Arc, Mutex, PoisonError};
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 use std::time::Duration;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

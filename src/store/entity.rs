@@ -182,13 +182,16 @@ impl Entity {
     /// ever write.
     pub(crate) fn slot_or_detached(&self, id: IdRef<'_>) -> Arc<Slot> {
         self.slot(id).unwrap_or_else(|_| {
-            self.read_id(id, |id| Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone())))
+            self.read_id(id, |id| {
+                Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone()))
+            })
         })
     }
 
     /// The epoch of the slot with a number; 0 if there is none.
     pub(crate) fn epoch_of(&self, number: u32) -> u64 {
-        self.numbered(number).map_or(0, |slot| slot.epoch().number())
+        self.numbered(number)
+            .map_or(0, |slot| slot.epoch().number())
     }
 
     /// The slot of an id, if there is one.
@@ -213,7 +216,6 @@ impl Entity {
         self.index.numbers()
     }
 
-    #[cfg(test)]
     /// How many slots have a value.
     pub(crate) fn len(&self) -> usize {
         self.present.load(Ordering::Relaxed)

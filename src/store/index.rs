@@ -248,7 +248,7 @@ impl Shard {
     fn miss(&self, moves: u64, tag: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
         // Pairs with the fence in `remove`: who has seen an entry moved sees the count of it.
         fence(Ordering::Acquire);
-        let calm = moves % 2 == 0 && self.moves.load(Ordering::Relaxed) == moves;
+        let calm = moves.is_multiple_of(2) && self.moves.load(Ordering::Relaxed) == moves;
         if calm || injected(Fault::MissUnchecked) {
             return None;
         }

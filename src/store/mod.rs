@@ -212,7 +212,10 @@ impl Store {
 
     /// An entity that is in no store: what a name stands for beyond the bound. Nobody writes it.
     pub(crate) fn detached(&self, name: &str) -> Arc<Entity> {
-        let config = StoreConfig { max_ids: 0, ..self.config };
+        let config = StoreConfig {
+            max_ids: 0,
+            ..self.config
+        };
         Arc::new(Entity::new(name.into(), &config, self.invalidated.clone()))
     }
 

@@ -161,7 +161,11 @@ impl Interrupt {
                     // Nothing else is handed over with the flag.
                     seen.store(true, Ordering::Relaxed);
                     // Without its terminal nobody could tell it a second time.
-                    let patience = if hung_up { HANG_UP_GRACE } else { Duration::MAX };
+                    let patience = if hung_up {
+                        HANG_UP_GRACE
+                    } else {
+                        Duration::MAX
+                    };
                     let _ = tokio::time::timeout(patience, signals.next()).await;
                 });
                 restore();
