@@ -31,7 +31,13 @@ impl Cache {
         if self.is_closed() {
             return Err(AttachError::Closed);
         }
-        let Feed { protocol, settings, inbox, max_items, mut thread } = feed;
+        let Feed {
+            protocol,
+            settings,
+            inbox,
+            max_items,
+            mut thread,
+        } = feed;
         let config = settings.check()?;
         let name: Arc<str> = protocol.name().into();
         // Before anything of it is marked as its own, or as stopped when it is given up.
@@ -48,10 +54,13 @@ impl Cache {
         let ingest = self.ingest(&protocol, on_connect, max_items);
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
-        let mut make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
+        let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
             let machine = Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
-            Ok(Parts { machine, target: ingest(counters, turns)? })
+            Ok(Parts {
+                machine,
+                target: ingest(counters, turns)?,
+            })
         };
         let first = make(protocol.clone())?;
         let wildcard = protocol.claims().wildcard;
@@ -64,8 +73,12 @@ impl Cache {
         let runtime = self.runtime()?;
         let clock = self.shared().clock.clone();
         let handle = feed_thread::spawn(thread, runtime, clock, first, rebuild)?;
-        let owner =
-            Owner { inbox: handle.inbox().clone(), turns, counters: Arc::clone(&kept), wildcard };
+        let owner = Owner {
+            inbox: handle.inbox().clone(),
+            turns,
+            counters: Arc::clone(&kept),
+            wildcard,
+        };
         if !self.shared().register(&name, owner) {
             handle.stop();
             return Err(AttachError::Name(name));
@@ -141,7 +154,9 @@ impl FeedRef {
     /// Enqueues at once; a refusal is the answer.
     fn send(&self, command: Command) -> Completion {
         let inbox = self.0.handle.inbox();
-        inbox.send(command).unwrap_or_else(|error| Completion::done(Err(error)))
+        inbox
+            .send(command)
+            .unwrap_or_else(|error| Completion::done(Err(error)))
     }
 
     /// Says goodbye to the server and ends; it never connects again. Resolves when the thread has
@@ -167,7 +182,9 @@ fn subscriptions<N: AsRef<str>>(
     channel: &str,
     ids: impl IntoIterator<Item = N>,
 ) -> Vec<Subscription> {
-    ids.into_iter().map(|id| Subscription::new(channel, id.as_ref())).collect()
+    ids.into_iter()
+        .map(|id| Subscription::new(channel, id.as_ref()))
+        .collect()
 }
 
 impl Stop for FeedRef {

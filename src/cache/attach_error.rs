@@ -34,6 +34,9 @@ impl AttachError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Claim(ClaimError::Taken { .. }) | Self::Name(_) | Self::System(_))
+        matches!(
+            self,
+            Self::Claim(ClaimError::Taken { .. }) | Self::Name(_) | Self::System(_)
+        )
     }
 }

@@ -84,7 +84,10 @@ impl CacheBuilder {
     /// Values of this entity turn `Expired` when the last *whole* one is so old. Default: never.
     /// An entity whose values expire has its reads look at the clock, some 20 ns.
     pub fn stale_after(mut self, entity: &str, age: Duration) -> Self {
-        self.policies.entry(entity.to_owned()).or_default().stale_after = age;
+        self.policies
+            .entry(entity.to_owned())
+            .or_default()
+            .stale_after = age;
         self
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::entity::Entity;
 use super::slot::Slot;
 use super::watch::{Closed, WaitError};
-use crate::store::{Registration, Seen, Subscriber, Woken};
 use crate::Time;
+use crate::store::{Registration, Seen, Subscriber, Woken};
 
 /// What one look came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,13 @@ pub struct Changes {
 impl Changes {
     pub(crate) fn new(entity: Entity, subscriber: Subscriber) -> Self {
         let now = entity.core().seen(0);
-        Self { subscriber, registration: None, link: now.link, invalidation: now.invalidation, entity }
+        Self {
+            subscriber,
+            registration: None,
+            link: now.link,
+            invalidation: now.invalidation,
+            entity,
+        }
     }
 
     /// Calls `each` for every slot that moved since the last look, and says what there was. Does
@@ -61,7 +67,11 @@ impl Changes {
                 }
             },
         );
-        Polled { slots: polled.slots, lapped: polled.lapped, freshness }
+        Polled {
+            slots: polled.slots,
+            lapped: polled.lapped,
+            freshness,
+        }
     }
 
     /// Waits until something moved, then takes it as [`poll`](Self::poll) does. Cancelling the
@@ -86,7 +96,10 @@ impl Changes {
         let shared = self.entity.shared().clone();
         let until = shared.clock.now().after(timeout);
         let seen = [self.seen()];
-        match self.registration().wait(&seen, until, &|| shared.clock.now()) {
+        match self
+            .registration()
+            .wait(&seen, until, &|| shared.clock.now())
+        {
             Woken::Moved => Ok(self.poll(each)),
             Woken::Deadline => Err(WaitError::TimedOut),
             Woken::Closed => Err(WaitError::Closed),
@@ -114,15 +127,20 @@ impl Changes {
     }
 
     fn registration(&mut self) -> &mut Registration {
-        let Self { entity, registration, .. } = self;
-        registration.get_or_insert_with(|| {
-            entity.shared().hub.register(vec![entity.core().clone()])
-        })
+        let Self {
+            entity,
+            registration,
+            ..
+        } = self;
+        registration
+            .get_or_insert_with(|| entity.shared().hub.register(vec![entity.core().clone()]))
     }
 }
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changes").field("entity", &self.entity.name()).finish_non_exhaustive()
+        f.debug_struct("Changes")
+            .field("entity", &self.entity.name())
+            .finish_non_exhaustive()
     }
 }

@@ -71,12 +71,24 @@ impl Cache {
     /// If the slots move too fast, or are not all written by one feed.
     pub fn cut<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) -> Result<Cut, CutError> {
         let slots: Vec<_> = slots.into_iter().map(Slot::current).collect();
-        let Some(first) = slots.first() else { return Err(CutError::DifferentFeeds) };
-        let owner = first.entity().core().owner().ok_or(CutError::DifferentFeeds)?;
-        if slots.iter().any(|slot| slot.entity().core().owner().as_deref() != Some(&*owner)) {
+        let Some(first) = slots.first() else {
+            return Err(CutError::DifferentFeeds);
+        };
+        let owner = first
+            .entity()
+            .core()
+            .owner()
+            .ok_or(CutError::DifferentFeeds)?;
+        if slots
+            .iter()
+            .any(|slot| slot.entity().core().owner().as_deref() != Some(&*owner))
+        {
             return Err(CutError::DifferentFeeds);
         }
-        let owner = self.shared().owner(&owner).ok_or(CutError::DifferentFeeds)?;
+        let owner = self
+            .shared()
+            .owner(&owner)
+            .ok_or(CutError::DifferentFeeds)?;
         let now: Vec<_> = slots.iter().map(|slot| slot.surroundings()).collect();
         let cores: Vec<&store::Slot> = slots.iter().map(|slot| &**slot.core()).collect();
         let cut = store::cut(&owner.turns, &cores)?;
@@ -84,6 +96,9 @@ impl Cache {
         let values = values
             .map(|((head, record), (slot, now))| (head, slot.judge(&head, now), record))
             .collect();
-        Ok(Cut { turn: cut.turn, values })
+        Ok(Cut {
+            turn: cut.turn,
+            values,
+        })
     }
 }

@@ -57,7 +57,11 @@ pub struct FieldsError(#[from] SchemaFull);
 impl Entity {
     pub(crate) fn new(core: Arc<store::Entity>, shared: Arc<Shared>) -> Self {
         let policy = shared.policy(core.name());
-        Self(Arc::new(Inner { core, shared, policy }))
+        Self(Arc::new(Inner {
+            core,
+            shared,
+            policy,
+        }))
     }
 
     #[inline]
@@ -120,7 +124,10 @@ impl Entity {
     /// # Errors
     /// If the schema of the entity has no room for another field.
     pub fn field(&self, path: &[&str]) -> Result<Field, FieldsError> {
-        Ok(Field { inner: self.0.core.schema().field(path)?, of: self.tag() })
+        Ok(Field {
+            inner: self.0.core.schema().field(path)?,
+            of: self.tag(),
+        })
     }
 
     /// Its values read as `T`.
@@ -174,14 +181,19 @@ impl Entity {
     #[must_use]
     pub fn changes(&self) -> Changes {
         let core = &self.0.core;
-        let subscriber = core.changes().subscribe(core.numbers(), |slot| core.epoch_of(slot));
+        let subscriber = core
+            .changes()
+            .subscribe(core.numbers(), |slot| core.epoch_of(slot));
         Changes::new(self.clone(), subscriber)
     }
 
     /// What there is, and what moves from now on.
     #[must_use]
     pub fn changes_from_nothing(&self) -> Changes {
-        Changes::new(self.clone(), store::Subscriber::from_nothing(self.0.core.changes()))
+        Changes::new(
+            self.clone(),
+            store::Subscriber::from_nothing(self.0.core.changes()),
+        )
     }
 
     /// Waits until every one of `ids` is live; see [`Slot::ready`].

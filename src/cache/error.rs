@@ -2,33 +2,52 @@
 
 use std::time::Duration;
 
+use super::entity::Entity;
 use super::freshness::{Freshness, Reasons};
 use super::slot::Slot;
+use crate::key::Id;
 use crate::record::TypeError;
 
 /// A value that is not live, and why: what `live(..)` answers instead of a suspect value.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("[{}, {}] is not live: {freshness}{}", slot.entity().name(), slot.id(), .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
+#[error("[{}, {}] is not live: {freshness}{}", entity.name(), id, .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
 pub struct NotLive {
-    slot: Slot,
+    entity: Entity,
+    id: Id,
     freshness: Freshness,
     age: Option<Duration>,
-    decode: Option<TypeError>,
+    decode: Option<Box<TypeError>>,
 }
 
 impl NotLive {
     pub(crate) fn new(slot: &Slot, freshness: Freshness, age: Option<Duration>) -> Self {
-        Self { slot: slot.clone(), freshness, age, decode: None }
+        let (entity, id) = (slot.entity().clone(), slot.id().clone());
+        Self {
+            entity,
+            id,
+            freshness,
+            age,
+            decode: None,
+        }
     }
 
     pub(crate) fn because(self, error: TypeError) -> Self {
-        Self { decode: Some(error), ..self }
+        Self {
+            decode: Some(Box::new(error)),
+            ..self
+        }
     }
 
-    /// Which slot.
+    /// Of which entity the value is.
     #[must_use]
-    pub fn slot(&self) -> &Slot {
-        &self.slot
+    pub fn entity(&self) -> &Entity {
+        &self.entity
+    }
+
+    /// The id of the value.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.id
     }
 
     /// The state of the slot. [`Freshness::Live`] only if the value is live and cannot be decoded
@@ -53,6 +72,6 @@ impl NotLive {
     /// Why the value could not be decoded into the type asked for, if that is what failed.
     #[must_use]
     pub fn decode_error(&self) -> Option<&TypeError> {
-        self.decode.as_ref()
+        self.decode.as_deref()
     }
 }

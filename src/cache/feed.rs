@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use crate::feed::presets::{BinanceSpot, Events};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
-use crate::record::Mode;
-use crate::ws::Limits;
 #[cfg(feature = "net")]
 use crate::io::{
     connect::{ConnectOptions, Proxy},
@@ -13,6 +11,8 @@ use crate::io::{
     feed_thread::{Restart, ThreadOptions, Waiting},
     tls::{Roots, Tls},
 };
+use crate::record::Mode;
+use crate::ws::Limits;
 
 /// One upstream: what it speaks, how to reach it, and how its thread behaves. Handed to
 /// [`Cache::attach`](super::Cache::attach), or to [`Cache::local`](super::Cache::local) to be driven

@@ -72,7 +72,9 @@ impl Reasons {
 
     /// The single reasons in this set, as their names.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.into_iter().filter_map(move |(reason, name)| self.contains(reason).then_some(name))
+        Self::NAMES
+            .into_iter()
+            .filter_map(move |(reason, name)| self.contains(reason).then_some(name))
     }
 }
 
@@ -145,7 +147,9 @@ pub(crate) struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { stale_after: Duration::MAX }
+        Self {
+            stale_after: Duration::MAX,
+        }
     }
 }
 
@@ -175,7 +179,11 @@ pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
     let undoubted = (head.link ^ now.link) & !u64::from(Link::GAP) == 0
         && head.invalidation >= now.invalidation
         && head.flags == 0;
-    if undoubted && head.state == State::Present { Freshness::Live } else { doubted(head, now) }
+    if undoubted && head.state == State::Present {
+        Freshness::Live
+    } else {
+        doubted(head, now)
+    }
 }
 
 #[cold]
@@ -192,7 +200,10 @@ fn doubted(head: &Head, now: Surroundings) -> Freshness {
     let unconfirmed = Link::from_word(head.link).generation != generation;
     let flag = |bit: u8| head.flags & bit != 0;
     let reasons = [
-        (Reasons::DISCONNECTED, bits & Link::DOWN != 0 || unconfirmed && !gap),
+        (
+            Reasons::DISCONNECTED,
+            bits & Link::DOWN != 0 || unconfirmed && !gap,
+        ),
         (Reasons::GAP, unconfirmed && gap || flag(flags::GAP)),
         (Reasons::SILENT, bits & Link::SILENT != 0),
         (Reasons::STOPPED, bits & Link::STOPPED != 0),
@@ -203,8 +214,14 @@ fn doubted(head: &Head, now: Surroundings) -> Freshness {
     ];
     let reasons = reasons
         .into_iter()
-        .fold(Reasons::NONE, |all, (reason, holds)| all.union(reason.when(holds)));
-    if reasons.is_empty() { Freshness::Live } else { Freshness::Stale(reasons) }
+        .fold(Reasons::NONE, |all, (reason, holds)| {
+            all.union(reason.when(holds))
+        });
+    if reasons.is_empty() {
+        Freshness::Live
+    } else {
+        Freshness::Stale(reasons)
+    }
 }
 
 /// Adds what time alone does to a value.

@@ -84,7 +84,10 @@ impl Cache {
         let store = Store::new(settings.store);
         for name in &settings.text_ids {
             if let Ok(entity) = store.entity(name) {
-                let config = EntityConfig { text_ids: true, ..entity.config() };
+                let config = EntityConfig {
+                    text_ids: true,
+                    ..entity.config()
+                };
                 // It was just made: it has no ids yet.
                 let configured = entity.configure(config);
                 debug_assert!(configured.is_ok(), "a new entity has no ids");
@@ -96,7 +99,10 @@ impl Cache {
         let waker = std::thread::Builder::new()
             .name("tickcache-hub".into())
             .spawn(move || runner.run(&|| time.now()))?;
-        let control = Control { hub: Some(waker), ..Control::default() };
+        let control = Control {
+            hub: Some(waker),
+            ..Control::default()
+        };
         Ok(Self(Arc::new(Inner {
             shared: Arc::new(Shared::new(store, hub, clock, settings.policies)),
             control: Mutex::new(control),
@@ -110,7 +116,10 @@ impl Cache {
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
-        self.0.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number for a feed among those that vouch for values.
@@ -164,7 +173,10 @@ impl Cache {
     pub fn entities(&self) -> Vec<Entity> {
         let mut cores = self.0.shared.store.entities();
         cores.sort_by(|a, b| a.name().cmp(b.name()));
-        cores.into_iter().map(|core| Entity::new(core, Arc::clone(&self.0.shared))).collect()
+        cores
+            .into_iter()
+            .map(|core| Entity::new(core, Arc::clone(&self.0.shared)))
+            .collect()
     }
 
     /// Marks every value of every entity stale with the reason `Invalidated`, now: one store,
@@ -178,6 +190,13 @@ impl Cache {
     #[must_use]
     pub fn counters(&self) -> Vec<(String, CounterValues)> {
         self.0.shared.counters()
+    }
+
+    /// How many wakers of users panicked when the hub called them. Each such task is its executor's
+    /// to deal with; the others were woken all the same.
+    #[must_use]
+    pub fn waker_panics(&self) -> u64 {
+        self.0.shared.hub.panics()
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -199,13 +218,19 @@ impl Cache {
         let done = Latch::new();
         let closed = done.clone();
         // Joining blocks, and an executor must not be blocked.
-        let closing = std::thread::Builder::new().name("tickcache-close".into()).spawn(move || {
-            closed.set(cache.close_blocking(deadline), &WakeOn::here());
-        });
+        let closing = std::thread::Builder::new()
+            .name("tickcache-close".into())
+            .spawn(move || {
+                closed.set(cache.close_blocking(deadline), &WakeOn::here());
+            });
         let spawned = closing.is_ok();
         let cache = self.clone();
         async move {
-            if spawned { done.wait_async().await } else { cache.close_blocking(deadline) }
+            if spawned {
+                done.wait_async().await
+            } else {
+                cache.close_blocking(deadline)
+            }
         }
     }
 
@@ -221,10 +246,17 @@ impl Cache {
         let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
         feeds.iter().for_each(|feed| feed.stop());
         let late = |feed: &&Arc<dyn Stop>| !feed.join(until.since(clock.now()));
-        let mut stragglers: Vec<String> =
-            feeds.iter().filter(late).map(|feed| format!("feed-{}", feed.name())).collect();
+        let mut stragglers: Vec<String> = feeds
+            .iter()
+            .filter(late)
+            .map(|feed| format!("feed-{}", feed.name()))
+            .collect();
         #[cfg(feature = "net")]
-        let runtime = self.control().runtime.as_ref().and_then(|runtime| runtime.shut_down());
+        let runtime = self
+            .control()
+            .runtime
+            .as_ref()
+            .and_then(|runtime| runtime.shut_down());
         #[cfg(not(feature = "net"))]
         let runtime = None;
         // Last, so that waiters have seen whatever the feeds published before.
@@ -232,7 +264,9 @@ impl Cache {
         let ending = {
             let mut control = self.control();
             let threads = [control.hub.take(), runtime];
-            control.ending.extend(threads.into_iter().flatten().map(Ending::new));
+            control
+                .ending
+                .extend(threads.into_iter().flatten().map(Ending::new));
             control.ending.clone()
         };
         for thread in ending {
@@ -241,7 +275,11 @@ impl Cache {
                 stragglers.push(thread.name);
             }
         }
-        if stragglers.is_empty() { Ok(()) } else { Err(CloseError { stragglers }) }
+        if stragglers.is_empty() {
+            Ok(())
+        } else {
+            Err(CloseError { stragglers })
+        }
     }
 }
 
@@ -262,11 +300,13 @@ impl Ending {
         let ended = Latch::new();
         let done = ended.clone();
         // Joining knows no timeout. Without a joiner the thread is named as one that runs.
-        let _joiner = std::thread::Builder::new().name("tickcache-join".into()).spawn(move || {
-            // A panic was reported by the thread itself.
-            let _ = thread.join();
-            done.set((), &WakeOn::here());
-        });
+        let _joiner = std::thread::Builder::new()
+            .name("tickcache-join".into())
+            .spawn(move || {
+                // A panic was reported by the thread itself.
+                let _ = thread.join();
+                done.set((), &WakeOn::here());
+            });
         Self { name, ended }
     }
 }
@@ -274,18 +314,28 @@ impl Ending {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.close();
-        let control = self.control.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let control = self
+            .control
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         control.feeds.values().for_each(|feed| feed.stop());
         // Handles that are kept hold on to inboxes, and those to the runtime: told to end now, its
         // thread does not outlive the cache for their sake.
         #[cfg(feature = "net")]
-        drop(control.runtime.as_ref().and_then(|runtime| runtime.shut_down()));
+        drop(
+            control
+                .runtime
+                .as_ref()
+                .and_then(|runtime| runtime.shut_down()),
+        );
         self.shared.hub.stop();
     }
 }
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("store", &self.0.shared.store).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("store", &self.0.shared.store)
+            .finish_non_exhaustive()
     }
 }

@@ -54,11 +54,20 @@ impl Cache {
             target,
             feed.inbox,
         );
-        let owner = Owner { inbox, turns, counters: Arc::clone(&counters), wildcard };
+        let owner = Owner {
+            inbox,
+            turns,
+            counters: Arc::clone(&counters),
+            wildcard,
+        };
         if !self.shared().register(&name, owner) {
             return Err(AttachError::Name(name));
         }
-        Ok(LocalFeed { inner, counters, clock: self.shared().clock.clone() })
+        Ok(LocalFeed {
+            inner,
+            counters,
+            clock: self.shared().clock.clone(),
+        })
     }
 
     /// Makes landing places for a feed's messages, each time with a number of its own.
@@ -67,7 +76,8 @@ impl Cache {
         protocol: &P,
         on_connect: OnConnect,
         max_items: usize,
-    ) -> impl Fn(Arc<Counters>, Arc<TurnCounter>) -> Result<Ingest, ClaimError> + Send + use<P> {
+    ) -> impl Fn(Arc<Counters>, Arc<TurnCounter>) -> Result<Ingest, ClaimError> + Send + use<P>
+    {
         let shared = Arc::clone(self.shared());
         let config = IngestConfig {
             feed: protocol.name().into(),
@@ -126,7 +136,9 @@ impl<P: Protocol> LocalFeed<P> {
     /// Begins a batch, received at `now`.
     pub fn batch_at(&mut self, now: Time) -> Batch<'_, P> {
         self.inner.begin(now);
-        Batch { feed: &mut self.inner }
+        Batch {
+            feed: &mut self.inner,
+        }
     }
 
     /// Carries out what other threads have enqueued, notices silence, and wakes whoever waits.

@@ -20,7 +20,8 @@ impl Cache {
                     // Beyond 2^53 a gauge is not exact; no queue is so long.
                     metrics::gauge!(format!("tickcache_{name}"), label.iter()).set(value as f64);
                 } else {
-                    let counter = metrics::counter!(format!("tickcache_{name}_total"), label.iter());
+                    let counter =
+                        metrics::counter!(format!("tickcache_{name}_total"), label.iter());
                     counter.absolute(value);
                 }
             }
@@ -54,7 +55,10 @@ mod tests {
 
     impl Cell {
         fn put(&self, value: f64) {
-            self.1.lock().expect("not poisoned").insert(self.0.clone(), value);
+            self.1
+                .lock()
+                .expect("not poisoned")
+                .insert(self.0.clone(), value);
         }
     }
 
@@ -83,7 +87,10 @@ mod tests {
 
     impl Recording {
         fn cell(&self, key: &Key) -> Arc<Cell> {
-            let labels: Vec<_> = key.labels().map(|l| format!("{}={}", l.key(), l.value())).collect();
+            let labels: Vec<_> = key
+                .labels()
+                .map(|l| format!("{}={}", l.key(), l.value()))
+                .collect();
             let name = format!("{}{{{}}}", key.name(), labels.join(","));
             Arc::new(Cell(name, Arc::clone(&self.0)))
         }
@@ -109,7 +116,8 @@ mod tests {
         let cache = Cache::builder().build().expect("a cache");
         let mut feed = cache.local(Feed::events().whole()).expect("a feed");
         feed.open();
-        feed.message_text(r#"{"entity":"e","id":1,"payload":{"a":1}}"#).expect("taken");
+        feed.message_text(r#"{"entity":"e","id":1,"payload":{"a":1}}"#)
+            .expect("taken");
         feed.message_text("nonsense").expect_err("refused");
         let seen = Seen::default();
         metrics::with_local_recorder(&Recording(Arc::clone(&seen)), || cache.record_metrics());

@@ -52,18 +52,18 @@ pub use changes::{Changes, Polled};
 pub use cut::{Cut, CutError};
 pub use entity::{Entity, Field, FieldsError};
 pub use error::NotLive;
-pub use feed::Feed;
 #[cfg(feature = "net")]
 pub use feed::Connect;
+pub use feed::Feed;
 pub use freshness::{Freshness, Reasons};
 pub use handle::{Cache, CloseError};
 pub use local::{Batch, LocalFeed};
 pub use order::{Asc, By, Desc, Ordered, Row};
+pub use reader::{Reader, Step};
 pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;
 pub use slot::{Reading, Slot, Snapshot, View};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
-pub use reader::{Reader, Step};
 pub use watch::{Closed, Tick, WaitError, Watch};
 
 #[cfg(all(test, feature = "net"))]
@@ -74,12 +74,21 @@ mod tests {
     fn every_preset_can_be_attached() {
         let cache = Cache::builder().build().expect("a cache");
         let attach = |feed: Result<FeedRef, AttachError>| feed.expect("attached").name().to_owned();
-        assert_eq!(attach(cache.attach(Feed::binance_spot().base("ws://127.0.0.1:9"))), "binance-spot");
-        assert_eq!(attach(cache.attach(Feed::events().url("ws://127.0.0.1:9/"))), "events");
+        assert_eq!(
+            attach(cache.attach(Feed::binance_spot().base("ws://127.0.0.1:9"))),
+            "binance-spot"
+        );
+        assert_eq!(
+            attach(cache.attach(Feed::events().url("ws://127.0.0.1:9/"))),
+            "events"
+        );
         let again = cache.attach(Feed::events().url("ws://127.0.0.1:9/"));
         assert!(matches!(again, Err(AttachError::Name(_))), "{again:?}");
         let end = std::time::Duration::from_secs(10);
         cache.close_blocking(end).expect("every thread ends");
-        assert!(matches!(cache.attach(Feed::events()), Err(AttachError::Closed)));
+        assert!(matches!(
+            cache.attach(Feed::events()),
+            Err(AttachError::Closed)
+        ));
     }
 }

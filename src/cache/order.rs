@@ -23,14 +23,20 @@ pub struct By {
 }
 
 /// The lowest value of this top-level field first.
-#[allow(non_snake_case, reason = "read as a word of the query: top(20, Desc(\"q\"))")]
+#[allow(
+    non_snake_case,
+    reason = "read as a word of the query: top(20, Desc(\"q\"))"
+)]
 #[must_use]
 pub fn Asc(name: &str) -> By {
     By::path(&[name])
 }
 
 /// The highest value of this top-level field first.
-#[allow(non_snake_case, reason = "read as a word of the query: top(20, Desc(\"q\"))")]
+#[allow(
+    non_snake_case,
+    reason = "read as a word of the query: top(20, Desc(\"q\"))"
+)]
 #[must_use]
 pub fn Desc(name: &str) -> By {
     By::path(&[name]).descending()
@@ -40,7 +46,10 @@ impl By {
     /// The lowest value of the field at this path first.
     #[must_use]
     pub fn path(path: &[&str]) -> Self {
-        Self { path: path.iter().map(|name| (*name).to_owned()).collect(), descending: false }
+        Self {
+            path: path.iter().map(|name| (*name).to_owned()).collect(),
+            descending: false,
+        }
     }
 
     /// The same, the highest value first.
@@ -64,7 +73,9 @@ impl Rank {
     fn of(value: &Value) -> Option<Self> {
         match value.f64() {
             Ok(float) => Some(Self::Number(float, value.decimal().ok())),
-            Err(FieldError::WrongType) => value.str().ok().map(|text| Self::Text(text.into_owned())),
+            Err(FieldError::WrongType) => {
+                value.str().ok().map(|text| Self::Text(text.into_owned()))
+            }
             Err(_) => None,
         }
     }
@@ -124,7 +135,13 @@ impl Ordered {
 
     /// Takes in what changed since the last look; whether anything did. Lock-free.
     pub fn update(&mut self) -> bool {
-        let Self { changes, field, sorted, places, .. } = self;
+        let Self {
+            changes,
+            field,
+            sorted,
+            places,
+            ..
+        } = self;
         let Some(field) = field else { return false };
         let polled = changes.poll(|slot| {
             let id = slot.id().clone();
@@ -146,7 +163,13 @@ impl Ordered {
 
     /// The rows as of now, in order: at most as many as were asked for, each an owned snapshot.
     pub fn rows(&mut self) -> Vec<Row> {
-        self.slots().into_iter().map(|slot| Row { snapshot: slot.snapshot(), slot }).collect()
+        self.slots()
+            .into_iter()
+            .map(|slot| Row {
+                snapshot: slot.snapshot(),
+                slot,
+            })
+            .collect()
     }
 
     /// The slots as of now, in order: at most as many as were asked for.
@@ -154,9 +177,18 @@ impl Ordered {
         self.update();
         let slot = |(_, id): &(Rank, Id)| self.places.get(id).map(|(_, slot)| slot.clone());
         if self.descending {
-            self.sorted.iter().rev().filter_map(slot).take(self.limit).collect()
+            self.sorted
+                .iter()
+                .rev()
+                .filter_map(slot)
+                .take(self.limit)
+                .collect()
         } else {
-            self.sorted.iter().filter_map(slot).take(self.limit).collect()
+            self.sorted
+                .iter()
+                .filter_map(slot)
+                .take(self.limit)
+                .collect()
         }
     }
 
@@ -175,7 +207,9 @@ impl Ordered {
 
 impl fmt::Debug for Ordered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ordered").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Ordered")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

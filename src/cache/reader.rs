@@ -22,7 +22,10 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn new(slot: Slot) -> Self {
-        Self { inner: SlotReader::new(slot.core().clone()), slot }
+        Self {
+            inner: SlotReader::new(slot.core().clone()),
+            slot,
+        }
     }
 
     /// The slot.
@@ -55,7 +58,10 @@ impl Reader {
     /// # Errors
     /// As [`Slot::live`].
     #[inline]
-    pub fn live<const N: usize>(&mut self, fields: [Field; N]) -> Result<[crate::record::Value; N], NotLive> {
+    pub fn live<const N: usize>(
+        &mut self,
+        fields: [Field; N],
+    ) -> Result<[crate::record::Value; N], NotLive> {
         self.read(fields).live()
     }
 

@@ -39,7 +39,11 @@ impl ReadyError {
 
 impl fmt::Display for ReadyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.closed { "the cache was closed; not live: " } else { "not live in time: " })?;
+        f.write_str(if self.closed {
+            "the cache was closed; not live: "
+        } else {
+            "not live in time: "
+        })?;
         for (n, missing) in self.missing.iter().enumerate() {
             if n > 0 {
                 f.write_str("; ")?;
@@ -94,9 +98,15 @@ impl fmt::Display for NotReadyReason {
                 f.write_str("no feed declares this entity")
             }
             Self::Undeclared { near } => {
-                write!(f, "no feed declares this entity; did you mean {}?", near.join(" or "))
+                write!(
+                    f,
+                    "no feed declares this entity; did you mean {}?",
+                    near.join(" or ")
+                )
             }
-            Self::LimitReached => f.write_str("the configured number of ids or entities is reached"),
+            Self::LimitReached => {
+                f.write_str("the configured number of ids or entities is reached")
+            }
         }
     }
 }
@@ -128,12 +138,18 @@ struct Wanted {
 
 impl Wanted {
     fn new(slots: Vec<Slot>) -> Self {
-        Self { seen: vec![Seen::default(); slots.len()], slots }
+        Self {
+            seen: vec![Seen::default(); slots.len()],
+            slots,
+        }
     }
 
     fn register(&self) -> Option<Registration> {
         let first = self.slots.first()?;
-        let watched = self.slots.iter().map(|slot| Arc::clone(slot.core()) as Arc<dyn Watched>);
+        let watched = self
+            .slots
+            .iter()
+            .map(|slot| Arc::clone(slot.core()) as Arc<dyn Watched>);
         Some(first.entity().shared().hub.register(watched.collect()))
     }
 
@@ -144,7 +160,11 @@ impl Wanted {
             let now = slot.surroundings();
             // Before the value: whatever moves afterwards is news.
             let (link, invalidation) = (now.link, now.invalidation);
-            *seen = Seen { epoch: slot.epoch(), link, invalidation };
+            *seen = Seen {
+                epoch: slot.epoch(),
+                link,
+                invalidation,
+            };
             live &= slot.freshness().is_live();
         }
         live
@@ -163,16 +183,30 @@ impl Wanted {
                 _ => NotReadyReason::Freshness(freshness),
             };
             let entity = slot.entity().name().to_owned();
-            Some(NotReady { entity, id: slot.id().clone(), reason })
+            Some(NotReady {
+                entity,
+                id: slot.id().clone(),
+                reason,
+            })
         });
-        ReadyError { missing: missing.collect(), closed }
+        ReadyError {
+            missing: missing.collect(),
+            closed,
+        }
     }
 }
 
 pub(crate) async fn ready(slots: Vec<Slot>, deadline: Duration) -> Result<(), ReadyError> {
     let mut wanted = Wanted::new(slots);
-    let Some(mut registration) = wanted.register() else { return Ok(()) };
-    let until = wanted.slots[0].entity().shared().clock.now().after(deadline);
+    let Some(mut registration) = wanted.register() else {
+        return Ok(());
+    };
+    let until = wanted.slots[0]
+        .entity()
+        .shared()
+        .clock
+        .now()
+        .after(deadline);
     loop {
         if wanted.are_live() {
             return Ok(());
@@ -189,7 +223,9 @@ pub(crate) async fn ready(slots: Vec<Slot>, deadline: Duration) -> Result<(), Re
 
 pub(crate) fn wait_ready(slots: Vec<Slot>, deadline: Duration) -> Result<(), ReadyError> {
     let mut wanted = Wanted::new(slots);
-    let Some(mut registration) = wanted.register() else { return Ok(()) };
+    let Some(mut registration) = wanted.register() else {
+        return Ok(());
+    };
     let shared = wanted.slots[0].entity().shared().clone();
     let until = shared.clock.now().after(deadline);
     loop {
@@ -222,5 +258,8 @@ pub(crate) fn near_misses(name: &str, declared: impl Iterator<Item = String>) ->
         .filter(|(likeness, _)| *likeness > 0.8)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    near.into_iter().take(NEAR_MISSES).map(|(_, name)| name).collect()
+    near.into_iter()
+        .take(NEAR_MISSES)
+        .map(|(_, name)| name)
+        .collect()
 }

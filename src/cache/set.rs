@@ -67,7 +67,11 @@ impl Slot {
     /// # Errors
     /// If the feed's inbox is full or the feed has ended.
     pub fn remove(&self) -> Result<Completion, SetError> {
-        Ok(self.send(|entity, id| Command::Remove { entity, id, update: Update::whole() })?)
+        Ok(self.send(|entity, id| Command::Remove {
+            entity,
+            id,
+            update: Update::whole(),
+        })?)
     }
 
     /// Forgets the id: its value, its slot and its place in the entity. Handles to it go on with

@@ -46,7 +46,15 @@ impl Shared {
     ) -> Self {
         let slow = Slow::new(Arc::clone(&store), &hub, clock.clone());
         let owners = Mutex::default();
-        Self { store, hub, clock, policies, owners, slow, closed: Flag::new() }
+        Self {
+            store,
+            hub,
+            clock,
+            policies,
+            owners,
+            slow,
+            closed: Flag::new(),
+        }
     }
 
     pub(crate) fn policy(&self, entity: &str) -> Policy {
@@ -72,14 +80,19 @@ impl Shared {
 
     /// Whether a feed of that name is attached.
     pub(crate) fn is_attached(&self, name: &str) -> bool {
-        self.owners().get(name).is_some_and(|present| !present.inbox.is_closed())
+        self.owners()
+            .get(name)
+            .is_some_and(|present| !present.inbox.is_closed())
     }
 
     /// Makes a feed known; `false` if there is one of that name.
     pub(crate) fn register(&self, name: &Arc<str>, owner: Owner) -> bool {
         let mut owners = self.owners();
         // One that has ended makes room for its successor.
-        if owners.get(name).is_some_and(|present| !present.inbox.is_closed()) {
+        if owners
+            .get(name)
+            .is_some_and(|present| !present.inbox.is_closed())
+        {
             return false;
         }
         owners.insert(Arc::clone(name), owner);
@@ -111,13 +124,19 @@ impl Shared {
 
     /// Similar names of declared entities, if nobody declares this one.
     pub(crate) fn undeclared(&self, entity: &Entity) -> Option<Vec<String>> {
-        let wildcard = self.owners().values().any(|owner| owner.wildcard && !owner.inbox.is_closed());
+        let wildcard = self
+            .owners()
+            .values()
+            .any(|owner| owner.wildcard && !owner.inbox.is_closed());
         if wildcard || entity.core().owner().is_some() {
             return None;
         }
         let declared = self.store.entities();
         let declared = declared.iter().filter(|entity| entity.owner().is_some());
-        Some(near_misses(entity.name(), declared.map(|entity| entity.name().to_string())))
+        Some(near_misses(
+            entity.name(),
+            declared.map(|entity| entity.name().to_string()),
+        ))
     }
 }
 

@@ -96,7 +96,12 @@ impl Slot {
                 *value = Value::missing();
             }
         }
-        Reading { slot: self, head, now, values }
+        Reading {
+            slot: self,
+            head,
+            now,
+            values,
+        }
     }
 
     /// The named fields, if the value is live: the short way of [`read`](Self::read).
@@ -115,7 +120,11 @@ impl Slot {
         let now = slot.surroundings();
         with_scratch(|scratch| {
             slot.core.read_all(scratch, |head, record| {
-                f(View { freshness: slot.judge(head, now), head: *head, record })
+                f(View {
+                    freshness: slot.judge(head, now),
+                    head: *head,
+                    record,
+                })
             })
         })
     }
@@ -129,7 +138,11 @@ impl Slot {
         let inner = slot.core.snapshot();
         // Freshness and times move without the epoch.
         let head = inner.head;
-        Snapshot { freshness: slot.judge(&head, now), head, inner }
+        Snapshot {
+            freshness: slot.judge(&head, now),
+            head,
+            inner,
+        }
     }
 
     /// A reader of this slot that can be woken.
@@ -160,12 +173,20 @@ impl Slot {
         let now = slot.surroundings();
         let (head, values) = slot.core.read(fields.map(Field::inner));
         let Reading { values, .. } = slot.reading(head, now, values, fields);
-        Reading { slot: self, head, now, values }
+        Reading {
+            slot: self,
+            head,
+            now,
+            values,
+        }
     }
 
     #[inline]
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings { link: self.core.link(), invalidation: self.core.invalidation() }
+        Surroundings {
+            link: self.core.link(),
+            invalidation: self.core.invalidation(),
+        }
     }
 
     #[inline]

@@ -25,7 +25,10 @@ pub struct Typed<T> {
 
 impl<T: DeserializeOwned> Typed<T> {
     pub(crate) fn new(entity: Entity) -> Self {
-        Self { entity, of: PhantomData }
+        Self {
+            entity,
+            of: PhantomData,
+        }
     }
 
     /// The entity without the type.
@@ -37,7 +40,10 @@ impl<T: DeserializeOwned> Typed<T> {
     /// The slot of an id, read as `T`.
     #[must_use]
     pub fn slot(&self, id: impl Into<Id>) -> TypedSlot<T> {
-        TypedSlot { slot: self.entity.slot(id), decoded: Arc::new(ArcSwapOption::new(None)) }
+        TypedSlot {
+            slot: self.entity.slot(id),
+            decoded: Arc::new(ArcSwapOption::new(None)),
+        }
     }
 
     /// Resolves top-level fields for reads that decode nothing.
@@ -51,7 +57,10 @@ impl<T: DeserializeOwned> Typed<T> {
 
 impl<T> Clone for Typed<T> {
     fn clone(&self) -> Self {
-        Self { entity: self.entity.clone(), of: PhantomData }
+        Self {
+            entity: self.entity.clone(),
+            of: PhantomData,
+        }
     }
 }
 
@@ -68,7 +77,10 @@ struct Decoded<T> {
 }
 
 fn decode<T: DeserializeOwned>(snapshot: &Snapshot) -> Decoded<T> {
-    Decoded { epoch: snapshot.epoch(), value: snapshot.deserialize().map(Arc::new) }
+    Decoded {
+        epoch: snapshot.epoch(),
+        value: snapshot.deserialize().map(Arc::new),
+    }
 }
 
 /// The answer of a live read: the value, or why not.
@@ -76,9 +88,9 @@ fn live<T>(slot: &Slot, snapshot: &Snapshot, decoded: &Decoded<T>) -> Result<Arc
     let freshness = snapshot.freshness();
     match (freshness, &decoded.value) {
         (Freshness::Live, Ok(value)) => Ok(Arc::clone(value)),
-        (Freshness::Live, Err(error)) => {
-            Err(slot.not_live(snapshot.head(), freshness).because(error.clone()))
-        }
+        (Freshness::Live, Err(error)) => Err(slot
+            .not_live(snapshot.head(), freshness)
+            .because(error.clone())),
         _ => Err(slot.not_live(snapshot.head(), freshness)),
     }
 }
@@ -124,7 +136,10 @@ impl<T: DeserializeOwned> TypedSlot<T> {
     /// A reader that can be woken.
     #[must_use]
     pub fn watch(&self) -> TypedWatch<T> {
-        TypedWatch { watch: self.slot.watch(), decoded: None }
+        TypedWatch {
+            watch: self.slot.watch(),
+            decoded: None,
+        }
     }
 }
 
@@ -139,7 +154,10 @@ impl<T> std::ops::Deref for TypedSlot<T> {
 
 impl<T> Clone for TypedSlot<T> {
     fn clone(&self) -> Self {
-        Self { slot: self.slot.clone(), decoded: Arc::clone(&self.decoded) }
+        Self {
+            slot: self.slot.clone(),
+            decoded: Arc::clone(&self.decoded),
+        }
     }
 }
 
@@ -175,7 +193,10 @@ impl<T: DeserializeOwned> TypedWatch<T> {
     }
 
     fn decode(&mut self, tick: Tick) -> TypedTick<T> {
-        let known = self.decoded.take().filter(|known| known.epoch == tick.epoch());
+        let known = self
+            .decoded
+            .take()
+            .filter(|known| known.epoch == tick.epoch());
         let decoded = known.unwrap_or_else(|| Arc::new(decode(tick.snapshot())));
         self.decoded = Some(Arc::clone(&decoded));
         TypedTick { tick, decoded }

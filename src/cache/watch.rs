@@ -57,7 +57,12 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(slot: Slot) -> Self {
-        Self { slot, registration: None, last: None, seen: Seen::default() }
+        Self {
+            slot,
+            registration: None,
+            last: None,
+            seen: Seen::default(),
+        }
     }
 
     /// The slot.
@@ -102,7 +107,10 @@ impl Watch {
                 return Ok(tick);
             }
             let (seen, until) = ([self.seen], self.until().min(give_up));
-            match self.registration().wait(&seen, until, &|| shared.clock.now()) {
+            match self
+                .registration()
+                .wait(&seen, until, &|| shared.clock.now())
+            {
                 Woken::Closed => return Err(WaitError::Closed),
                 Woken::Deadline if until == give_up => {
                     return self.take().ok_or(WaitError::TimedOut);
@@ -128,12 +136,18 @@ impl Watch {
             self.slot = slot;
             self.registration = None;
         }
-        let moved_at = self.registration.as_mut().and_then(Registration::take_moved_at);
+        let moved_at = self
+            .registration
+            .as_mut()
+            .and_then(Registration::take_moved_at);
         // Before the value: whatever moves afterwards is news.
         let now = self.slot.surroundings();
         let snapshot = self.slot.snapshot();
-        self.seen =
-            Seen { epoch: snapshot.epoch(), link: now.link, invalidation: now.invalidation };
+        self.seen = Seen {
+            epoch: snapshot.epoch(),
+            link: now.link,
+            invalidation: now.invalidation,
+        };
         let before = self.last.replace(snapshot.clone());
         // From here on the time of the first unseen update is taken down.
         let (seen, shared) = ([self.seen], self.slot.entity().shared().clone());
@@ -146,7 +160,13 @@ impl Watch {
             return None;
         }
         let updates = snapshot.epoch().saturating_sub(epoch_before);
-        let tick = Tick { slot: self.slot.clone(), updates, moved_at, before, snapshot };
+        let tick = Tick {
+            slot: self.slot.clone(),
+            updates,
+            moved_at,
+            before,
+            snapshot,
+        };
         if tick.conflated() > 0 {
             shared.count_conflated(self.slot.entity(), tick.conflated());
         }
@@ -155,24 +175,37 @@ impl Watch {
 
     /// When what was last seen turns stale by time alone.
     fn until(&self) -> Time {
-        let Some(last) = &self.last else { return Time::NEVER };
-        if last.freshness().reasons().contains(super::freshness::Reasons::EXPIRED) {
+        let Some(last) = &self.last else {
+            return Time::NEVER;
+        };
+        if last
+            .freshness()
+            .reasons()
+            .contains(super::freshness::Reasons::EXPIRED)
+        {
             return Time::NEVER;
         }
         self.slot.entity().policy().expires_at(last.head())
     }
 
     fn registration(&mut self) -> &mut Registration {
-        let Self { slot, registration, .. } = self;
+        let Self {
+            slot, registration, ..
+        } = self;
         registration.get_or_insert_with(|| {
-            slot.entity().shared().hub.register(vec![slot.core().clone()])
+            slot.entity()
+                .shared()
+                .hub
+                .register(vec![slot.core().clone()])
         })
     }
 }
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("slot", &self.slot).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("slot", &self.slot)
+            .finish_non_exhaustive()
     }
 }
 
@@ -199,7 +232,8 @@ impl Tick {
     }
 
     pub(crate) fn not_live(&self) -> NotLive {
-        self.slot.not_live(self.snapshot.head(), self.snapshot.freshness())
+        self.slot
+            .not_live(self.snapshot.head(), self.snapshot.freshness())
     }
 
     /// The version as a whole, whatever it is worth.
@@ -224,7 +258,11 @@ impl Tick {
     /// the last look and this version. 0 for a change of freshness alone, and for the first look.
     #[must_use]
     pub fn conflated(&self) -> u64 {
-        if self.before.is_none() { 0 } else { self.updates.saturating_sub(1) }
+        if self.before.is_none() {
+            0
+        } else {
+            self.updates.saturating_sub(1)
+        }
     }
 
     /// When the oldest update that this stands for arrived; `None` if it stands for none, a change
@@ -236,7 +274,10 @@ impl Tick {
         match self.updates {
             0 => None,
             1 => Some(newest),
-            _ => Some(self.moved_at.map_or(newest, |moved_at| moved_at.min(newest))),
+            _ => Some(
+                self.moved_at
+                    .map_or(newest, |moved_at| moved_at.min(newest)),
+            ),
         }
     }
 
@@ -249,7 +290,9 @@ impl Tick {
         let Some(before) = self.before.as_ref().map(Snapshot::record) else {
             return now.members().collect();
         };
-        let came = now.members().filter(|(name, value)| before.get(name) != *value);
+        let came = now
+            .members()
+            .filter(|(name, value)| before.get(name) != *value);
         let vanished = before
             .members()
             .filter(|(name, _)| now.get(name).is_missing())

@@ -13,7 +13,7 @@ use crate::Time;
 use std::sync::OnceLock;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::{Arc, Mutex, PoisonError};
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 use std::time::Duration;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -93,11 +93,12 @@ impl Clock {
     }
 
     /// Moves a virtual clock on by `by`.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub(crate) fn advance(&self, by: Duration) -> Time {
         self.advance_to(self.now().after(by))
     }
 
+    #[cfg(test)]
     /// Whether it moves only when told to.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_manual(&self) -> bool {

@@ -24,10 +24,16 @@ pub(crate) enum Command {
     /// Ends a value's slot: the id is unknown from then on.
     Purge { entity: Arc<str>, id: Id },
     /// Wants subscriptions, all or none.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     Subscribe(Vec<Subscription>),
     /// Takes subscriptions back.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     Unsubscribe(Vec<Subscription>),
 }
 

@@ -80,7 +80,10 @@ struct Shared<C> {
     queue: ArrayQueue<Request<C>>,
     counters: Arc<Counters>,
     /// Not empty once the owner was told to stop: of its own, so that no full queue can refuse it.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     stop: ArrayQueue<()>,
     state: Mutex<State>,
     owner: Owner,
@@ -140,7 +143,10 @@ impl<C> Inbox<C> {
     }
 
     /// Tells the owner to stop. Never refused; once is enough.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     pub(crate) fn stop(&self) {
         // A full place means that it was told already.
         let _ = self.0.stop.push(());
@@ -188,7 +194,10 @@ impl<C> Commands<C> {
     }
 
     /// Whether a command waits.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
     }
@@ -199,7 +208,10 @@ impl<C> Commands<C> {
     }
 
     /// Whether the owner was told to stop. Stays so.
-    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only feed threads need it"))]
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     pub(crate) fn is_stopping(&self) -> bool {
         !self.0.stop.is_empty()
     }
@@ -347,7 +359,7 @@ mod tests {
     fn commands_are_taken_in_order_and_their_ends_are_seen_both_ways() {
         let (rang, bell) = std::sync::mpsc::channel();
         let (inbox, mut commands) = inbox(4, Arc::default(), WakeOn::here(), move || {
-            rang.send(()).expect("heard")
+            rang.send(()).expect("heard");
         });
         let blocking = inbox.send("first").expect("room");
         let awaited = inbox.send("second").expect("room");

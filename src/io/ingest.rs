@@ -452,8 +452,12 @@ impl Target for Ingest {
 
     #[cold]
     fn unsubscribed(&mut self, entity: &str, id: &Id) {
-        let Some(ix) = self.names.get(entity) else { return };
-        let Role::Own(writer) = &mut self.entries[ix.index()].role else { return };
+        let Some(ix) = self.names.get(entity) else {
+            return;
+        };
+        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+            return;
+        };
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);

@@ -151,7 +151,10 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
     }
 
     /// When [`settle`](Self::settle) has something to notice, if ever.
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for virtual clocks"))]
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "for virtual clocks")
+    )]
     pub(crate) fn deadline(&self) -> Option<Time> {
         let due = self.heard_at.after(self.silent_after);
         (self.open && !self.silent && due < Time::NEVER).then_some(due)

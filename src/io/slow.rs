@@ -35,8 +35,17 @@ struct Writing {
 impl Slow {
     pub(crate) fn new(store: Arc<Store>, hub: &Arc<Hub>, clock: Clock) -> Self {
         let decoder = json::Decoder::new(store.config().limits.max_depth);
-        let writing = Writing { wakes: hub.wakes(), decoder, patch: Patch::new(), turn: 0 };
-        Self { store, clock, writing: Mutex::new(writing) }
+        let writing = Writing {
+            wakes: hub.wakes(),
+            decoder,
+            patch: Patch::new(),
+            turn: 0,
+        };
+        Self {
+            store,
+            clock,
+            writing: Mutex::new(writing),
+        }
     }
 
     /// Carries a command out, now, on this thread. Blocks for the command of another one.
@@ -47,12 +56,22 @@ impl Slow {
     fn try_carry_out(&self, command: Command) -> Result<(), CommandError> {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let claim = |entity: &str| {
-            let entity = self.store.entity(entity).map_err(|_| Refusal::EntitiesFull)?;
+            let entity = self
+                .store
+                .entity(entity)
+                .map_err(|_| Refusal::EntitiesFull)?;
             // Claimed meanwhile by a feed: that is the one to ask.
-            entity.claim(NO_FEED.into()).map_err(|_| CommandError::OwnerGone)
+            entity
+                .claim(NO_FEED.into())
+                .map_err(|_| CommandError::OwnerGone)
         };
         match command {
-            Command::Set { entity, id, update, mut value } => {
+            Command::Set {
+                entity,
+                id,
+                update,
+                mut value,
+            } => {
                 let mut writer = claim(&entity)?;
                 self.set(&mut writing, &mut writer, &id, &update, &mut value)
             }
@@ -75,9 +94,7 @@ impl Slow {
                 }
                 Ok(())
             }
-            Command::Subscribe(_) | Command::Unsubscribe(_) => {
-                Err(CommandError::OwnerGone)
-            }
+            Command::Subscribe(_) | Command::Unsubscribe(_) => Err(CommandError::OwnerGone),
         }
     }
 
@@ -91,7 +108,12 @@ impl Slow {
     ) -> Result<(), CommandError> {
         let limits = &self.store.config().limits;
         let stamp = self.stamp(writing, writer, update);
-        let Writing { decoder, patch, wakes, .. } = writing;
+        let Writing {
+            decoder,
+            patch,
+            wakes,
+            ..
+        } = writing;
         let message = decoder.decode(value).map_err(|_| Refusal::Malformed)?;
         json::compile(message.root(), update.mode, limits, writer.schema(), patch).map_err(
             |refused| match refused {

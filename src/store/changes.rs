@@ -189,6 +189,7 @@ impl Producer {
             .store(self.position, Ordering::Release);
     }
 
+    #[cfg(test)]
     /// The shared half.
     pub(crate) fn changes(&self) -> &Arc<Changes> {
         &self.changes

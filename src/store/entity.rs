@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
 
 use crate::key::IdRef;
 use crate::store::StoreFull;
@@ -15,7 +14,7 @@ use crate::store::shared::Shared;
 use crate::store::slot::{NO_NUMBER, Slot};
 use crate::store::wake::{Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -183,13 +182,16 @@ impl Entity {
     /// ever write.
     pub(crate) fn slot_or_detached(&self, id: IdRef<'_>) -> Arc<Slot> {
         self.slot(id).unwrap_or_else(|_| {
-            self.read_id(id, |id| Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone())))
+            self.read_id(id, |id| {
+                Arc::new(Slot::new(id, NO_NUMBER, 0, self.shared.clone()))
+            })
         })
     }
 
     /// The epoch of the slot with a number; 0 if there is none.
     pub(crate) fn epoch_of(&self, number: u32) -> u64 {
-        self.numbered(number).map_or(0, |slot| slot.epoch().number())
+        self.numbered(number)
+            .map_or(0, |slot| slot.epoch().number())
     }
 
     /// The slot of an id, if there is one.
@@ -212,11 +214,6 @@ impl Entity {
     /// One more than the highest number of a slot so far.
     pub(crate) fn numbers(&self) -> u32 {
         self.index.numbers()
-    }
-
-    /// All slots by number, with and without a value. Those made meanwhile may be left out.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<Slot>> + '_ {
-        (0..self.numbers()).filter_map(|number| self.numbered(number))
     }
 
     /// How many slots have a value.
@@ -250,6 +247,7 @@ impl Entity {
         }
     }
 
+    #[cfg(test)]
     /// Sets one source's part in the link. The caller then has the hub scan.
     pub(crate) fn set_link(&self, source: u64, link: Link) {
         self.shared.link().set(source, link);

@@ -61,6 +61,7 @@ impl LinkWord {
         self.word.load(Ordering::Acquire)
     }
 
+    #[cfg(test)]
     /// Sets the part of a source, and the word with it.
     pub(super) fn set(&self, source: u64, link: Link) {
         self.update(source, |_| link);

@@ -102,18 +102,19 @@ use std::sync::PoisonError;
 use crate::record::Limits;
 use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering};
 
-pub(crate) use changes::{Changes, Polled, Subscriber};
-pub(crate) use cut::{Busy, Cut, TurnCounter, cut};
-pub(crate) use entity::{ConfiguredLate, Entity, EntityConfig, Missing, Taken};
-pub(crate) use epoch::Epoch;
+pub(crate) use changes::Subscriber;
+pub(crate) use cut::{Busy, TurnCounter, cut};
+#[cfg(test)]
+pub(crate) use entity::ConfiguredLate;
+pub(crate) use entity::{Entity, EntityConfig, Missing};
 pub(crate) use head::{Head, Stamp, State, flags};
-pub(crate) use index::MAX_IDS;
-pub(crate) use link::{Link, LinkWord};
+pub(crate) use link::Link;
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
-pub(crate) use schema::SharedSchema;
 pub(crate) use slot::Slot;
-pub(crate) use wake::{Flag, Hub, Registration, Runner, Seen, Wakes, Watched, Woken};
+#[cfg(test)]
+pub(crate) use wake::Runner;
+pub(crate) use wake::{Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
 pub(crate) use writer::{EntityWriter, Locate, SlotIx};
 
 /// Bounds of a store.
@@ -123,7 +124,7 @@ pub(crate) struct StoreConfig {
     /// there are.
     pub(crate) max_entities: usize,
     /// Ids that one entity may have, with and without a value. Default 1,000,000; at most
-    /// [`MAX_IDS`].
+    /// [`index::MAX_IDS`].
     pub(crate) max_ids: usize,
     /// Of those, ids that were asked for and never had a value: what readers can use up. Default
     /// 100,000.
@@ -211,7 +212,10 @@ impl Store {
 
     /// An entity that is in no store: what a name stands for beyond the bound. Nobody writes it.
     pub(crate) fn detached(&self, name: &str) -> Arc<Entity> {
-        let config = StoreConfig { max_ids: 0, ..self.config };
+        let config = StoreConfig {
+            max_ids: 0,
+            ..self.config
+        };
         Arc::new(Entity::new(name.into(), &config, self.invalidated.clone()))
     }
 

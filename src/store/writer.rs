@@ -21,6 +21,7 @@ use crate::sync::Arc;
 pub(crate) struct SlotIx(u32);
 
 impl SlotIx {
+    #[cfg(test)]
     /// The number of the slot.
     pub(crate) fn number(self) -> u32 {
         self.0
@@ -169,6 +170,7 @@ impl EntityWriter {
         Ok(number)
     }
 
+    #[cfg(test)]
     /// The slot itself, for whoever waits on it.
     pub(crate) fn slot(&self, slot: SlotIx) -> Option<&Arc<Slot>> {
         self.places

@@ -94,7 +94,7 @@ impl Demo {
             }
         }
         let reader = Reader::start(followed, simulator.clock())?;
-        let mut market = Market::new(&cache, &names)?;
+        let mut market = Market::new(&cache, &names);
         symbols.iter().for_each(|symbol| market.expect(symbol));
         let attach = |(name, group): (&String, &[String])| {
             let feed = Feed::binance_spot().named(name).base(&base);

@@ -14,7 +14,7 @@ use crate::args::{Preset, ReplayArgs, Speed, Through};
 use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
-use crate::ui::span;
+use crate::ui::{count, span};
 use crate::{Failure, preset, state};
 
 /// Messages of one batch through memory: as many as one read of a socket brings at full load.
@@ -70,7 +70,7 @@ fn memory<P: Protocol>(
     feed: Feed<P>,
     mut source: Source,
 ) -> Result<Outcome, Failure> {
-    let mut bar = Bar::new(source.progress());
+    let mut bar = Bar::new(&source);
     let mut feed = cache.local(feed)?;
     let mut lot = Lot::default();
     let mut engine = Duration::ZERO;
@@ -89,7 +89,7 @@ fn memory<P: Protocol>(
         });
         drop(batch);
         engine += began.elapsed();
-        bar.update();
+        bar.update(|| feed.counters().messages);
     }
     let took = start.elapsed();
     bar.end();
@@ -106,7 +106,7 @@ fn websocket<P>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Result<Outc
 where
     P: Protocol + Clone,
 {
-    let mut bar = Bar::new(source.progress());
+    let mut bar = Bar::new(&source);
     let playback = Playback::start(std::iter::from_fn(move || timed(&mut source)))?;
     let limits = ws::Limits {
         max_message: MAX_LINE_BYTES,
@@ -128,7 +128,7 @@ where
     let sent = loop {
         match played.recv_timeout(BAR_EVERY) {
             Ok(sent) => break sent,
-            Err(RecvTimeoutError::Timeout) => bar.update(),
+            Err(RecvTimeoutError::Timeout) => bar.update(|| feed.counters().messages),
             Err(RecvTimeoutError::Disconnected) => return Err("the playback has no end".into()),
         }
         let status = feed.state();
@@ -209,9 +209,15 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(files: Vec<Progress>) -> Self {
+    fn new(source: &Source) -> Self {
+        let files = source.progress();
         let bar = ProgressBar::new(files.iter().map(|file| file.total).sum());
-        let style = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {elapsed}, {eta} to go";
+        // At recorded times most of a file is read long before it is due.
+        let style = if source.is_recorded() {
+            "{spinner} {elapsed}  {msg}"
+        } else {
+            "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {elapsed}  {msg}"
+        };
         // Were the template wrong, the built-in style would do.
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
@@ -223,12 +229,15 @@ impl Bar {
         }
     }
 
-    fn update(&mut self) {
+    fn update(&mut self, messages: impl FnOnce() -> u64) {
         let now = Instant::now();
         if now >= self.next {
             self.next = now + BAR_EVERY;
             self.bar
                 .set_position(self.files.iter().map(Progress::bytes).sum());
+            self.bar
+                .set_message(format!("{} messages", count(messages())));
+            self.bar.tick();
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), Failure> {
     let cache = Cache::builder().build()?;
     match args.preset {
         Preset::BinanceSpot => {
-            let mut market = Market::new(&cache, ["binance-spot"])?;
+            let mut market = Market::new(&cache, ["binance-spot"]);
             watch(&cache, Feed::binance_spot(), &mut market, args)
         }
         Preset::Events => {

@@ -543,7 +543,7 @@ fn a_server_that_asks_to_be_left_alone_is_within_reason() {
     let asks = [(0, 1), (5, 5), (7200, 300)];
     for (asked, waits) in asks.map(|(asked, waits)| (Duration::from_secs(asked), waits)) {
         let config = settings.clone().check().expect("settings that work");
-        let protocol = crate::feed::presets::Events::new();
+        let protocol = Events::new();
         let mut machine = Machine::new(config, protocol, Arc::default(), 1).expect("a machine");
         machine.start(Time::ZERO);
         machine.handle_refused(Time::ZERO, asked);

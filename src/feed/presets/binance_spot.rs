@@ -383,7 +383,10 @@ impl Protocol for BinanceSpot {
 
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
         let channel = Channel::of_word(&subscription.channel)?;
-        Some((self.entity_name(channel), Id::from(subscription.id.to_uppercase())))
+        Some((
+            self.entity_name(channel),
+            Id::from(subscription.id.to_uppercase()),
+        ))
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {

@@ -197,7 +197,7 @@ impl Protocol for Script {
             .and_then(|id| id.str())
             .ok_or(Refusal::NoId)?;
         let entity = sink.entity("e")?;
-        sink.patch(entity, IdRef::Text(&id), Update::whole(), root)?;
+        sink.patch(entity, IdRef::Text(id), Update::whole(), root)?;
         Ok(Class::Data)
     }
 }
@@ -230,7 +230,7 @@ fn start(
     options.connect.handshake_timeout = LONG;
     change(&mut options);
     let (tell, seen) = channel();
-    let mut build = move || {
+    let build = move || {
         let config = settings
             .clone()
             .check()

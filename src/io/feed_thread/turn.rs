@@ -329,7 +329,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     (Some(asked), result) => {
                         // After the server's answer: what was under way has come.
                         for subscription in asked.ended.iter().filter(|_| result.is_ok()) {
-                            if let Some((entity, id)) = self.machine.protocol().value_of(subscription) {
+                            if let Some((entity, id)) =
+                                self.machine.protocol().value_of(subscription)
+                            {
                                 self.target.unsubscribed(&entity, &id);
                             }
                         }

@@ -34,12 +34,18 @@ pub(super) fn claims(
     }
     let mut claimed: Vec<EntityWriter> = Vec::new();
     for name in &config.claims.entities {
-        if claimed.iter().any(|writer| **writer.entity().name() == **name) {
+        if claimed
+            .iter()
+            .any(|writer| **writer.entity().name() == **name)
+        {
             continue;
         }
         let entity = store.entity(name).map_err(|_| ClaimError::Full)?;
         claimed.push(entity.claim(Arc::clone(&config.feed)).map_err(|taken| {
-            ClaimError::Taken { entity: Arc::clone(entity.name()), by: taken.by }
+            ClaimError::Taken {
+                entity: Arc::clone(entity.name()),
+                by: taken.by,
+            }
         })?);
     }
     Ok(claimed)

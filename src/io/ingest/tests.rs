@@ -182,7 +182,7 @@ impl World {
 fn value(slot: &Slot) -> String {
     let mut text = Vec::new();
     slot.read_all(&mut Scratch::default(), |_, record| {
-        json::write_record(record, &mut text)
+        json::write_record(record, &mut text);
     });
     String::from_utf8(text).expect("text")
 }

@@ -493,7 +493,11 @@ fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
         wakes.flush(&mut notes, |_| Some(&*cell));
         runner.turn(at(time));
     }
-    assert_eq!(registration.take_moved_at(), Some(at(5)), "the first, not the last");
+    assert_eq!(
+        registration.take_moved_at(),
+        Some(at(5)),
+        "the first, not the last"
+    );
     assert_eq!(registration.take_moved_at(), None, "told once");
 
     // What has moved before it was armed moved by now.

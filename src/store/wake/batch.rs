@@ -84,6 +84,7 @@ impl Wakes {
         }
     }
 
+    #[cfg(test)]
     /// A batch of one entity's notes: [`Wakes::batch`] and [`Batch::notes`]. No notes, no fence.
     pub(crate) fn flush<'s, S: Watched + ?Sized + 's>(
         &mut self,

@@ -218,6 +218,7 @@ impl Runner {
         }
     }
 
+    #[cfg(test)]
     /// One turn at `now`: wakes whoever is listed, moved or due. Answers when the next deadline
     /// is, [`Time::NEVER`] without one; `None` once stopped. For tests that have no hub thread.
     pub(crate) fn turn(&mut self, now: Time) -> Option<Time> {

@@ -51,7 +51,9 @@ pub(crate) use batch::{Batch, Notes, Wakes};
 #[cfg(all(test, tickcache_loom))]
 pub(super) use fault::inject;
 pub(super) use fault::{Fault, injected};
-pub(crate) use hub::{Hub, Runner};
+pub(crate) use hub::Hub;
+#[cfg(test)]
+pub(crate) use hub::Runner;
 pub(crate) use registration::{Registration, Woken};
 
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};

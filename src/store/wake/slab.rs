@@ -9,6 +9,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    #[cfg(test)]
     /// The entry's place.
     pub(super) const fn index(self) -> u32 {
         self.index

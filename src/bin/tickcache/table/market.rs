@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tickcache::cache::{Cache, Entity, Field, FieldsError, Slot};
+use tickcache::cache::{Cache, Entity, Field, Slot};
 use tickcache::key::Id;
 use tickcache::record::Value;
 
@@ -13,6 +13,12 @@ use crate::ui::{Align, Cell, Column, Row, Tone, count, plain_decimal};
 /// Decimal places that a price always has.
 const PLACES: usize = 2;
 
+// The channels of a line.
+const BOOK: usize = 0;
+const TICKER: usize = 1;
+const TRADE: usize = 2;
+
+// The cells of a row; the first three move.
 const BID: usize = 0;
 const ASK: usize = 1;
 const LAST: usize = 2;
@@ -30,18 +36,15 @@ pub(crate) struct Market {
 
 impl Market {
     /// The symbols of feeds with these names, in alphabetical order as they come.
-    pub(crate) fn new<N: AsRef<str>>(
-        cache: &Cache,
-        feeds: impl IntoIterator<Item = N>,
-    ) -> Result<Self, FieldsError> {
-        let feeds = feeds
-            .into_iter()
-            .map(|name| Channels::new(cache, name.as_ref()));
-        Ok(Self {
-            feeds: feeds.collect::<Result<_, _>>()?,
+    pub(crate) fn new<N: AsRef<str>>(cache: &Cache, feeds: impl IntoIterator<Item = N>) -> Self {
+        let feeds = feeds.into_iter();
+        Self {
+            feeds: feeds
+                .map(|name| Channels::new(cache, name.as_ref()))
+                .collect(),
             lines: Vec::new(),
             known: HashMap::new(),
-        })
+        }
     }
 
     /// Gives a symbol of a feed, by its number, the next row, with or without values.
@@ -60,28 +63,18 @@ impl Market {
         } = self;
         let before = lines.len();
         for (feed, channels) in feeds.iter_mut().enumerate() {
-            let Channels {
-                book,
-                ticker,
-                trade,
-                ..
-            } = channels;
-            for (channel, seen) in [book, ticker, trade].into_iter().enumerate() {
-                let values = seen.entity.len();
-                if values == seen.values {
-                    continue;
-                }
-                seen.values = values;
-                for slot in seen.entity.iter() {
-                    let line = *known.entry(slot.id().clone()).or_insert_with(|| {
-                        lines.push(Line::new(&slot.id().to_string()));
-                        lines.len() - 1
-                    });
-                    let line = &mut lines[line];
-                    line.feed = feed;
-                    line.slots[channel].get_or_insert(slot);
-                }
-            }
+            let mut place = |channel: usize, slot: Slot| {
+                let line = *known.entry(slot.id().clone()).or_insert_with(|| {
+                    lines.push(Line::new(&slot.id().to_string()));
+                    lines.len() - 1
+                });
+                let line = &mut lines[line];
+                line.feed = feed;
+                line.slots[channel].get_or_insert(slot);
+            };
+            channels.book.look(|slot| place(BOOK, slot));
+            channels.ticker.look(|slot| place(TICKER, slot));
+            channels.trade.look(|slot| place(TRADE, slot));
         }
         if lines.len() != before {
             lines.sort_by(|a, b| a.key.cmp(&b.key));
@@ -126,36 +119,54 @@ impl Table for Market {
 /// The entities of one feed.
 #[derive(Debug)]
 struct Channels {
-    book: Channel,
-    ticker: Channel,
-    trade: Channel,
-    book_fields: [Field; 2],
-    ticker_fields: [Field; 3],
-    trade_fields: [Field; 1],
+    book: Channel<2>,
+    ticker: Channel<3>,
+    trade: Channel<1>,
 }
 
+impl Channels {
+    fn new(cache: &Cache, feed: &str) -> Self {
+        let entity = |channel| cache.entity(&format!("{feed}.{channel}"));
+        Self {
+            book: Channel::new(entity("bookTicker"), ["b", "a"]),
+            ticker: Channel::new(entity("ticker"), ["c", "P", "q"]),
+            trade: Channel::new(entity("trade"), ["p"]),
+        }
+    }
+}
+
+/// One entity, and the fields of it that are shown.
 #[derive(Debug)]
-struct Channel {
+struct Channel<const N: usize> {
     entity: Entity,
+    names: [&'static str; N],
+    /// Resolved with the first value: the order of fields in the final state is the source's.
+    fields: Option<[Field; N]>,
     /// How many values it had when it was last gone through.
     values: usize,
 }
 
-impl Channels {
-    fn new(cache: &Cache, feed: &str) -> Result<Self, FieldsError> {
-        let channel = |name: &str| Channel {
-            entity: cache.entity(&format!("{feed}.{name}")),
+impl<const N: usize> Channel<N> {
+    fn new(entity: Entity, names: [&'static str; N]) -> Self {
+        Self {
+            entity,
+            names,
+            fields: None,
             values: 0,
-        };
-        let (book, ticker, trade) = (channel("bookTicker"), channel("ticker"), channel("trade"));
-        Ok(Self {
-            book_fields: book.entity.fields(["b", "a"])?,
-            ticker_fields: ticker.entity.fields(["c", "P", "q"])?,
-            trade_fields: trade.entity.fields(["p"])?,
-            book,
-            ticker,
-            trade,
-        })
+        }
+    }
+
+    /// Shows every slot to `each` if there are others than last time.
+    fn look(&mut self, each: impl FnMut(Slot)) {
+        let values = self.entity.len();
+        if std::mem::replace(&mut self.values, values) == values {
+            return;
+        }
+        if self.fields.is_none() {
+            // A schema without room for them has none of them: their cells stay empty.
+            self.fields = self.entity.fields(self.names).ok();
+        }
+        self.entity.iter().for_each(each);
     }
 }
 
@@ -164,7 +175,7 @@ impl Channels {
 struct Line {
     key: String,
     feed: usize,
-    /// Book, ticker, trade.
+    /// By channel.
     slots: [Option<Slot>; 3],
     /// The epochs that are in the row.
     shown: [u64; 3],
@@ -187,19 +198,19 @@ impl Line {
     fn refresh(&mut self, of: &Channels, row: &mut Row, now: Instant, beat: Option<Duration>) {
         let mut standing = Standing::default();
         let [book, ticker, trade] = &self.slots;
-        if let Some(slot) = book {
-            let read = slot.read(of.book_fields);
+        if let (Some(slot), Some(fields)) = (book, of.book.fields) {
+            let read = slot.read(fields);
             standing.add(read.freshness(), read.age(), read.epoch());
-            if std::mem::replace(&mut self.shown[0], read.epoch()) != read.epoch() {
+            if std::mem::replace(&mut self.shown[BOOK], read.epoch()) != read.epoch() {
                 let [bid, ask] = read.even_if_stale();
                 price(&mut row.cells[BID], &mut self.moving[BID], &bid, now);
                 price(&mut row.cells[ASK], &mut self.moving[ASK], &ask, now);
             }
         }
-        if let Some(slot) = ticker {
-            let read = slot.read(of.ticker_fields);
+        if let (Some(slot), Some(fields)) = (ticker, of.ticker.fields) {
+            let read = slot.read(fields);
             standing.add(read.freshness(), read.age(), read.epoch());
-            if std::mem::replace(&mut self.shown[1], read.epoch()) != read.epoch() {
+            if std::mem::replace(&mut self.shown[TICKER], read.epoch()) != read.epoch() {
                 let [last, change, volume] = read.even_if_stale();
                 if trade.is_none() {
                     price(&mut row.cells[LAST], &mut self.moving[LAST], &last, now);
@@ -211,10 +222,10 @@ impl Line {
                 row.cells[VOLUME].text = whole;
             }
         }
-        if let Some(slot) = trade {
-            let read = slot.read(of.trade_fields);
+        if let (Some(slot), Some(fields)) = (trade, of.trade.fields) {
+            let read = slot.read(fields);
             standing.add(read.freshness(), read.age(), read.epoch());
-            if std::mem::replace(&mut self.shown[2], read.epoch()) != read.epoch() {
+            if std::mem::replace(&mut self.shown[TRADE], read.epoch()) != read.epoch() {
                 let [last] = read.even_if_stale();
                 price(&mut row.cells[LAST], &mut self.moving[LAST], &last, now);
             }

@@ -20,7 +20,7 @@ const VALUE: usize = 1;
 const CELLS: usize = 2;
 
 /// Everything that the other columns of the table need.
-const OTHERS: u16 = 76;
+const OTHERS: u16 = 72;
 
 /// The first values of all entities, by entity and id.
 #[derive(Debug, Default)]

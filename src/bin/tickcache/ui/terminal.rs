@@ -17,6 +17,9 @@ use super::model::Model;
 /// Ten pictures a second: numbers that change more often cannot be read.
 const PICTURE_EVERY: Duration = Duration::from_millis(100);
 
+/// How long a run may take to end in order when its terminal is gone.
+const HANG_UP_GRACE: Duration = Duration::from_secs(5);
+
 /// The thread that has the terminal, while one has it, and what panics of others said meanwhile.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 static UNSAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -37,7 +40,12 @@ where
         let next = Instant::now() + PICTURE_EVERY;
         sample(&mut model);
         screen.0.draw(|frame| draw(frame, &model, &mut view))?;
-        while event::poll(next.saturating_duration_since(Instant::now()))? {
+        loop {
+            // A terminal that is gone is always ready and has nothing to say.
+            let left = next.saturating_duration_since(Instant::now());
+            if left.is_zero() || done() || !event::poll(left)? {
+                break;
+            }
             match event::read()? {
                 Event::Key(key) if quits(&key) => return Ok(()),
                 Event::Key(key) if key.kind != KeyEventKind::Release && view.key(key.code) => {
@@ -149,10 +157,16 @@ impl Interrupt {
             .name("tickcache-signals".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    signals.next().await;
+                    let hung_up = signals.next().await;
                     // Nothing else is handed over with the flag.
                     seen.store(true, Ordering::Relaxed);
-                    signals.next().await;
+                    // Without its terminal nobody could tell it a second time.
+                    let patience = if hung_up {
+                        HANG_UP_GRACE
+                    } else {
+                        Duration::MAX
+                    };
+                    let _ = tokio::time::timeout(patience, signals.next()).await;
                 });
                 restore();
                 std::process::exit(130);
@@ -182,12 +196,13 @@ impl Signals {
         Ok(Self([a?, b?, c?]))
     }
 
-    async fn next(&mut self) {
+    /// Waits for a signal; whether it says that the terminal is gone.
+    async fn next(&mut self) -> bool {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => false,
+            _ = terminate.recv() => false,
+            _ = hangup.recv() => true,
         }
     }
 }
@@ -201,7 +216,8 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> bool {
         self.0.recv().await;
+        false
     }
 }
