@@ -31,6 +31,8 @@ fn feed(server: &Server) -> Feed<Events> {
         .entities(["job"])
         .url(&server.url())
         .backoff(AT_ONCE)
+        // The servers hold connections and never answer a goodbye.
+        .settings(|settings| settings.close_timeout = Duration::from_millis(10))
 }
 
 fn n(watch: &Watch) -> Option<u64> {

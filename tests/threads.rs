@@ -89,6 +89,8 @@ fn feed(server: &Server) -> Feed<tickcache::feed::presets::Events> {
         .whole()
         .url(&server.url())
         .backoff(Backoff::fixed(Duration::from_millis(1)))
+        // The servers hold connections and never answer a goodbye.
+        .settings(|settings| settings.close_timeout = Duration::from_millis(10))
 }
 
 #[test]
