@@ -185,7 +185,7 @@ struct Shard {
 const VACANT: u64 = 0;
 
 fn entry(tag: u32, number: u32) -> u64 {
-    u64::from(tag) << 32 | (u64::from(number) + 1)
+    (u64::from(tag) << 32) | (u64::from(number) + 1)
 }
 
 fn tag_of(entry: u64) -> u32 {
@@ -199,7 +199,7 @@ fn number_of(entry: u64) -> u32 {
 /// Where the probing for a tag begins in a table of `len`, a power of two.
 #[inline]
 fn home(tag: u32, len: usize) -> usize {
-    (u64::from(tag) * len as u64 >> 32) as usize
+    ((u64::from(tag) * len as u64) >> 32) as usize
 }
 
 impl Shard {
@@ -248,7 +248,7 @@ impl Shard {
     fn miss(&self, moves: u64, tag: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
         // Pairs with the fence in `remove`: who has seen an entry moved sees the count of it.
         fence(Ordering::Acquire);
-        let calm = moves % 2 == 0 && self.moves.load(Ordering::Relaxed) == moves;
+        let calm = moves.is_multiple_of(2) && self.moves.load(Ordering::Relaxed) == moves;
         if calm || injected(Fault::MissUnchecked) {
             return None;
         }
@@ -260,17 +260,16 @@ impl Shard {
     fn probe(&self, tag: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let table = self.table();
         let mask = table.len().wrapping_sub(1);
-        let mut at = home(tag, table.len());
-        for _ in 0..table.len() {
+        let home = home(tag, table.len());
+        for step in 0..table.len() {
             // Pairs with the release of the insertion: the slot is in its place.
-            let entry = table[at & mask].load(Ordering::Acquire);
+            let entry = table[(home + step) & mask].load(Ordering::Acquire);
             if entry == VACANT {
                 return None;
             }
             if tag_of(entry) == tag && is(number_of(entry)) {
                 return Some(number_of(entry));
             }
-            at += 1;
         }
         None
     }

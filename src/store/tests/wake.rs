@@ -3,7 +3,7 @@
 use super::{Cell, guarded};
 use crate::Time;
 use crate::store::wake::{Flag, Hub, Notes, Registration, Runner, Seen, Watched, Woken};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Counts how often it is woken.
@@ -154,6 +154,25 @@ fn a_scan_wakes_those_for_whom_something_moved_and_leaves_the_others_armed() {
 }
 
 #[test]
+fn a_batch_may_ask_for_a_look_at_everybody() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    wakes.batch().everything(); // Nobody waits.
+    let (a, b) = (Cell::new(), Cell::new());
+    let (mut on_a, mut on_b) = (
+        hub.register(vec![source(&a)]),
+        hub.register(vec![source(&b)]),
+    );
+    let ((count_a, waker_a), (count_b, waker_b)) = (Counter::new(), Counter::new());
+    assert!(poll(&mut on_a, &waker_a, &[a.seen()]).is_pending());
+    assert!(poll(&mut on_b, &waker_b, &[b.seen()]).is_pending());
+    b.relink(1);
+    wakes.batch().everything();
+    turn(&mut runner);
+    assert_eq!((count_a.count(), count_b.count()), (0, 1));
+}
+
+#[test]
 fn one_registration_waits_for_many_things_at_once() {
     let (hub, mut runner) = Hub::new();
     let mut wakes = hub.wakes();
@@ -250,6 +269,24 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
         turn(&mut runner);
         assert_eq!(counter.count(), u64::from(SLOTS) + 200);
     }
+}
+
+#[test]
+fn a_crowd_that_waits_for_one_slot_is_woken_in_parts() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let cell = Cell::new();
+    let mut crowd: Vec<_> = (0..100)
+        .map(|_| hub.register(vec![source(&cell)]))
+        .collect();
+    let (counter, waker) = Counter::new();
+    for registration in &mut crowd {
+        assert!(poll(registration, &waker, &[cell.seen()]).is_pending());
+    }
+    cell.publish(1);
+    wakes.batch().one(&*cell);
+    turn(&mut runner);
+    assert_eq!(counter.count(), 100);
 }
 
 #[test]
@@ -439,39 +476,4 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
         assert_eq!((counter.count(), hub.panics()), (3, 1));
         assert_eq!(hub.sizes().0, 5);
     });
-}
-
-#[test]
-fn notes_are_bounded_by_the_slots_that_moved() {
-    let mut notes = Notes::new();
-    for round in 0..100_000_u32 {
-        notes.note(round % 5);
-    }
-    assert_eq!(notes.capacity(), Notes::new().capacity());
-    for slot in 0..10_000 {
-        notes.note(slot);
-        notes.note(slot / 2);
-    }
-    assert!(notes.capacity() <= 4 * 10_000);
-    let seen = Mutex::new(Vec::new());
-    struct Never(AtomicU32);
-    impl Watched for Never {
-        fn mask(&self) -> &AtomicU32 {
-            &self.0
-        }
-        fn moved(&self, _: &Seen) -> bool {
-            false
-        }
-    }
-    let never = Arc::new(Never(AtomicU32::new(0)));
-    let (hub, _runner) = Hub::new();
-    let _registration = hub.register(vec![Arc::clone(&never) as Arc<dyn Watched>]);
-    hub.wakes().flush(&mut notes, |slot| {
-        seen.lock().expect("not poisoned").push(slot);
-        Some(&*never)
-    });
-    let mut slots = seen.into_inner().expect("not poisoned");
-    slots.sort_unstable();
-    slots.dedup();
-    assert_eq!(slots, (0..10_000).collect::<Vec<_>>());
 }

@@ -179,3 +179,24 @@ fn a_blocked_thread_follows_a_clock_that_jumps_and_wakes_when_the_hub_stops() {
         hub_thread.join().expect("the hub ends");
     });
 }
+
+#[test]
+fn the_hub_wakes_a_task_by_itself_when_its_time_has_come() {
+    guarded(|| {
+        let (hub, runner) = Hub::new();
+        // Each look at this clock takes a millisecond; nobody tells the hub that it has moved.
+        let looks = AtomicU64::new(0);
+        let now = move || Time::from_nanos(1_000_000 * looks.fetch_add(1, Ordering::Relaxed));
+        let hub_thread = thread::spawn(move || runner.run(&now));
+        for until in [3, 7] {
+            let cell = Cell::new();
+            let mut registration = hub.register(vec![Arc::clone(&cell) as Arc<dyn Watched>]);
+            let until = Time::from_nanos(until * 1_000_000);
+            let seen = [Seen::default()];
+            let woken = pollster::block_on(poll_fn(|cx| registration.poll(cx, &seen, until)));
+            assert_eq!(woken, Woken::Deadline);
+        }
+        hub.stop();
+        hub_thread.join().expect("the hub ends");
+    });
+}

@@ -1,6 +1,6 @@
 //! The owner's side: what moved is noted while publishing, and told once a batch.
 
-use super::fault::{Fault, injected};
+use super::fault::{Fault, injected, torn_down};
 use super::hub::{Hub, reason};
 use super::lane::Sender;
 use super::{HUB, Watched, is_masked, key_of, take_mask};
@@ -42,8 +42,8 @@ impl Notes {
         self.slots.is_empty()
     }
 
-    #[cfg(test)]
-    pub(in crate::store) fn capacity(&self) -> usize {
+    #[cfg(all(test, not(tickcache_loom)))]
+    fn capacity(&self) -> usize {
         self.slots.capacity()
     }
 
@@ -98,7 +98,9 @@ impl Wakes {
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        // The lane says that it is over when it is dropped, and the hub must look after that.
+        if torn_down() {
+            return;
+        }
         self.sender.close();
         self.hub.raise(reason::LANES);
     }
@@ -173,6 +175,9 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        if torn_down() {
+            return;
+        }
         let mut reasons = 0;
         if self.wakes.sender.publish() {
             reasons |= reason::LIST;
@@ -191,5 +196,37 @@ impl fmt::Debug for Batch<'_> {
         f.debug_struct("Batch")
             .field("quiet", &self.quiet)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(tickcache_loom)))]
+mod tests {
+    use super::*;
+    use crate::store::wake::Flag;
+
+    #[test]
+    fn notes_are_bounded_by_the_slots_that_moved() {
+        let mut notes = Notes::new();
+        for round in 0..100_000 {
+            notes.note(round % 5);
+        }
+        assert_eq!(notes.capacity(), Notes::new().capacity());
+        for slot in 0..10_000 {
+            notes.note(slot);
+            notes.note(slot / 2);
+        }
+        assert!(notes.capacity() <= 4 * 10_000);
+
+        let (hub, _runner) = Hub::new();
+        let flag = Arc::new(Flag::new());
+        let _registration = hub.register(vec![Arc::clone(&flag) as Arc<dyn Watched>]);
+        let mut slots = Vec::new();
+        hub.wakes().flush(&mut notes, |slot| {
+            slots.push(slot);
+            Some(&*flag)
+        });
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots, (0..10_000).collect::<Vec<_>>());
     }
 }

@@ -22,6 +22,8 @@ pub(in crate::store) enum Fault {
     ClearLate,
     /// Shutting down wakes who sleeps, but does not stop others from falling asleep.
     CloseUnmarked,
+    /// The hub reads the clock before it takes the reasons it was woken for.
+    TimeFirst,
     /// A subscriber trusts what it copied from the ring without looking at its lap.
     LapUnchecked,
     /// A lapped subscriber compares the epochs first and takes the position afterwards.
@@ -63,4 +65,10 @@ pub(in crate::store) use injection::{inject, injected};
 #[cfg(not(all(test, tickcache_loom)))]
 pub(in crate::store) const fn injected(_: Fault) -> bool {
     false
+}
+
+/// Whether a model has failed and its threads are being dropped where they stand: loom's
+/// primitives panic then when touched, and a second panic would hide what the first one says.
+pub(super) fn torn_down() -> bool {
+    cfg!(tickcache_loom) && std::thread::panicking()
 }

@@ -1,7 +1,7 @@
 //! The hub and the thread that runs it.
 
 use super::batch::Wakes;
-use super::fault::{Fault, injected};
+use super::fault::{Fault, injected, torn_down};
 use super::lane::Lane;
 use super::lock;
 use super::park::Parker;
@@ -208,8 +208,9 @@ impl Runner {
         let bound = self.hub.parker.bind();
         debug_assert!(bound, "there is one runner, and it stays on its thread");
         loop {
-            let time = now();
-            let Some(next) = self.turn(time) else { return };
+            let Some((time, next)) = self.step(now) else {
+                return;
+            };
             let timeout = (next != Time::NEVER).then(|| next.since(time));
             // Whatever was raised since the turn took its reasons has unparked this thread: the
             // parker was bound before that, and `Signal::take` has released it.
@@ -220,7 +221,15 @@ impl Runner {
     /// One turn at `now`: wakes whoever is listed, moved or due. Answers when the next deadline
     /// is, [`Time::NEVER`] without one; `None` once stopped. For tests that have no hub thread.
     pub(crate) fn turn(&mut self, now: Time) -> Option<Time> {
+        self.step(&|| now).map(|(_, next)| next)
+    }
+
+    /// The time of this turn and of the next deadline.
+    fn step(&mut self, now: &dyn Fn() -> Time) -> Option<(Time, Time)> {
+        let early = injected(Fault::TimeFirst).then(now);
         let raised = self.hub.signal.take();
+        // Read after the reasons were taken, or a clock moved in between would be missed.
+        let now = early.unwrap_or_else(now);
         if raised & reason::LANES != 0 {
             self.lanes.clone_from(&lock(&self.hub.lanes));
         }
@@ -239,7 +248,7 @@ impl Runner {
             self.close();
             return None;
         }
-        Some(lock(&self.hub.waiters).plan())
+        Some((now, lock(&self.hub.waiters).plan()))
     }
 
     fn wake_listed(&mut self) {
@@ -276,7 +285,9 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.close();
+        if !torn_down() {
+            self.close();
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) use hub::{Hub, Runner};
 pub(crate) use registration::{Registration, Woken};
 
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// What a waiter has seen of one source; it waits until the source differs from it.
 ///
@@ -114,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuardOf<'_, T> {
 }
 
 #[cfg(not(tickcache_loom))]
-type MutexGuardOf<'a, T> = MutexGuard<'a, T>;
+type MutexGuardOf<'a, T> = std::sync::MutexGuard<'a, T>;
 #[cfg(tickcache_loom)]
 type MutexGuardOf<'a, T> = loom::sync::MutexGuard<'a, T>;
 

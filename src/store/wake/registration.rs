@@ -1,6 +1,6 @@
 //! The waiter's side.
 
-use super::fault::{Fault, injected};
+use super::fault::{Fault, injected, torn_down};
 use super::hub::{Hub, reason};
 use super::park::Parker;
 use super::slab::Ticket;
@@ -142,6 +142,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        if torn_down() {
+            return;
+        }
         let mut waiters = lock(&self.hub.waiters);
         let waiter = waiters.remove(self.ticket);
         self.hub.set_count(&waiters);

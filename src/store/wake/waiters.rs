@@ -258,3 +258,36 @@ pub(super) fn moved(sources: &[Arc<dyn Watched>], seen: &[Seen]) -> bool {
         .zip(seen)
         .any(|(source, seen)| source.moved(seen))
 }
+
+#[cfg(all(test, not(tickcache_loom)))]
+mod tests {
+    use super::*;
+    use crate::store::wake::Flag;
+
+    fn thread() -> Sleeper {
+        Sleeper::Thread(Arc::new(Parker::new()))
+    }
+
+    #[test]
+    fn a_deadline_kept_by_its_waiter_hides_no_later_one_from_the_hub() {
+        let mut waiters = Waiters::new();
+        let tickets = [(); 3].map(|()| waiters.insert(vec![Arc::new(Flag::new()) as _].into()));
+        let mut sooner = |ticket, until, hub_keeps_time| {
+            let until = Time::from_nanos(until);
+            match waiters
+                .arm(ticket, thread(), &[Seen::default()], until, hub_keeps_time)
+                .0
+            {
+                Armed::Asleep { sooner } => sooner,
+                Armed::Due | Armed::Closed => panic!("the time has not come"),
+            }
+        };
+        // The hub sleeps for ever: it is told of 20, though 10 is before it, and not of 30.
+        assert!(!sooner(tickets[0], 10, false));
+        assert!(sooner(tickets[1], 20, true));
+        assert!(!sooner(tickets[2], 30, true));
+        // The first now leaves its time to the hub; its node is there already.
+        assert!(sooner(tickets[0], 15, true));
+        assert_eq!(waiters.plan(), Time::from_nanos(10));
+    }
+}
