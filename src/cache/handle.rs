@@ -129,6 +129,7 @@ impl Cache {
         control.sources
     }
 
+    #[cfg(feature = "net")]
     pub(super) fn keep(&self, source: u64, feed: Arc<dyn Stop>) {
         self.control().feeds.insert(source, feed);
     }

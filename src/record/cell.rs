@@ -221,6 +221,14 @@ pub(super) fn is_plain(first: u64) -> bool {
     tag(first) <= TAG_ARRAY
 }
 
+/// Whether the cell that begins with this word is all of its field: neither a token of several
+/// cells nor one whose text lives in the document. An absent field's is.
+#[must_use]
+#[inline]
+pub fn is_whole(first: u64) -> bool {
+    tag(first) <= TAG_OBJECT
+}
+
 /// How many cells the token that begins with this word takes: what a reader has to copy.
 #[must_use]
 #[inline]

@@ -119,15 +119,16 @@ struct Target<'a, C> {
 }
 
 impl<C: Cells> Target<'_, C> {
-    #[inline]
+    #[inline(always)]
     fn merge_cells(&mut self, patch: &Patch, mode: Mode) {
         match mode {
             Mode::Merge => {}
             Mode::Shallow => self.clear_named(patch),
             Mode::Replace => self.clear_unnamed(patch),
         }
+        let layout = self.layout;
         for op in &patch.ops {
-            let Some(region) = self.layout.region(op.node) else {
+            let Some(region) = layout.region(op.node) else {
                 continue;
             };
             let old = self.cells.get(region.cell);
@@ -144,7 +145,7 @@ impl<C: Cells> Target<'_, C> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, cell: u32, value: [u64; 2]) {
         self.cells.put(cell, value);
         self.change.cells = true;
@@ -157,7 +158,8 @@ impl<C: Cells> Target<'_, C> {
     }
 
     /// Writes where more than one cell is concerned: the field was an object, or the token before
-    /// or after is a long one.
+    /// or after is a long one. Out of line, so that the loop over short tokens stays small.
+    #[inline(never)]
     fn write_long(&mut self, patch: &Patch, op: &Op, region: Region, old: [u64; 2]) {
         let used = op.cells();
         if used > region.cells {
@@ -198,7 +200,7 @@ impl<C: Cells> Target<'_, C> {
     }
 
     /// Replace: all that the message does not name goes.
-    #[inline]
+    #[inline(never)]
     fn clear_unnamed(&mut self, patch: &Patch) {
         let nodes = self.layout.nodes() as usize;
         for at in 0..nodes.div_ceil(64) {
@@ -217,6 +219,7 @@ impl<C: Cells> Target<'_, C> {
 
     /// Shallow: what lies below a top-level member that the message makes an object goes, except
     /// for what the message writes itself. (A token clears what is below when it is written.)
+    #[inline(never)]
     fn clear_named(&mut self, patch: &Patch) {
         for op in patch
             .ops

@@ -37,7 +37,7 @@ mod value;
 
 pub use cell::{
     ABSENT, INLINE_TOKEN, Kind, MAX_CELLS, OBJECT, SHORT_TOKEN, Token, is_absent, is_document,
-    is_object, used_cells,
+    is_object, is_whole, used_cells,
 };
 pub use de::TypeError;
 pub use decimal::Decimal;

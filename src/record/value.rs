@@ -64,7 +64,7 @@ impl Value {
     #[must_use]
     #[inline]
     pub fn from_cell(words: [u64; 2]) -> Self {
-        if cell::used_cells(words[0]) != 1 || cell::is_document(words[0]) {
+        if !cell::is_whole(words[0]) {
             return Self::missing();
         }
         let mut bytes = [0; 32];

@@ -4,14 +4,14 @@
 //! [`Block::next`]. Everything that threads share here is an atomic word, so a reader that is
 //! lapped copies nonsense at worst, and finds out before it looks at it.
 //!
-//! One version in words: the header (one cache line), two words a cell, then the owner's own mask
-//! of the cells in which this version is behind the newest.
+//! One version in words: the header (as long as a cache line), the owner's mask of the cells in
+//! which this version is behind the newest, then two words a cell.
 
 use crate::record::{Document, Layout};
 use crate::store::epoch::{Epoch, EpochWord};
 use crate::store::fault::{Fault, injected};
 use crate::store::head::Header;
-use crate::sync::{Arc, ArcSwapOption, AtomicU64, OnceLock, Ordering};
+use crate::sync::{Arc, ArcSwapOption, AtomicU64, OnceLock};
 
 /// Versions in a slot's ring. More look further back (for [`cut`](super::cut())) and cost memory.
 pub(crate) const VERSIONS: usize = 2;
@@ -33,9 +33,9 @@ pub(super) struct Body {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Version<'a> {
     pub(super) header: &'a [AtomicU64; HEADER],
-    pub(super) cells: &'a [[AtomicU64; 2]],
     /// Cells in which this version is behind; the owner's.
     pub(super) behind: &'a [AtomicU64],
+    pub(super) cells: &'a [[AtomicU64; 2]],
 }
 
 impl Body {
@@ -57,34 +57,21 @@ impl Body {
     }
 
     /// The version that the publication with this number has, or had, or will have.
-    #[inline]
+    #[inline(always)]
     pub(super) fn version<const K: usize>(&self, number: u64) -> Version<'_> {
         let stride = self.words.len() / K;
-        let start = number as usize % K * stride;
-        let words = &self.words[start..start + stride];
+        let words = &self.words[number as usize % K * stride..][..stride];
         let (header, rest) = words.split_first_chunk().expect("a version has a header");
-        // Two words a cell and one for each 64 cells: `2n + ceil(n / 64)`.
-        let cells = self.layout.cells() as usize;
-        let (cells, behind) = rest.split_at(2 * cells);
+        let (behind, cells) = rest.split_at((self.layout.cells() as usize).div_ceil(CHUNK));
         Version {
             header,
-            cells: cells.as_chunks().0,
             behind,
+            cells: cells.as_chunks().0,
         }
     }
 
     pub(super) fn words(&self) -> usize {
         self.words.len()
-    }
-}
-
-impl Version<'_> {
-    /// Marks every cell as behind: the next owner's first publication copies in full.
-    pub(super) fn all_behind(&self) {
-        for (at, mask) in self.behind.iter().enumerate() {
-            let cells = (self.cells.len() - at * CHUNK).min(CHUNK);
-            mask.store(u64::MAX >> (CHUNK - cells), Ordering::Relaxed);
-        }
     }
 }
 
@@ -132,7 +119,7 @@ impl<const K: usize> Block<K> {
 
     /// Copies with `copy` from the version of `epoch`, an earlier reading of the epoch word (or
     /// up to `K - 2` publications before). `None` if the copy may be torn, or if there is nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn attempt<R>(
         &self,
         epoch: Epoch,

@@ -130,20 +130,22 @@ impl Entity {
         }
     }
 
-    /// The id as this entity knows it.
+    /// The text that the entity knows an id by, if it is not the id itself.
     #[inline]
-    pub(super) fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
+    pub(super) fn text_of(&self, id: IdRef<'_>) -> Option<IntegerText> {
         match id {
             IdRef::Int(number) if self.text_ids.load(Ordering::Relaxed) => {
-                let mut text = Decimal {
-                    bytes: [0; 40],
-                    len: 0,
-                };
-                // Forty bytes hold every such number.
-                let _ = fmt::Write::write_fmt(&mut text, format_args!("{number}"));
-                then(IdRef::Text(text.as_str()))
+                Some(IntegerText::new(number))
             }
-            id => then(id),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
+        match self.text_of(id) {
+            Some(text) => then(IdRef::Text(text.as_str())),
+            None => then(id),
         }
     }
 
@@ -331,18 +333,28 @@ impl fmt::Debug for Entity {
 }
 
 /// The text of an integer id, without allocating.
-struct Decimal {
+pub(super) struct IntegerText {
     bytes: [u8; 40],
     len: usize,
 }
 
-impl Decimal {
-    fn as_str(&self) -> &str {
+impl IntegerText {
+    fn new(number: i128) -> Self {
+        let mut text = Self {
+            bytes: [0; 40],
+            len: 0,
+        };
+        // Forty bytes hold every such number.
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{number}"));
+        text
+    }
+
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
 
-impl fmt::Write for Decimal {
+impl fmt::Write for IntegerText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
         self.bytes

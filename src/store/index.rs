@@ -185,7 +185,7 @@ struct Shard {
 const VACANT: u64 = 0;
 
 fn entry(tag: u32, number: u32) -> u64 {
-    u64::from(tag) << 32 | (u64::from(number) + 1)
+    (u64::from(tag) << 32) | (u64::from(number) + 1)
 }
 
 fn tag_of(entry: u64) -> u32 {
@@ -260,18 +260,16 @@ impl Shard {
     fn probe(&self, tag: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let table = self.table();
         let mask = table.len().wrapping_sub(1);
-        let mut at = home(tag, table.len());
-        #[allow(clippy::explicit_counter_loop, reason = "`at` wraps round")]
-        for _ in 0..table.len() {
+        let home = home(tag, table.len());
+        for step in 0..table.len() {
             // Pairs with the release of the insertion: the slot is in its place.
-            let entry = table[at & mask].load(Ordering::Acquire);
+            let entry = table[(home + step) & mask].load(Ordering::Acquire);
             if entry == VACANT {
                 return None;
             }
             if tag_of(entry) == tag && is(number_of(entry)) {
                 return Some(number_of(entry));
             }
-            at += 1;
         }
         None
     }

@@ -136,16 +136,16 @@ impl<const K: usize> Place<K> {
         } else {
             block.document(old.document)
         };
+        let number = next.number();
         let mut cells = Next::<K> {
             body,
-            number: next.number(),
+            number,
             cells: to.cells,
             chunk: 0,
             put: 0,
         };
         let change = record::apply(patch, stamp.mode, &body.layout, &mut cells, &mut document);
         cells.flush();
-
         let mut header = Header::stamped(&old, alive, stamp, || {
             self.slot.invalidation_at(batch.base, batch.number)
         });
@@ -339,17 +339,26 @@ impl<const K: usize> Place<K> {
 
 /// Marks every version but that of `number` as behind in every cell.
 fn all_behind<const K: usize>(body: &Body, number: u64) {
+    let newest = body.version::<K>(number);
+    newest
+        .behind
+        .iter()
+        .for_each(|mask| mask.store(0, Ordering::Relaxed));
     for other in 1..K as u64 {
-        body.version::<K>(number + other).all_behind();
+        let version = body.version::<K>(number + other);
+        for (chunk, mask) in version.behind.iter().enumerate() {
+            let cells = (version.cells.len() - chunk * CHUNK).min(CHUNK);
+            mask.store(u64::MAX >> (CHUNK - cells), Ordering::Relaxed);
+        }
     }
 }
 
-#[inline]
+#[inline(always)]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
     [cell[0].own(), cell[1].own()]
 }
 
-#[inline]
+#[inline(always)]
 fn store(cell: &[AtomicU64; 2], value: [u64; 2]) {
     cell[0].store(value[0], Ordering::Relaxed);
     cell[1].store(value[1], Ordering::Relaxed);
@@ -389,25 +398,32 @@ impl<const K: usize> Next<'_, K> {
             return;
         }
         for other in 1..K as u64 {
-            let behind = &self.body.version::<K>(self.number + other).behind[self.chunk];
+            let other = self.body.version::<K>(self.number + other);
+            let behind = &other.behind[self.chunk];
             behind.store(behind.own() | self.put, Ordering::Relaxed);
         }
         self.put = 0;
     }
+
+    #[cold]
+    #[inline(never)]
+    fn turn_to(&mut self, chunk: usize) {
+        self.flush();
+        self.chunk = chunk;
+    }
 }
 
 impl<const K: usize> Cells for Next<'_, K> {
-    #[inline]
+    #[inline(always)]
     fn get(&self, cell: u32) -> [u64; 2] {
         load(&self.cells[cell as usize])
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, cell: u32, value: [u64; 2]) {
         let chunk = cell as usize / CHUNK;
         if chunk != self.chunk {
-            self.flush();
-            self.chunk = chunk;
+            self.turn_to(chunk);
         }
         self.put |= 1 << (cell as usize % CHUNK);
         store(&self.cells[cell as usize], value);

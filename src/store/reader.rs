@@ -3,7 +3,7 @@
 //! Lock-free; wait-free unless lapped by a whole ring of publications. Nothing here writes to a
 //! word that the owner reads, except that a snapshot is kept for the next taker.
 
-use crate::record::{self, Document, Layout, Node, Record, RecordRef, Region, Value};
+use crate::record::{self, Document, Node, Record, RecordRef, Region, Value};
 use crate::store::block::{Block, Body, VERSIONS, Version};
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, injected};
@@ -11,44 +11,19 @@ use crate::store::head::{Head, Header};
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
-/// A field, resolved: where its cells lie in blocks of one layout, and how to find out elsewhere.
+/// A field, resolved: a node of the entity's schema. Good for every slot and every layout of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Field {
-    node: Node,
-    region: Region,
-    generation: u64,
-}
-
-/// Of a node that a layout does not have.
-const NOWHERE: Region = Region { cell: 0, cells: 0 };
+pub(crate) struct Field(Node);
 
 impl Field {
-    /// The field at a node, quickest in blocks of this layout, right in all.
-    pub(crate) fn new(node: Node, layout: &Layout) -> Self {
-        let region = layout.region(node).unwrap_or(NOWHERE);
-        Self {
-            node,
-            region,
-            generation: layout.generation(),
-        }
+    /// The field at a node.
+    pub(crate) const fn new(node: Node) -> Self {
+        Self(node)
     }
 
-    pub(crate) fn node(&self) -> Node {
-        self.node
-    }
-
-    /// Whether reads of blocks with this layout take the quick way.
-    pub(crate) fn is_for(&self, layout: &Layout) -> bool {
-        self.generation == layout.generation()
-    }
-
-    #[inline]
-    fn region_in(&self, layout: &Layout) -> Region {
-        if self.is_for(layout) {
-            self.region
-        } else {
-            layout.region(self.node).unwrap_or(NOWHERE)
-        }
+    #[cfg(test)]
+    pub(crate) const fn node(self) -> Node {
+        self.0
     }
 }
 
@@ -97,29 +72,58 @@ impl<const K: usize> Slot<K> {
         self.read_from(&self.first, fields)
     }
 
-    #[inline]
+    /// The common case, to be inlined whole: a value, in this block, each field in its cell. Only
+    /// plain words until they are known to be of one version, so that a value is made once, in its
+    /// place: to move one just after it was made costs more than to read it.
+    #[inline(always)]
     fn read_from<const N: usize>(
         &self,
-        first: &Block<K>,
+        block: &Block<K>,
         fields: [Field; N],
     ) -> (Head, [Value; N]) {
+        let epoch = block.epoch.load();
+        if epoch.has_value() {
+            let copied = block.attempt(epoch, |body, version| {
+                let cells = fields.map(|field| first_cell(body, version, field));
+                (Header::load(version.header), cells)
+            });
+            if let Some((header, cells)) = copied
+                && cells.iter().all(|cell| is_here(cell[0], header.document))
+            {
+                return (Head::new(epoch, &header), cells.map(Value::from_cell));
+            }
+        }
+        self.read_on(block, fields)
+    }
+
+    /// All other cases.
+    #[cold]
+    #[inline(never)]
+    fn read_on<const N: usize>(&self, first: &Block<K>, fields: [Field; N]) -> (Head, [Value; N]) {
         loop {
             let (block, epoch) = Self::newest_from(first);
             if !epoch.has_value() {
                 if let Some(head) = Self::head_without_value(block, epoch) {
-                    return (head, std::array::from_fn(|_| Value::missing()));
+                    return (head, [(); N].map(|()| Value::missing()));
                 }
-                continue;
-            }
-            let copied = block.attempt(epoch, |body, version| {
-                let header = Header::load(version.header);
-                let values = fields.map(|field| self.value(block, body, version, &header, field));
-                (header, values)
-            });
-            if let Some((header, values)) = copied {
-                return (Head::new(epoch, &header), values);
+            } else if let Some(read) = self.read_long(block, epoch, fields) {
+                return read;
             }
         }
+    }
+
+    /// Fields that may be longer than a cell or live in the document; `None` if lapped.
+    fn read_long<const N: usize>(
+        &self,
+        block: &Block<K>,
+        epoch: Epoch,
+        fields: [Field; N],
+    ) -> Option<(Head, [Value; N])> {
+        block.attempt(epoch, |body, version| {
+            let header = Header::load(version.header);
+            let values = fields.map(|field| self.long_value(block, body, version, &header, field));
+            (Head::new(epoch, &header), values)
+        })
     }
 
     #[inline]
@@ -143,8 +147,7 @@ impl<const K: usize> Slot<K> {
     }
 
     /// One field of a version that may be torn: total, and looked at only if it was not.
-    #[inline]
-    fn value(
+    fn long_value(
         &self,
         block: &Block<K>,
         body: &Body,
@@ -152,22 +155,31 @@ impl<const K: usize> Slot<K> {
         header: &Header,
         field: Field,
     ) -> Value {
-        let region = field.region_in(&body.layout);
-        let Some(cell) = version.cells.get(region.cell as usize) else {
-            return Value::missing();
-        };
-        let words = if region.cells == 0 {
-            record::ABSENT
-        } else {
-            load(cell)
-        };
-        if header.document != 0 && (record::is_absent(words[0]) || record::is_document(words[0])) {
-            return self.value_beside(block, header, field.node);
-        }
-        if record::used_cells(words[0]) == 1 {
+        let words = first_cell(body, version, field);
+        if is_here(words[0], header.document) {
             return Value::from_cell(words);
         }
-        long_value(words, &version.cells[region.cell as usize..], region)
+        if record::is_absent(words[0]) || record::is_document(words[0]) {
+            return self.value_beside(block, header, field.0);
+        }
+        let region = body
+            .layout
+            .region(field.0)
+            .unwrap_or(Region { cell: 0, cells: 0 });
+        let cells = version.cells.get(region.cell as usize..).unwrap_or(&[]);
+        let used = usize::from(record::used_cells(words[0]).min(region.cells));
+        let rest = cells.get(1..used).unwrap_or(&[]);
+        let mut some = [words, record::ABSENT];
+        if let [second] = rest {
+            // Two cells fit a value: nothing is allocated for it.
+            some[1] = load(second);
+            return Value::from_cells(some.as_flattened());
+        }
+        let words: Vec<u64> = words
+            .into_iter()
+            .chain(rest.iter().flat_map(load))
+            .collect();
+        Value::from_cells(&words)
     }
 
     /// A field that may live in the document. The newest layout has its name, whatever the block's.
@@ -266,7 +278,7 @@ impl<const K: usize> Slot<K> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
     [
         cell[0].load(Ordering::Relaxed),
@@ -274,22 +286,18 @@ fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
     ]
 }
 
-/// A token of several cells, of which the first is read already.
-fn long_value(first: [u64; 2], cells: &[[AtomicU64; 2]], region: Region) -> Value {
-    let used = usize::from(record::used_cells(first[0]).min(region.cells));
-    let Some(rest) = cells.get(1..used) else {
-        return Value::missing();
-    };
-    if let [second] = rest {
-        let [a, b] = first;
-        let [c, d] = load(second);
-        return Value::from_cells(&[a, b, c, d]);
-    }
-    let words: Vec<u64> = first
-        .into_iter()
-        .chain(rest.iter().flat_map(load))
-        .collect();
-    Value::from_cells(&words)
+/// What the first cell of a field holds: absent if the block has none.
+#[inline(always)]
+fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
+    let region = body.layout.region(field.0);
+    let cell = region.and_then(|region| version.cells.get(region.cell as usize));
+    cell.map_or(record::ABSENT, load)
+}
+
+/// Whether the first cell is all of a field, in a record whose document has this version.
+#[inline(always)]
+fn is_here(first: u64, document: u64) -> bool {
+    record::is_whole(first) && !(record::is_absent(first) && document != 0)
 }
 
 /// Copies a whole version into `words`; `None` if it was lapped.
@@ -301,14 +309,9 @@ pub(super) fn copy_all<const K: usize>(
 ) -> Option<(Header, Option<Arc<Document>>)> {
     block.attempt(epoch, |_, version| {
         let header = Header::load(version.header);
+        let cells = version.cells.as_flattened();
         words.clear();
-        words.extend(
-            version
-                .cells
-                .as_flattened()
-                .iter()
-                .map(|word| word.load(Ordering::Relaxed)),
-        );
+        words.extend(cells.iter().map(|word| word.load(Ordering::Relaxed)));
         let document = if header.document == 0 {
             None
         } else {
@@ -328,10 +331,6 @@ pub(crate) struct SlotReader {
 impl SlotReader {
     pub(crate) fn new(slot: Arc<Slot>) -> Self {
         Self { slot, later: None }
-    }
-
-    pub(crate) fn slot(&self) -> &Arc<Slot> {
-        &self.slot
     }
 
     /// As [`Slot::epoch`].

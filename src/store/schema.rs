@@ -36,16 +36,16 @@ impl SharedSchema {
     pub(crate) fn field(&self, path: &[&str]) -> Result<Field, SchemaFull> {
         let layout = self.newest.load();
         if let Some(node) = layout.find(path) {
-            return Ok(Field::new(node, &layout));
+            return Ok(Field::new(node));
         }
         let mut node = Node::ROOT;
-        let layout = self.change(|schema| {
+        self.change(|schema| {
             for name in path {
                 node = schema.add(node, name)?;
             }
             Ok(())
         })?;
-        Ok(Field::new(node, &layout))
+        Ok(Field::new(node))
     }
 
     /// Changes the schema and returns the layout that it then has.

@@ -118,8 +118,10 @@ impl EntityWriter {
         {
             return Self::located(place, self.last, missing);
         }
-        let entity = self.entity.clone();
-        entity.read_id(id, |id| self.look_up(id, missing))
+        match self.entity.text_of(id) {
+            Some(text) => self.look_up(IdRef::Text(text.as_str()), missing),
+            None => self.look_up(id, missing),
+        }
     }
 
     #[inline]

@@ -2,7 +2,6 @@ use super::*;
 use crate::io::peer::{Authority, LONG, Peer, drain, secure};
 use crate::io::tls::{Roots, Tls};
 use mio::{Events, Poll};
-use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 
 const TOKEN: Token = Token(7);

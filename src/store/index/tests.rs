@@ -66,7 +66,10 @@ fn it_holds_what_a_map_holds() {
             if dice.roll(4) < 3 - 2 * (round % 2) {
                 let slot = get(&index, key, &shared).expect("there is no bound");
                 assert!(slot.is(key));
-                assert_eq!(*map.entry(id).or_insert(slot.number()), slot.number());
+                assert_eq!(
+                    *map.entry(id).or_insert_with(|| slot.number()),
+                    slot.number()
+                );
             } else if let Some(number) = map.remove(&id) {
                 let slot = index.slot(number).expect("it is there");
                 index.remove(&slot);

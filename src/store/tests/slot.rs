@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::kit::{compile, json_of, owner, publish, whole};
+use super::kit::{json_of, owner, publish, whole};
 use crate::key::IdRef;
-use crate::record::{Limits, Mode, SchemaSource};
+use crate::record::Limits;
 use crate::store::{
-    ConfiguredLate, EntityConfig, Field, Link, Locate, Missing, Outcome, SlotReader, Stamp, State,
+    ConfiguredLate, EntityConfig, Link, Locate, Missing, Outcome, SlotReader, Stamp, State,
     StoreConfig, StoreFull, TurnCounter, Watched, cut, flags,
 };
 use crate::sync::Arc;
@@ -490,20 +490,21 @@ fn a_cut_is_of_one_finished_turn() {
 }
 
 #[test]
-fn a_field_of_another_layout_is_found_all_the_same() {
+fn a_field_is_found_in_blocks_of_every_layout() {
     let (store, mut writer) = owner(StoreConfig::default());
     let entity = store.find("tests").expect("made");
-    let x = entity.schema().field(&["x"]).expect("room");
+    let [x, y] = ["x", "y"].map(|name| entity.schema().field(&[name]).expect("room"));
     let (slot, _) = publish(&mut writer, "a", &json!({"x": 1}), whole());
+    let z = entity.schema().field(&["z"]).expect("room");
+    let (_, [first, second, third]) = slot.read([x, y, z]);
+    assert_eq!(first.u64(), Ok(1));
+    assert!(
+        second.is_missing() && third.is_missing(),
+        "the block is older than z"
+    );
     let text = "wide enough for two cells";
-    let patch = compile(&json!({"x": text}), Mode::Merge, writer.schema());
-    assert!(!x.is_for(writer.schema().layout()));
-    let newer = Field::new(x.node(), writer.schema().layout());
-    assert_eq!(slot.read([x]), slot.read([newer]));
-    let ix = writer
-        .locate("a".into(), Missing::Ignore)
-        .expect("it is there");
-    writer.publish(ix, &patch, &at(1));
-    assert_eq!(slot.read([x]), slot.read([newer]));
-    assert_eq!(slot.read([x]).1[0].str().as_deref(), Ok(text));
+    publish(&mut writer, "a", &json!({"x": text}), at(1));
+    let (_, [first, second, third]) = slot.read([x, y, z]);
+    assert_eq!(first.str().as_deref(), Ok(text));
+    assert!(second.is_missing() && third.is_missing());
 }

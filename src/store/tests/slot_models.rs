@@ -67,7 +67,7 @@ impl<const K: usize> Owner<K> {
 const LONG: &str = "a text of two cells";
 
 fn root() -> Field {
-    Field::new(Node::ROOT, &root_only())
+    Field::new(Node::ROOT)
 }
 
 fn text<const K: usize>(slot: &Slot<K>) -> (u64, String) {

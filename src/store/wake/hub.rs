@@ -117,6 +117,7 @@ impl Hub {
     }
 
     /// Has the hub read its clock again, after a virtual one was moved.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn advance(&self) {
         self.raise(reason::TIME);
     }

@@ -93,7 +93,7 @@ fn an_unreadable_line_has_its_number_and_the_rest_is_read() {
     ];
     assert_eq!(read(&path), expected);
 
-    let (texts, problems) = messages(&[path.clone()], false);
+    let (texts, problems) = messages(std::slice::from_ref(&path), false);
     assert_eq!(texts, ["1:{}@0", "5:5@0"]);
     let told = |line: &str| format!("{}:{line}", path.display());
     assert_eq!(
