@@ -62,7 +62,7 @@ fn pricing_loop() {
         "pricing_loop",
         &[
             "20000 updates, 20000 published, the last mid is 200.005",
-            "halt: the value is not live: stale (disconnected)",
+            "halt: [book, X] is not live: stale (disconnected)",
         ],
     );
 }
