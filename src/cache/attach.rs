@@ -10,7 +10,7 @@ use super::handle::{Cache, Stop};
 use super::shared::{Owner, Shared};
 use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
 use crate::io::command::Command;
-use crate::io::feed_thread::{self, FeedHandle, Parts, Restart};
+use crate::io::feed_thread::{self, FeedHandle, Parts};
 use crate::io::inbox::Completion;
 use crate::io::ingest::Ingest;
 use crate::io::status::{FeedEnd, FeedStatus};
@@ -62,14 +62,10 @@ impl Cache {
                 target: ingest(counters, turns)?,
             })
         };
-        let first = make(protocol.clone())?;
         let wildcard = protocol.claims().wildcard;
-        drop(protocol);
-        let keep_parts = !matches!(thread.restart, Restart::Never);
-        let rebuild = move || {
-            debug_assert!(keep_parts, "only a feed that may restart is made anew");
-            make(spare.clone()).map_err(|error| error.to_string())
-        };
+        let first = make(protocol)?;
+        // After a panic the old protocol is gone: a copy that never ran takes its place.
+        let rebuild = move || make(spare.clone()).map_err(|error| error.to_string());
         let runtime = self.runtime()?;
         let clock = self.shared().clock.clone();
         let handle = feed_thread::spawn(thread, runtime, clock, first, rebuild)?;

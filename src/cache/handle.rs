@@ -131,7 +131,10 @@ impl Cache {
 
     #[cfg(feature = "net")]
     pub(super) fn keep(&self, source: u64, feed: Arc<dyn Stop>) {
-        self.control().feeds.insert(source, feed);
+        let mut control = self.control();
+        // Those that have ended need nobody to stop them.
+        control.feeds.retain(|_, feed| !feed.join(Duration::ZERO));
+        control.feeds.insert(source, feed);
     }
 
     #[cfg(feature = "net")]
