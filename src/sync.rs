@@ -24,6 +24,8 @@ mod real {
     pub(crate) type AtomicU32 = std::sync::atomic::AtomicU32;
     pub(crate) type AtomicBool = std::sync::atomic::AtomicBool;
     pub(crate) type AtomicUsize = std::sync::atomic::AtomicUsize;
+    /// A bounded queue, lock-free at both ends.
+    pub(crate) type ArrayQueue<T> = crossbeam_queue::ArrayQueue<T>;
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::Ordering;
     pub(crate) use std::thread;
@@ -66,7 +68,7 @@ mod model {
     pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
     pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
     pub(crate) type AtomicUsize = loom::sync::atomic::AtomicUsize;
-    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, AtomicU64, OnceLock};
+    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, ArrayQueue, AtomicU64, OnceLock};
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
     pub(crate) use loom::thread;
@@ -81,6 +83,7 @@ mod stand_in {
     use super::{Arc, Own};
     use loom::sync::Mutex;
     use loom::sync::atomic::{AtomicBool, Ordering};
+    use std::collections::VecDeque;
     use std::sync::PoisonError;
 
     /// loom's, and what was stored last, for [`Own`].
@@ -169,6 +172,48 @@ mod stand_in {
 
         fn deref(&self) -> &P {
             &self.0
+        }
+    }
+
+    /// A mutex around a queue: as with the pointers above, it shows nothing about the real one's own
+    /// orderings.
+    #[derive(Debug)]
+    pub(crate) struct ArrayQueue<T> {
+        items: Mutex<VecDeque<T>>,
+        capacity: usize,
+    }
+
+    impl<T> ArrayQueue<T> {
+        pub(crate) fn new(capacity: usize) -> Self {
+            Self {
+                items: Mutex::new(VecDeque::new()),
+                capacity,
+            }
+        }
+
+        fn items(&self) -> loom::sync::MutexGuard<'_, VecDeque<T>> {
+            self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn push(&self, item: T) -> Result<(), T> {
+            let mut items = self.items();
+            if items.len() >= self.capacity {
+                return Err(item);
+            }
+            items.push_back(item);
+            Ok(())
+        }
+
+        pub(crate) fn pop(&self) -> Option<T> {
+            self.items().pop_front()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.items().len()
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.items().is_empty()
         }
     }
 

@@ -10,7 +10,8 @@
 use std::fmt;
 
 use super::protocol::Refusal;
-use crate::sync::{AtomicU64, OnceLock, Ordering};
+use crate::sync::{AtomicU64, Ordering};
+use std::sync::OnceLock;
 
 /// Unmapped channels that are counted by name; the messages of all others are counted together.
 pub const NAMED_CHANNELS: usize = 32;

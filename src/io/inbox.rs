@@ -7,9 +7,10 @@
 
 use super::latch::{Latch, Waiting, WakeOn};
 use crate::feed::{Counters, Refusal, SubscribeError};
-use crossbeam_queue::ArrayQueue;
+use crate::sync::{self, ArrayQueue};
 use std::fmt;
 use std::future::Future;
+use std::ops::DerefMut;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -68,7 +69,7 @@ pub(crate) fn inbox<C>(
         queue: ArrayQueue::new(capacity.max(1)),
         stop: ArrayQueue::new(1),
         counters,
-        state: Mutex::new(State { closed: false }),
+        state: sync::Mutex::new(State { closed: false }),
         owner: Arc::default(),
         wake_on,
         bell: Box::new(bell),
@@ -85,7 +86,7 @@ struct Shared<C> {
         allow(dead_code, reason = "only feed threads need it")
     )]
     stop: ArrayQueue<()>,
-    state: Mutex<State>,
+    state: sync::Mutex<State>,
     owner: Owner,
     wake_on: WakeOn,
     bell: Box<dyn Fn() + Send + Sync>,
@@ -94,6 +95,21 @@ struct Shared<C> {
 struct State {
     closed: bool,
 }
+
+impl<C> Shared<C> {
+    fn state(&self) -> impl DerefMut<Target = State> + '_ {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a model wants the senders' lock given up too early.
+#[cfg(not(all(test, tickcache_loom)))]
+#[inline]
+const fn lets_go_early() -> bool {
+    false
+}
+#[cfg(all(test, tickcache_loom))]
+use models::lets_go_early;
 
 /// The thread that takes the commands, while there is one.
 type Owner = Arc<Mutex<Option<ThreadId>>>;
@@ -121,8 +137,13 @@ impl<C> Inbox<C> {
             latch: Some(completion.latch.clone()),
             wake_on: self.0.wake_on.clone(),
         };
-        let state = lock(&self.0.state);
-        let refused = if state.closed {
+        // Held over the push: or the command could come to lie in an inbox that is closed.
+        let mut state = Some(self.0.state());
+        let closed = state.as_ref().is_some_and(|state| state.closed);
+        if lets_go_early() {
+            state = None;
+        }
+        let refused = if closed {
             Some((CommandError::OwnerGone, Request { command, reply }))
         } else {
             self.0
@@ -160,7 +181,7 @@ impl<C> Inbox<C> {
 
     /// Whether no owner will ever take what is sent now.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.0.state).closed
+        self.0.state().closed
     }
 }
 
@@ -218,7 +239,7 @@ impl<C> Commands<C> {
 
     /// Refuses new commands and ends those that wait with [`CommandError::OwnerGone`].
     pub(crate) fn close(&mut self) {
-        lock(&self.0.state).closed = true;
+        self.0.state().closed = true;
         // Dropping a request answers it.
         while self.0.queue.pop().is_some() {}
         *lock(&self.0.owner) = None;
@@ -230,7 +251,7 @@ impl<C> Commands<C> {
         allow(dead_code, reason = "only feed threads restart")
     )]
     pub(crate) fn reopen(&mut self) {
-        lock(&self.0.state).closed = false;
+        self.0.state().closed = false;
     }
 }
 
@@ -345,7 +366,10 @@ impl fmt::Debug for Completion {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, tickcache_loom))]
+mod models;
+
+#[cfg(all(test, not(tickcache_loom)))]
 mod tests {
     use super::*;
 

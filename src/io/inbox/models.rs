@@ -1,0 +1,109 @@
+//! Models of the hand-over between senders and the owner, on the real code with a queue that the
+//! checker knows.
+
+use super::*;
+use loom::thread;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+// The threads of a model are coroutines of the one thread that explores it.
+std::thread_local! {
+    static EARLY: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn lets_go_early() -> bool {
+    EARLY.get()
+}
+
+/// Explores `model`, and asserts that there was more than one way to run it.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    assert!(runs.load(Ordering::Relaxed) > 2, "nothing was explored");
+}
+
+fn new(capacity: usize) -> (Inbox<u32>, Commands<u32>) {
+    inbox(capacity, Arc::default(), WakeOn::here(), || {})
+}
+
+/// A sender against an owner that takes what is there and ends: the command is taken, drained or
+/// refused, and its completion ends in every case.
+fn hand_over() {
+    let (inbox, mut commands) = new(1);
+    let sender = thread::spawn({
+        let inbox = inbox.clone();
+        move || inbox.send(7)
+    });
+    let taken = commands.pop().map(|request| {
+        request.reply.finish(Ok(()));
+        request.command
+    });
+    commands.close();
+    let sent = sender.join().expect("the sender ends");
+    match (taken, sent) {
+        (Some(command), Ok(completion)) => {
+            assert_eq!((command, completion.result()), (7, Some(Ok(()))));
+        }
+        (None, Ok(completion)) => {
+            assert_eq!(
+                completion.result(),
+                Some(Err(CommandError::OwnerGone)),
+                "left lying"
+            );
+        }
+        (taken, Err(error)) => assert_eq!((taken, error), (None, CommandError::OwnerGone)),
+    }
+    assert_eq!(inbox.len(), 0, "a closed inbox is empty");
+}
+
+#[test]
+fn no_command_is_left_lying() {
+    explore(hand_over);
+}
+
+#[test]
+#[should_panic(expected = "left lying")]
+fn a_sender_that_lets_go_early_leaves_its_command_lying() {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            EARLY.set(false);
+        }
+    }
+    let _reset = Reset;
+    EARLY.set(true);
+    explore(hand_over);
+}
+
+/// Two senders for one place: no command is lost, doubled or taken twice.
+#[test]
+fn a_full_inbox_refuses_and_loses_nothing() {
+    explore(|| {
+        let (inbox, mut commands) = new(1);
+        let other = thread::spawn({
+            let inbox = inbox.clone();
+            move || inbox.send(1).map(|_| 1)
+        });
+        let own = inbox.send(2).map(|_| 2);
+        let other = other.join().expect("the sender ends");
+        let mut sent: Vec<u32> = [own.clone().ok(), other.clone().ok()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut taken = Vec::new();
+        while let Some(request) = commands.pop() {
+            taken.push(request.command);
+        }
+        sent.sort_unstable();
+        taken.sort_unstable();
+        assert_eq!(taken, sent);
+        assert_eq!(sent.len(), 1, "there is room for one");
+        assert!([own, other].contains(&Err(CommandError::InboxFull)));
+    });
+}
