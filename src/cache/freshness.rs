@@ -154,6 +154,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether values turn stale by time alone.
+    #[inline]
+    pub(crate) fn expires(self) -> bool {
+        self.stale_after != Duration::MAX
+    }
+
     /// When a version with this head turns stale by time alone; [`Time::NEVER`] if it does not.
     pub(crate) fn expires_at(self, head: &Head) -> Time {
         if self.stale_after == Duration::MAX || head.state != State::Present {
@@ -171,15 +177,21 @@ pub(crate) struct Surroundings {
     pub(crate) invalidation: u64,
 }
 
-/// Freshness by everything but time: the hot path's question.
+/// Whether there is a value, and nothing but time can speak against it: the hot path's question.
 #[inline]
-pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
+pub(crate) fn is_undoubted(head: &Head, now: Surroundings) -> bool {
     // A stamp has no bits, so an equal word has none either: nothing is wrong with the link. That
     // something was missed is nothing wrong with what came since.
-    let undoubted = (head.link ^ now.link) & !u64::from(Link::GAP) == 0
+    (head.link ^ now.link) & !u64::from(Link::GAP) == 0
         && head.invalidation >= now.invalidation
-        && head.flags == 0;
-    if undoubted && head.state == State::Present {
+        && head.flags == 0
+        && head.state == State::Present
+}
+
+/// Freshness by everything but time.
+#[inline]
+pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
+    if is_undoubted(head, now) {
         Freshness::Live
     } else {
         doubted(head, now)

@@ -62,7 +62,12 @@ impl Reader {
         &mut self,
         fields: [Field; N],
     ) -> Result<[crate::record::Value; N], NotLive> {
-        self.read(fields).live()
+        let now = self.slot.surroundings();
+        let (head, values) = self.inner.read(fields.map(Field::inner));
+        if self.slot.is_plainly_live(&head, now, &fields) {
+            return Ok(values);
+        }
+        self.slot.live_or_why(fields)
     }
 
     /// As [`Slot::freshness`].

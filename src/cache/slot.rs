@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::entity::{Entity, Field};
 use super::error::NotLive;
-use super::freshness::{Freshness, Surroundings, aged, standing};
+use super::freshness::{Freshness, Surroundings, aged, is_undoubted, standing};
 use super::watch::Watch;
 use crate::Time;
 use crate::key::Id;
@@ -110,6 +110,30 @@ impl Slot {
     /// [`NotLive`], with the state, the reasons and the age.
     #[inline]
     pub fn live<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
+        let now = self.surroundings();
+        let (head, values) = self.core.read(fields.map(Field::inner));
+        if self.is_plainly_live(&head, now, &fields) {
+            return Ok(values);
+        }
+        self.live_or_why(fields)
+    }
+
+    /// Whether values read by these fields can be handed out without another look: the common case
+    /// of a live read, which moves nothing about.
+    #[inline]
+    pub(crate) fn is_plainly_live(&self, head: &Head, now: Surroundings, fields: &[Field]) -> bool {
+        is_undoubted(head, now)
+            && !self.entity.policy().expires()
+            && fields.iter().all(|field| field.is_of(&self.entity))
+    }
+
+    /// Every other case: expiring values, fields of another entity, values that are not live.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn live_or_why<const N: usize>(
+        &self,
+        fields: [Field; N],
+    ) -> Result<[Value; N], NotLive> {
         self.read(fields).live()
     }
 
