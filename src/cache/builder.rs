@@ -82,7 +82,7 @@ impl CacheBuilder {
     }
 
     /// Values of this entity turn `Expired` when the last *whole* one is so old. Default: never.
-    /// An entity whose values expire has its reads look at the clock, some 20 ns.
+    /// An entity whose values expire has its reads look at the clock.
     pub fn stale_after(mut self, entity: &str, age: Duration) -> Self {
         self.policies
             .entry(entity.to_owned())

@@ -8,7 +8,7 @@
 //!
 //! | to be told of news | how | costs |
 //! |---|---|---|
-//! | [`Slot::spin`] | this thread looks all the time | a core; sees it in tens of nanoseconds |
+//! | [`Slot::spin`] | this thread looks all the time | a core; no wake-up stands between |
 //! | [`Watch::changed`] | a task of any executor | a wake-up through the hub |
 //! | [`Watch::wait`] | this thread sleeps | the same |
 //! | [`Entity::changes`] | one stream for all slots of an entity | the same, once for a batch |

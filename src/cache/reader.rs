@@ -124,8 +124,8 @@ impl Slot {
     }
 
     /// Calls `f` for the present value, then at every change of it or of its freshness, from this
-    /// thread, which spins in between: it occupies a core and sees a change within tens of
-    /// nanoseconds. Never makes the writer wait.
+    /// thread, which spins in between: it occupies a core and sees a change
+    /// without a wake-up. Never makes the writer wait.
     ///
     /// Goes on until `f` answers [`ControlFlow::Break`], and gives what that holds; an `f` that
     /// answers `()` goes on until the cache is closed.

@@ -267,7 +267,7 @@ impl Tick {
 
     /// When the oldest update that this stands for arrived; `None` if it stands for none, a change
     /// of freshness alone. Exact if nothing was conflated; else late by no more than the hub took
-    /// to learn of it, some tens of microseconds.
+    /// to learn of it.
     #[must_use]
     pub fn oldest_unseen_at(&self) -> Option<Time> {
         let newest = self.snapshot.received_at();
