@@ -121,7 +121,7 @@ pub use io::{
     status::{FeedEnd, FeedStatus},
     tls::{Roots, TlsFailure, TlsSetupError},
 };
-pub use key::Id;
+pub use key::{Id, Key, Part};
 pub use record::{Decimal, FieldError, Mode, Record, RecordRef, TypeError, Value};
 pub use time::Time;
 
