@@ -101,9 +101,10 @@ pub mod ws;
 
 pub use cache::{
     Asc, AttachError, Batch, BuildError, By, Cache, CacheBuilder, Changes, CloseError, Closed, Cut,
-    CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, LocalFeed, NotLive, NotReady,
-    NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError, Slot,
-    Snapshot, Step, Tick, Typed, TypedSlot, TypedTick, TypedWatch, View, WaitError, Watch,
+    CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, JsonText, LocalFeed, NotLive,
+    NotReady, NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError,
+    Slot, Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
+    TypedTick, TypedWatch, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};
