@@ -74,7 +74,7 @@
 //! # Where things are
 //!
 //! Everything that an application needs is at the root. [`feed`] has the [`Protocol`] trait and the
-//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`key`] are the rooms
+//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`mod@key`] are the rooms
 //! below it, public because a protocol names some of their types. The repository's `README.md` is
 //! the guide, `ARCHITECTURE.md` says how it works and why.
 //!
