@@ -1,0 +1,26 @@
+//! The slow path as a state machine: which queries are fresh, stale, in flight; what to do next,
+//! and when. It knows neither how to fetch nor what a value holds, starts no thread and reads no
+//! clock.
+
+#![allow(
+    dead_code,
+    reason = "the plane that drives it comes with the slow path's io"
+)]
+
+mod events;
+mod filter;
+mod ids;
+mod look;
+mod machine;
+mod policy;
+
+pub(crate) use events::{Action, Outcome};
+pub use events::{CacheEvent, EventKind, Update};
+pub use filter::{Filter, QueryInfo};
+pub(crate) use ids::{FetchId, ObserverId, PromiseId, QueryIx};
+pub(crate) use look::{Look, Values};
+pub(crate) use machine::{Cancel, Cause, Config, Info, Queries, Want, Wanted};
+pub use policy::{
+    Activity, FetchStatus, NetworkMode, Poll, Polling, Refetch, RefetchKind, StaleTime, Status,
+};
+pub(crate) use policy::{DEFAULT_GC, ObserverOptions, Options};
