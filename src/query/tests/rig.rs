@@ -255,6 +255,12 @@ impl Rig {
         self.drain();
     }
 
+    /// The attempt is kept note of only now: its result is good for the marks so far.
+    pub(super) fn kept(&mut self, query: QueryIx) {
+        let sum = self.store.look(query).sum;
+        self.running.get_mut(&query).expect("an attempt").sum = sum;
+    }
+
     /// The attempt's result is about to be written; whether it may be.
     pub(super) fn landing(&mut self, query: QueryIx) -> bool {
         let Some(attempt) = self.running.get_mut(&query) else {
