@@ -19,7 +19,7 @@ pub(super) struct Store(pub(super) HashMap<QueryIx, Look>);
 
 impl Values for Store {
     fn look(&self, query: QueryIx) -> Look {
-        self.0.get(&query).copied().unwrap_or(Look {
+        self.0.get(&query).copied().unwrap_or_else(|| Look {
             quiet: true,
             ..Look::default()
         })
