@@ -1,6 +1,7 @@
 //! A machine, the values it looks at, a runner of fetchers that does as it is told, and checks of
 //! what must hold of every action.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// The values, and how often somebody looked at one.
 #[derive(Debug, Default)]
-pub(super) struct Store(pub(super) HashMap<QueryIx, Look>);
+pub(super) struct Store(pub(super) HashMap<QueryIx, Look>, pub(super) Cell<usize>);
 
 impl Values for Store {
     fn look(&self, query: QueryIx) -> Look {
+        self.1.set(self.1.get() + 1);
         self.0.get(&query).copied().unwrap_or_else(|| Look {
             quiet: true,
             ..Look::default()
