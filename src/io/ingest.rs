@@ -13,7 +13,7 @@ mod coverage;
 pub(super) use coverage::open_word;
 
 use super::inbox::CommandError;
-use super::slow::NO_FEED;
+use super::slow::SLOW;
 use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
@@ -183,7 +183,7 @@ impl Ingest {
             }
             Err(taken) => {
                 // The slow plane holds a claim for moments only.
-                if &*taken.by != NO_FEED {
+                if &*taken.by != SLOW {
                     entry.role = Role::Foreign;
                 }
                 Err(ClaimError::Taken {
