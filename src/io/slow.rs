@@ -3,6 +3,8 @@
 //! The claim is taken for the moment of the publication and returned, so that a feed which comes
 //! later, or claims at its first payload, finds the entity free.
 
+mod combine;
+
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{CommandError, Completion};
