@@ -94,6 +94,11 @@ impl EntityWriter {
         &mut self.schema
     }
 
+    /// Looks at the schema again: patches follow that somebody else has compiled.
+    pub(crate) fn renew_schema(&mut self) {
+        self.schema.renew();
+    }
+
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
     pub(crate) fn begin_batch(&mut self) {
         self.batch = self.entity.shared().begin_batch();
