@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::PoisonError;
 
-use crate::key::IdRef;
+use crate::key::{Id, IdRef};
 use crate::store::StoreFull;
 use crate::store::changes::Changes;
 use crate::store::courier::Courier;
@@ -151,6 +151,11 @@ impl Entity {
             Some(text) => then(IdRef::Text(text.as_str())),
             None => then(id),
         }
+    }
+
+    /// The id as the entity knows it: a text, where ids are texts.
+    pub(crate) fn canonical(&self, id: IdRef<'_>) -> Id {
+        self.read_id(id, |id| id.to_owned())
     }
 
     /// The slot of an id, made if there is none: whoever asks first makes it for all.

@@ -117,7 +117,7 @@ pub(crate) use slot::Slot;
 #[cfg(test)]
 pub(crate) use wake::Runner;
 pub(crate) use wake::{Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
-pub(crate) use writer::{EntityWriter, Locate, SlotIx};
+pub(crate) use writer::{EntityWriter, Locate, Moment, SlotIx};
 
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,6 +167,18 @@ impl<const K: usize> Slot<K> {
     }
 }
 
+impl<const K: usize> Slot<K> {
+    /// Owner: as [`invalidation_at`](Self::invalidation_at), for a batch of some time ago; `now` is
+    /// the present one. Of any number of invalidations since that batch began, one is left out: a
+    /// value stamped so is invalidated, which is all that is asked.
+    pub(super) fn invalidation_then(&self, base: u64, batch: u64, now: u64) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        let age = now.wrapping_sub(word) & BATCH_MASK;
+        let since = u64::from(age <= now - batch);
+        base + (word >> BATCH_BITS).saturating_sub(since)
+    }
+}
+
 /// Waits for a publication, and for what makes or breaks the freshness of the value.
 impl<const K: usize> Watched for Slot<K> {
     fn mask(&self) -> &AtomicU32 {
