@@ -236,3 +236,6 @@ impl fmt::Debug for Slow {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
