@@ -8,8 +8,11 @@
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
 mod apply;
+mod attention;
 mod commands;
 mod coverage;
+mod landing;
+mod overlay;
 
 pub(super) use coverage::open_word;
 
@@ -22,10 +25,11 @@ use crate::Time;
 use crate::feed::{
     Claims, Counters, Covers, EntityIx, OnConnect, Refusal, Sink, Transaction, Update,
 };
-use crate::json::{self, JsonError, Value};
+use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
+use attention::Attention;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -85,6 +89,10 @@ struct Entry {
     whole_seen: bool,
     /// Whether the present connection was reported to be unable to heal it.
     reported: bool,
+    /// Numbers of two connections cannot be compared.
+    restarts: bool,
+    /// Fetches that run and optimistic writes, while there are any.
+    attention: Option<Box<Attention>>,
 }
 
 /// The landing place of one feed's messages. Not `Sync`: it is an owner.
@@ -261,6 +269,8 @@ impl Sink for Ingest {
             link: 0,
             whole_seen: false,
             reported: false,
+            restarts: false,
+            attention: None,
         };
         self.entries.push(entry);
         Ok(ix)
@@ -352,7 +362,7 @@ impl Target for Ingest {
     }
 
     fn finish(&mut self) {
-        let (moved, scan) = (
+        let (moved, mut scan) = (
             std::mem::take(&mut self.moved),
             std::mem::take(&mut self.scan),
         );
@@ -365,6 +375,7 @@ impl Target for Ingest {
             if let Role::Own(writer) = &mut entry.role {
                 writer.end_batch(&mut batch);
                 growths += writer.growths();
+                scan |= writer.take_suspect();
                 self.waste.append(writer.retired());
             }
         }
@@ -411,12 +422,17 @@ impl Target for Ingest {
         let Some(ix) = self.names.get(entity) else {
             return;
         };
-        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+        let entry = &mut self.entries[ix.index()];
+        let Role::Own(writer) = &mut entry.role else {
             return;
         };
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            if let Some(attention) = &mut entry.attention {
+                let id = writer.entity().canonical(id.as_ref());
+                attention.mark(&id, flags::UNSUBSCRIBED);
+            }
             self.moved = true;
             self.turns.finish(self.turn);
         }
@@ -427,11 +443,17 @@ impl Target for Ingest {
     }
 }
 
-/// What the feed owned and covered is stopped, and those who wait are told.
+/// What the feed owned and covered is stopped, and those who wait are told. Optimistic writes are
+/// taken back.
 impl Drop for Ingest {
     fn drop(&mut self) {
         // A message that was half taken in when its protocol panicked.
         self.staging.clear();
+        self.turn += 1;
+        for entry in &mut self.entries {
+            entry.let_go(self.turn);
+        }
+        self.done();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
     }
