@@ -2,6 +2,7 @@ use super::*;
 use crate::Time;
 use crate::feed::presets::Events;
 use crate::feed::{Config, Protocol, Update};
+use crate::io::command::{KeepId, LandItem, Landed, Order};
 use crate::io::local::LocalFeed;
 use crate::json;
 use crate::store::{Link, Scratch, Slot, State};
@@ -46,14 +47,17 @@ impl World {
 
     /// An open feed of whole values.
     fn feed(&self, name: &str, entities: &[&str]) -> Feed {
-        let mut events = Events::new().whole().named(name);
+        self.attach(Events::new().whole().named(name), entities)
+    }
+
+    fn attach(&self, mut events: Events, entities: &[&str]) -> Feed {
         if !entities.is_empty() {
             events = events.entities(entities.iter().copied());
         }
         let counters = Arc::new(Counters::default());
         let config = IngestConfig {
-            feed: name.into(),
-            source: 1 + name.len() as u64,
+            feed: events.name().into(),
+            source: 1 + events.name().len() as u64,
             claims: events.claims(),
             on_connect: OnConnect::Invalidate,
             limits: self.store.config().limits,
@@ -76,6 +80,39 @@ impl World {
             counters,
             now,
         }
+    }
+
+    /// Lands a whole value for a fetch of 1, if the slow writer owns it.
+    fn land(&self, fetch: KeepId, value: &str) -> Landed {
+        let report = Arc::default();
+        let item = LandItem {
+            id: 1.into(),
+            value: Some(value.as_bytes().to_vec()),
+            whole: true,
+            as_of: None,
+        };
+        let command = Command::Land {
+            entity: "e".into(),
+            fetch,
+            items: vec![item],
+            last: true,
+            order: Order::Underneath,
+            report: Arc::clone(&report),
+        };
+        let done = self.slow.carry_out(command).expect("no feed owns it");
+        assert_eq!(done.result(), Some(Ok(())));
+        report.get().expect("reported").landed[0]
+    }
+
+    fn keep(&self, fetch: KeepId) {
+        let command = Command::Keep {
+            entity: "e".into(),
+            id: Some(1.into()),
+            fetch,
+            begun: Arc::default(),
+        };
+        let done = self.slow.carry_out(command).expect("no feed owns it");
+        assert_eq!(done.result(), Some(Ok(())));
     }
 
     fn slot(&self, id: i64) -> Arc<Slot> {
@@ -229,7 +266,7 @@ fn it_claims_with_what_it_writes_and_with_nothing_else() {
     assert!(world.set("f", "{").is_err());
     let abandon = Command::Abandon {
         entity: "f".into(),
-        fetch: crate::io::command::KeepId(1),
+        fetch: KeepId(1),
     };
     let done = world.slow.carry_out(abandon).expect("no feed owns it");
     assert_eq!(done.result(), Some(Ok(())));
@@ -240,4 +277,45 @@ fn it_claims_with_what_it_writes_and_with_nothing_else() {
     let claim = || Err::<(), _>("no");
     assert_eq!(world.slow.hand_over(&["e".into()], claim), Err("no"));
     assert_eq!(owner("e").as_deref(), Some(SLOW), "taken back");
+}
+
+#[test]
+fn a_fetch_lands_under_what_feeds_have_forwarded_since() {
+    let world = World::new();
+    let mut feed = world.attach(Events::new().named("all"), &[]);
+    let one = world.slot(1);
+    assert_eq!(world.set("e", r#"{"a":0,"b":0}"#), Ok(()));
+    world.keep(KeepId(1));
+    let patch = br#"{"entity":"e","id":1,"payload":{"a":2}}"#;
+    world.slow.work.with(|_| {
+        assert_eq!(feed.local.deliver(feed.now, &mut patch.to_vec()), Ok(()));
+    });
+    assert_eq!(world.land(KeepId(1), r#"{"a":1,"b":1}"#), Landed::Applied);
+    assert_eq!(value(&one), r#"{"a":2,"b":1}"#);
+    assert!(is_live(&one));
+    world.keep(KeepId(2));
+    world.slow.work.with(|_| {
+        assert_eq!(feed.local.deliver(feed.now, &mut patch.to_vec()), Ok(()));
+        one.invalidate();
+    });
+    assert_eq!(world.land(KeepId(2), r#"{"a":1,"b":2}"#), Landed::Applied);
+    assert!(!is_live(&one), "invalidated while it was fetched");
+}
+
+#[test]
+fn a_fetch_is_lost_with_the_entity() {
+    let world = World::new();
+    world.keep(KeepId(1));
+    drop(world.feed("owner", &["e"]));
+    let owner = || world.store.entity("e").expect("room").owner();
+    assert_eq!(world.land(KeepId(1), "1"), Landed::Lost);
+    assert_eq!(owner(), None, "nothing was written");
+    world.keep(KeepId(2));
+    assert_eq!(
+        owner().as_deref(),
+        Some(SLOW),
+        "what comes now is kept here"
+    );
+    assert_eq!(world.land(KeepId(2), "2"), Landed::Applied);
+    assert_eq!(value(&world.slot(1)), "2");
 }
