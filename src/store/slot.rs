@@ -6,7 +6,7 @@ use crate::key::{Id, IdRef};
 use crate::store::block::{Block, VERSIONS};
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
-use crate::store::shared::Shared;
+use crate::store::shared::{Begun, Shared};
 use crate::store::wake::{Seen, Watched};
 use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -127,6 +127,8 @@ impl<const K: usize> Slot<K> {
 
     /// Marks the value as invalidated, whatever its epoch. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
+        // Before, for who compares with what was there when it began; and after, for who waits.
+        self.shared.slot_invalidated();
         let batch = self.shared.batch() & BATCH_MASK;
         let raise = |word: u64| Some(((word >> BATCH_BITS) + 1) << BATCH_BITS | batch);
         // The closure never refuses.
@@ -152,6 +154,29 @@ impl<const K: usize> Slot<K> {
     pub(super) fn invalidation_at(&self, base: u64, batch: u64) -> u64 {
         let word = self.invalidated.load(Ordering::Acquire);
         let since = u64::from(word & BATCH_MASK == batch & BATCH_MASK);
+        base + (word >> BATCH_BITS).saturating_sub(since)
+    }
+
+    /// As [`invalidation_at`](Self::invalidation_at), for who is not the owner, as of `begun`.
+    pub(super) fn invalidation_before(&self, begun: &Begun) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        // The batch in the word was loaded before the word was stored: now is no earlier.
+        let now = self.shared.batch();
+        let after = |batch: u64| batch.wrapping_sub(begun.batch) & BATCH_MASK;
+        // The batch may be the owner's since long; of all slots, some may be another one.
+        let since = self.shared.slots_invalidated() != begun.slots && after(word) <= after(now);
+        begun.base + (word >> BATCH_BITS).saturating_sub(u64::from(since))
+    }
+}
+
+impl<const K: usize> Slot<K> {
+    /// Owner: as [`invalidation_at`](Self::invalidation_at), for a batch of some time ago; `now` is
+    /// the present one. Of any number of invalidations since that batch began, one is left out: a
+    /// value stamped so is invalidated, which is all that is asked.
+    pub(super) fn invalidation_then(&self, base: u64, batch: u64, now: u64) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        let age = now.wrapping_sub(word) & BATCH_MASK;
+        let since = u64::from(age <= now - batch);
         base + (word >> BATCH_BITS).saturating_sub(since)
     }
 }

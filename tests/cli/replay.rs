@@ -61,6 +61,7 @@ fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
             "older",
             "duplicate",
             "foreign",
+            "forwarded",
             "held",
             "refused",
         ];
@@ -69,6 +70,7 @@ fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
             counts.missing,
             counts.older,
             counts.duplicate,
+            0,
             0,
             0,
             0,
