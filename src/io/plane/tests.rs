@@ -1,1 +1,8 @@
+//! The plane driven by hand, on a virtual clock.
 
+mod documents;
+mod marks;
+mod rig;
+mod slots;
+#[cfg(feature = "net")]
+mod tokio_driver;
