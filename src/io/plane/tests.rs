@@ -3,6 +3,7 @@
 mod documents;
 mod marks;
 mod rig;
+#[cfg(feature = "testing")]
 mod slots;
 #[cfg(feature = "net")]
 mod tokio_driver;

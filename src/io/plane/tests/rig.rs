@@ -97,8 +97,11 @@ impl Rig {
 #[derive(Clone, Default)]
 pub(super) struct Upstream(Arc<Mutex<Vec<Call>>>);
 
+/// An answer and what it is of, or an error.
+pub(super) type Answer = Result<(String, Option<u64>), String>;
+
 struct Call {
-    answer: Latch<Result<(String, Option<u64>), String>>,
+    answer: Latch<Answer>,
     attempt: u32,
     sequence: Option<u64>,
     dropped: Arc<Mutex<bool>>,
@@ -179,17 +182,17 @@ impl Upstream {
         self.end(rig, Err(text.to_owned()));
     }
 
-    fn end(&self, rig: &Rig, end: Result<(String, Option<u64>), String>) {
-        let answer = self
-            .0
-            .lock()
-            .expect("no panic")
-            .last()
-            .expect("a call")
-            .answer
-            .clone();
-        answer.set(end, &WakeOn::here());
+    fn end(&self, rig: &Rig, end: Answer) {
+        self.reply(end);
         rig.drive();
+    }
+
+    /// Answers the last call, and leaves it to the test who goes on.
+    pub(super) fn reply(&self, end: Answer) {
+        let calls = self.0.lock().expect("no panic");
+        let answer = calls.last().expect("a call").answer.clone();
+        drop(calls);
+        answer.set(end, &WakeOn::here());
     }
 }
 
