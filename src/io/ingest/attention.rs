@@ -167,6 +167,16 @@ impl Kept {
         self.inserts = false;
     }
 
+    /// The slot has a value of this number by another fetch. What came up to it is in any answer
+    /// that may still land, and what lies between has been dropped as older.
+    pub(super) fn superseded(&mut self, number: Option<u64>) {
+        if self.highest <= number {
+            self.all = self.loose.clone();
+            self.first = None;
+            self.highest = None;
+        }
+    }
+
     /// Takes note of what is common to both.
     pub(super) fn note(&mut self, update: &Update, stamp: &Stamp, opens: u64, gap: Option<u64>) {
         self.opens = opens;

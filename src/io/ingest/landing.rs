@@ -357,6 +357,9 @@ fn tell(
         }
         if number.is_some() {
             other.floor = other.floor.max(number);
+            if terms.sequence == number {
+                other.superseded(number);
+            }
         }
     }
 }
