@@ -9,6 +9,7 @@ use super::freshness::Policy;
 use super::ready::near_misses;
 use crate::io::clock::Clock;
 use crate::io::owners::Owners;
+use crate::io::plane::{Driver, Plane};
 use crate::store::{Flag, Hub, Store};
 use crate::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     policies: HashMap<String, Policy>,
     owners: Arc<Owners>,
+    plane: Arc<Plane>,
     closed: Flag,
 }
 
@@ -28,14 +30,23 @@ impl Shared {
         hub: Arc<Hub>,
         clock: Clock,
         policies: HashMap<String, Policy>,
+        driver: Driver,
     ) -> Self {
         let owners = Arc::new(Owners::new(Arc::clone(&store), &hub, clock.clone()));
+        let plane = Plane::new(
+            Arc::clone(&store),
+            Arc::clone(&hub),
+            clock.clone(),
+            Arc::clone(&owners),
+            driver,
+        );
         Self {
             store,
             hub,
             clock,
             policies,
             owners,
+            plane,
             closed: Flag::new(),
         }
     }
@@ -50,6 +61,11 @@ impl Shared {
 
     pub(crate) fn close(&self) {
         self.closed.raise();
+    }
+
+    /// Who fetches what.
+    pub(crate) fn plane(&self) -> &Arc<Plane> {
+        &self.plane
     }
 
     /// Who writes what.
