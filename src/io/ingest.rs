@@ -8,10 +8,12 @@
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
 mod apply;
+mod commands;
 mod coverage;
 
 pub(super) use coverage::open_word;
 
+use super::command::Command;
 use super::inbox::CommandError;
 use super::slow::NO_FEED;
 use super::staging::{Staging, What};
@@ -229,28 +231,6 @@ impl Ingest {
             Err(Refusal::TooMany)
         }
     }
-
-    /// The value of a command, taken as a message of the feed would be.
-    fn command(
-        &mut self,
-        entity: &str,
-        stage: impl FnOnce(&mut Self, EntityIx) -> Result<(), Refusal>,
-    ) -> Result<(), CommandError> {
-        let ix = self.entity(entity)?;
-        if !self.owns(ix) {
-            return Err(CommandError::Foreign);
-        }
-        match stage(self, ix) {
-            Ok(()) => {
-                self.commit();
-                Ok(())
-            }
-            Err(refusal) => {
-                self.rollback();
-                Err(refusal.into())
-            }
-        }
-    }
 }
 
 impl Entry {
@@ -426,30 +406,6 @@ impl Target for Ingest {
         self.turns.finish(self.turn);
     }
 
-    fn set(
-        &mut self,
-        entity: &str,
-        id: &Id,
-        update: Update,
-        value: &mut [u8],
-    ) -> Result<(), CommandError> {
-        let max_depth = self.config.limits.max_depth;
-        let mut decoder = self
-            .decoder
-            .take()
-            .unwrap_or_else(|| Box::new(json::Decoder::new(max_depth)));
-        let result = match decoder.decode(value) {
-            Ok(message) => self.command(entity, |ingest, ix| {
-                ingest.patch(ix, id.as_ref(), update, message.root())
-            }),
-            Err(JsonError::TooDeep) => Err(Refusal::TooDeep.into()),
-            Err(JsonError::TooLarge) => Err(Refusal::TooLarge.into()),
-            Err(_) => Err(Refusal::Malformed.into()),
-        };
-        self.decoder = Some(decoder);
-        result
-    }
-
     #[cold]
     fn unsubscribed(&mut self, entity: &str, id: &Id) {
         let Some(ix) = self.names.get(entity) else {
@@ -466,24 +422,8 @@ impl Target for Ingest {
         }
     }
 
-    #[cold]
-    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
-        let ix = self.entity(entity)?;
-        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
-            return Err(CommandError::Foreign);
-        };
-        // An id that was only asked for has a slot as well, and no value.
-        if writer.entity().find(id.as_ref()).is_some()
-            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
-        {
-            writer.purge(slot);
-            self.moved = true;
-        }
-        Ok(())
-    }
-
-    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {
-        self.command(entity, |ingest, ix| ingest.remove(ix, id.as_ref(), update))
+    fn obey(&mut self, command: Command) -> Result<(), CommandError> {
+        self.carry_out(command)
     }
 }
 

@@ -94,7 +94,7 @@ impl Slow {
                 }
                 Ok(())
             }
-            Command::Subscribe(_) | Command::Unsubscribe(_) => Err(CommandError::OwnerGone),
+            _ => Err(CommandError::OwnerGone),
         }
     }
 

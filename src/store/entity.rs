@@ -265,6 +265,11 @@ impl Entity {
         self.shared.invalidate();
     }
 
+    /// The sum of invalidations so far that every slot here shares: of everything and of the entity.
+    pub(crate) fn invalidations(&self) -> u64 {
+        self.shared.invalidations()
+    }
+
     /// Becomes the owner: the only one that publishes here, until it is dropped.
     ///
     /// # Errors
