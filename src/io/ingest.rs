@@ -15,7 +15,7 @@ pub(super) use coverage::open_word;
 
 use super::command::Command;
 use super::inbox::CommandError;
-use super::slow::NO_FEED;
+use super::slow::SLOW;
 use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
@@ -185,7 +185,7 @@ impl Ingest {
             }
             Err(taken) => {
                 // The slow plane holds a claim for moments only.
-                if &*taken.by != NO_FEED {
+                if &*taken.by != SLOW {
                     entry.role = Role::Foreign;
                 }
                 Err(ClaimError::Taken {

@@ -3,26 +3,30 @@
 //! The claim is taken for the moment of the publication and returned, so that a feed which comes
 //! later, or claims at its first payload, finds the entity free.
 
+mod combine;
+
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{CommandError, Completion};
 use super::ingest::open_word;
-use crate::feed::{Missing, Refusal, Update};
+use crate::feed::{Counters, Missing, Refusal, Update};
 use crate::json;
 use crate::key::Id;
 use crate::record::Patch;
-use crate::store::{self, EntityWriter, Hub, Stamp, Store, Wakes};
+use crate::store::{self, EntityWriter, Hub, Stamp, Store, TurnCounter, Wakes};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What writers of entities without a feed are called.
-pub(super) const NO_FEED: &str = "(no feed)";
+/// What the owner of what no feed owns is called.
+pub(super) const SLOW: &str = "(slow plane)";
 
 /// The owner of what nobody else owns, for one command at a time.
 pub(crate) struct Slow {
     store: Arc<Store>,
     clock: Clock,
     writing: Mutex<Writing>,
+    counters: Arc<Counters>,
+    turns: Arc<TurnCounter>,
 }
 
 struct Writing {
@@ -45,7 +49,19 @@ impl Slow {
             store,
             clock,
             writing: Mutex::new(writing),
+            counters: Arc::default(),
+            turns: Arc::new(TurnCounter::new()),
         }
+    }
+
+    /// What it counts.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Its turns, for cuts.
+    pub(crate) fn turns(&self) -> &Arc<TurnCounter> {
+        &self.turns
     }
 
     /// Carries a command out, now, on this thread. Blocks for the command of another one.
@@ -62,7 +78,7 @@ impl Slow {
                 .map_err(|_| Refusal::EntitiesFull)?;
             // Claimed meanwhile by a feed: that is the one to ask.
             entity
-                .claim(NO_FEED.into())
+                .claim(SLOW.into())
                 .map_err(|_| CommandError::OwnerGone)
         };
         match command {
