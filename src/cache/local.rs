@@ -89,7 +89,11 @@ impl Cache {
         };
         move |counters, turns| {
             let (store, hub) = (Arc::clone(&shared.store), Arc::clone(&shared.hub));
-            Ingest::new(config.clone(), store, hub, counters, turns)
+            let slow = shared.owners().slow();
+            // What the slow plane has written of it becomes the feed's, as it is.
+            let claim = || Ingest::new(config.clone(), store, hub, counters, turns);
+            let ingest = slow.hand_over(&config.claims.entities, claim)?;
+            Ok(ingest.forwarding_to(Arc::clone(slow)))
         }
     }
 }

@@ -10,6 +10,10 @@ use crate::store::{Entity, Hub, Store, TurnCounter};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How often a command looks for its owner: each time anew, a feed has claimed the entity or ended
+/// in the moment in between.
+const ROUTES: usize = 4;
+
 /// A feed as others need to know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
@@ -117,13 +121,20 @@ impl Owners {
         entity: &Entity,
         command: Command,
     ) -> Result<Completion, CommandError> {
-        match entity.owner() {
-            Some(owner) if &*owner != SLOW => {
-                let inbox = self.feeds().get(&owner).map(|feed| feed.inbox.clone());
-                inbox.ok_or(CommandError::OwnerGone)?.send(command)
+        let mut command = command;
+        for _ in 0..ROUTES {
+            match entity.owner() {
+                Some(owner) if &*owner != SLOW => {
+                    let inbox = self.feeds().get(&owner).map(|feed| feed.inbox.clone());
+                    return inbox.ok_or(CommandError::OwnerGone)?.send(command);
+                }
+                _ => match self.slow.carry_out(command) {
+                    Ok(completion) => return Ok(completion),
+                    Err(back) => command = back,
+                },
             }
-            _ => Ok(self.slow.carry_out(command)),
         }
+        Err(CommandError::OwnerGone)
     }
 }
 

@@ -47,6 +47,7 @@ impl<S: Combiner<T>, T> Combining<S, T> {
     }
 
     /// How many items wait.
+    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
