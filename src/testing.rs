@@ -23,6 +23,9 @@
 //! assert!(!job.freshness().is_live(), "only a whole message makes it live again");
 //! ```
 //!
+//! Queries are driven by the test, too: [`Cache::drive`] runs what is due of the slow plane, fetchers
+//! and polls, and says when it has to be called again.
+//!
 //! Waits with a timeout count by the same clock: `watch.wait(secs(1))` ends when another thread has
 //! advanced it by a second, or with news. Only [`Cache::close`] counts by the machine's clock.
 
@@ -64,7 +67,7 @@ impl<P: Protocol> TestFeed<P> {
     #[must_use]
     #[track_caller]
     pub fn with(settings: CacheBuilder, feed: Feed<P>) -> (Cache, Self) {
-        let cache = match settings.clock(Clock::manual(START)).build() {
+        let cache = match settings.clock(Clock::manual(START)).by_hand().build() {
             Ok(cache) => cache,
             Err(error) => panic!("no cache to test with: {error}"),
         };

@@ -18,6 +18,11 @@ pub struct CacheBuilder {
     pub(super) policies: HashMap<String, Policy>,
     pub(super) text_ids: Vec<String>,
     pub(super) clock: Option<Clock>,
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "without a runtime every cache is")
+    )]
+    pub(super) by_hand: bool,
     #[cfg(feature = "net")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
@@ -102,6 +107,14 @@ impl CacheBuilder {
     #[cfg(feature = "net")]
     pub fn runtime(mut self, handle: tokio::runtime::Handle) -> Self {
         self.runtime = Some(handle);
+        self
+    }
+
+    /// The slow plane (fetchers, polls, retries, hooks) runs only inside
+    /// [`Cache::drive`](Cache::drive), on the thread that calls it. For tests, and for applications
+    /// with a loop of their own. Without the feature `net` every cache is driven by hand.
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
         self
     }
 

@@ -14,6 +14,9 @@ use super::shared::Shared;
 use crate::feed::CounterValues;
 use crate::io::clock::Clock;
 use crate::io::latch::{Latch, WakeOn};
+use crate::io::plane::Driver;
+#[cfg(feature = "net")]
+use crate::io::runtime::Runtime;
 use crate::store::{EntityConfig, Hub, Store};
 use crate::sync::Arc;
 
@@ -29,7 +32,37 @@ struct Inner {
     shared: Arc<Shared>,
     control: Mutex<Control>,
     #[cfg(feature = "net")]
-    given_runtime: Option<tokio::runtime::Handle>,
+    runtime: Arc<OnRuntime>,
+}
+
+/// The runtime of a cache, asked for at its first use: by a feed that connects, or by a query.
+#[cfg(feature = "net")]
+struct OnRuntime {
+    given: Option<tokio::runtime::Handle>,
+    made: Mutex<Option<Runtime>>,
+}
+
+#[cfg(feature = "net")]
+impl OnRuntime {
+    fn made(&self) -> MutexGuard<'_, Option<Runtime>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The given one, else the caller's own, else one of our own.
+    fn get(&self) -> io::Result<Runtime> {
+        let mut made = self.made();
+        if let Some(runtime) = &*made {
+            return Ok(runtime.clone());
+        }
+        let runtime = Runtime::new(self.given.clone())?;
+        *made = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// Ends one of our own, and gives its thread to join.
+    fn shut_down(&self) -> Option<JoinHandle<()>> {
+        self.made().as_ref().and_then(Runtime::shut_down)
+    }
 }
 
 /// Threads, and what stops them.
@@ -40,8 +73,6 @@ struct Control {
     hub: Option<JoinHandle<()>>,
     /// Threads that were told to end.
     ending: Vec<Ending>,
-    #[cfg(feature = "net")]
-    runtime: Option<crate::io::runtime::Runtime>,
 }
 
 /// A feed, as far as closing goes.
@@ -103,11 +134,26 @@ impl Cache {
             hub: Some(waker),
             ..Control::default()
         };
+        #[cfg(feature = "net")]
+        let runtime = Arc::new(OnRuntime {
+            given: settings.runtime,
+            made: Mutex::new(None),
+        });
+        #[cfg(feature = "net")]
+        let driver = if settings.by_hand {
+            Driver::ByHand
+        } else {
+            let runtime = Arc::clone(&runtime);
+            Driver::Tokio(Box::new(move || runtime.get()))
+        };
+        #[cfg(not(feature = "net"))]
+        let driver = Driver::ByHand;
+        let shared = Shared::new(store, hub, clock, settings.policies, driver);
         Ok(Self(Arc::new(Inner {
-            shared: Arc::new(Shared::new(store, hub, clock, settings.policies)),
+            shared: Arc::new(shared),
             control: Mutex::new(control),
             #[cfg(feature = "net")]
-            given_runtime: settings.runtime,
+            runtime,
         })))
     }
 
@@ -138,14 +184,8 @@ impl Cache {
     }
 
     #[cfg(feature = "net")]
-    pub(super) fn runtime(&self) -> io::Result<crate::io::runtime::Runtime> {
-        let mut control = self.control();
-        if let Some(runtime) = &control.runtime {
-            return Ok(runtime.clone());
-        }
-        let runtime = crate::io::runtime::Runtime::new(self.0.given_runtime.clone())?;
-        control.runtime = Some(runtime.clone());
-        Ok(runtime)
+    pub(super) fn runtime(&self) -> io::Result<Runtime> {
+        self.0.runtime.get()
     }
 
     /// What the clock shows.
@@ -249,18 +289,18 @@ impl Cache {
         self.0.shared.close();
         let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
         feeds.iter().for_each(|feed| feed.stop());
+        let patience = || until.since(clock.now()).max(JOIN_GRACE);
         let late = |feed: &&Arc<dyn Stop>| !feed.join(until.since(clock.now()));
         let mut stragglers: Vec<String> = feeds
             .iter()
             .filter(late)
             .map(|feed| format!("feed-{}", feed.name()))
             .collect();
+        // After the feeds, whose last words may concern a query, and before its runtime.
+        self.0.shared.plane().stop();
+        stragglers.extend(self.0.shared.plane().join(patience()));
         #[cfg(feature = "net")]
-        let runtime = self
-            .control()
-            .runtime
-            .as_ref()
-            .and_then(|runtime| runtime.shut_down());
+        let runtime = self.0.runtime.shut_down();
         #[cfg(not(feature = "net"))]
         let runtime = None;
         // Last, so that waiters have seen whatever the feeds published before.
@@ -274,8 +314,7 @@ impl Cache {
             control.ending.clone()
         };
         for thread in ending {
-            let patience = until.since(clock.now()).max(JOIN_GRACE);
-            if thread.ended.wait(Some(patience)).is_none() {
+            if thread.ended.wait(Some(patience())).is_none() {
                 stragglers.push(thread.name);
             }
         }
@@ -323,15 +362,11 @@ impl Drop for Inner {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         control.feeds.values().for_each(|feed| feed.stop());
+        self.shared.plane().stop();
         // Handles that are kept hold on to inboxes, and those to the runtime: told to end now, its
         // thread does not outlive the cache for their sake.
         #[cfg(feature = "net")]
-        drop(
-            control
-                .runtime
-                .as_ref()
-                .and_then(|runtime| runtime.shut_down()),
-        );
+        drop(self.runtime.shut_down());
         self.shared.hub.stop();
     }
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::source::{Content, Held};
 use super::state::Version;
 use crate::cache::slot::Snapshot;
-use crate::record::{Document, Kind, RecordRef, Schema, Token, Tree, TypeError};
+use crate::record::{Document, Kind, RecordRef, Schema, SchemaSource, Token, Tree, TypeError};
 use crate::sync::{Arc, ArcSwapOption};
 
 /// The last version that was decoded. Whoever asks for that version again shares the value.

@@ -1,0 +1,1 @@
+//! Queries as their users see them.
