@@ -131,5 +131,5 @@ pub use settings::{Defaults, QueryConfig};
 pub use state::QueryState;
 pub use until::{Until, UntilState};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;

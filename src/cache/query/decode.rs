@@ -60,16 +60,6 @@ pub(super) fn read<T: DeserializeOwned>(held: &Held) -> Option<Result<T, TypeErr
     }
 }
 
-/// What is held as one JSON value; `None` if nothing is.
-pub(super) fn tree(held: &Held) -> Option<Tree> {
-    match held {
-        Held::None => None,
-        Held::Slot(snapshot) => snapshot.record().as_ref().to_tree(),
-        Held::Document(tree) => Some(tree.clone()),
-        Held::List(items) => Some(assembled(items)),
-    }
-}
-
 /// A JSON value as `T`.
 pub(super) fn from_tree<T: DeserializeOwned>(tree: &Tree) -> Result<T, TypeError> {
     // A value that lives in a document has no cells, so any layout serves.
