@@ -18,10 +18,6 @@ pub struct CacheBuilder {
     pub(super) policies: HashMap<String, Policy>,
     pub(super) text_ids: Vec<String>,
     pub(super) clock: Option<Clock>,
-    #[cfg_attr(
-        not(feature = "net"),
-        allow(dead_code, reason = "without a runtime every cache is")
-    )]
     pub(super) by_hand: bool,
     #[cfg(feature = "net")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
@@ -102,19 +98,19 @@ impl CacheBuilder {
         self
     }
 
-    /// The runtime on which connections are made. Default: the one that [`Cache::attach`] is
-    /// called in, else a small one of the cache's own on its own thread.
-    #[cfg(feature = "net")]
-    pub fn runtime(mut self, handle: tokio::runtime::Handle) -> Self {
-        self.runtime = Some(handle);
+    /// Has queries go on only when [`Cache::drive`] is called, and run their fetchers there, on the
+    /// calling thread: for programs with a loop of their own, and for tests. Default: they go on by
+    /// themselves, on the runtime. Without the feature `net` it is always by hand.
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
         self
     }
 
-    /// The slow plane (fetchers, polls, retries, hooks) runs only inside
-    /// [`Cache::drive`](Cache::drive), on the thread that calls it. For tests, and for applications
-    /// with a loop of their own. Without the feature `net` every cache is driven by hand.
-    pub fn by_hand(mut self) -> Self {
-        self.by_hand = true;
+    /// The runtime on which connections are made and fetchers run. Default: the one that
+    /// [`Cache::attach`], or the first use of a query, is called in, else a small one of the cache's own on its own thread.
+    #[cfg(feature = "net")]
+    pub fn runtime(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(handle);
         self
     }
 

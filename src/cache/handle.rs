@@ -15,8 +15,6 @@ use crate::feed::CounterValues;
 use crate::io::clock::Clock;
 use crate::io::latch::{Latch, WakeOn};
 use crate::io::plane::Driver;
-#[cfg(feature = "net")]
-use crate::io::runtime::Runtime;
 use crate::store::{EntityConfig, Hub, Store};
 use crate::sync::Arc;
 
@@ -32,37 +30,7 @@ struct Inner {
     shared: Arc<Shared>,
     control: Mutex<Control>,
     #[cfg(feature = "net")]
-    runtime: Arc<OnRuntime>,
-}
-
-/// The runtime of a cache, asked for at its first use: by a feed that connects, or by a query.
-#[cfg(feature = "net")]
-struct OnRuntime {
-    given: Option<tokio::runtime::Handle>,
-    made: Mutex<Option<Runtime>>,
-}
-
-#[cfg(feature = "net")]
-impl OnRuntime {
-    fn made(&self) -> MutexGuard<'_, Option<Runtime>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The given one, else the caller's own, else one of our own.
-    fn get(&self) -> io::Result<Runtime> {
-        let mut made = self.made();
-        if let Some(runtime) = &*made {
-            return Ok(runtime.clone());
-        }
-        let runtime = Runtime::new(self.given.clone())?;
-        *made = Some(runtime.clone());
-        Ok(runtime)
-    }
-
-    /// Ends one of our own, and gives its thread to join.
-    fn shut_down(&self) -> Option<JoinHandle<()>> {
-        self.made().as_ref().and_then(Runtime::shut_down)
-    }
+    runtimes: Arc<crate::io::runtime::Runtimes>,
 }
 
 /// Threads, and what stops them.
@@ -92,7 +60,7 @@ pub struct CloseError {
 }
 
 impl CloseError {
-    /// The names of the threads that still run.
+    /// The names of the threads, and of the fetches, that still run.
     #[must_use]
     pub fn stragglers(&self) -> &[String] {
         &self.stragglers
@@ -135,25 +103,21 @@ impl Cache {
             ..Control::default()
         };
         #[cfg(feature = "net")]
-        let runtime = Arc::new(OnRuntime {
-            given: settings.runtime,
-            made: Mutex::new(None),
-        });
+        let runtimes = Arc::new(crate::io::runtime::Runtimes::new(settings.runtime));
         #[cfg(feature = "net")]
         let driver = if settings.by_hand {
             Driver::ByHand
         } else {
-            let runtime = Arc::clone(&runtime);
-            Driver::Tokio(Box::new(move || runtime.get()))
+            let runtimes = Arc::clone(&runtimes);
+            Driver::Tokio(Box::new(move || runtimes.get()))
         };
         #[cfg(not(feature = "net"))]
         let driver = Driver::ByHand;
-        let shared = Shared::new(store, hub, clock, settings.policies, driver);
         Ok(Self(Arc::new(Inner {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(store, hub, clock, settings.policies, driver)),
             control: Mutex::new(control),
             #[cfg(feature = "net")]
-            runtime,
+            runtimes,
         })))
     }
 
@@ -184,8 +148,8 @@ impl Cache {
     }
 
     #[cfg(feature = "net")]
-    pub(super) fn runtime(&self) -> io::Result<Runtime> {
-        self.0.runtime.get()
+    pub(super) fn runtime(&self) -> io::Result<crate::io::runtime::Runtime> {
+        self.0.runtimes.get()
     }
 
     /// What the clock shows.
@@ -249,7 +213,7 @@ impl Cache {
         self.0.shared.is_closed()
     }
 
-    /// Closes the cache: stops and joins every feed, then ends every wait with
+    /// Closes the cache: stops and joins every feed, drops every fetch, then ends every wait with
     /// [`Closed`](super::Closed). Values stay readable. Works on any executor.
     ///
     /// # Errors
@@ -289,18 +253,19 @@ impl Cache {
         self.0.shared.close();
         let feeds: Vec<_> = self.control().feeds.values().cloned().collect();
         feeds.iter().for_each(|feed| feed.stop());
-        let patience = || until.since(clock.now()).max(JOIN_GRACE);
         let late = |feed: &&Arc<dyn Stop>| !feed.join(until.since(clock.now()));
         let mut stragglers: Vec<String> = feeds
             .iter()
             .filter(late)
             .map(|feed| format!("feed-{}", feed.name()))
             .collect();
-        // After the feeds, whose last words may concern a query, and before its runtime.
-        self.0.shared.plane().stop();
-        stragglers.extend(self.0.shared.plane().join(patience()));
+        // After the feeds, whose last messages fetches may still be laid under; before the hub, so
+        // that whoever waits for a fetch has seen that it ended.
+        let plane = self.0.shared.plane();
+        plane.stop();
+        stragglers.extend(plane.join(until.since(clock.now()).max(JOIN_GRACE)));
         #[cfg(feature = "net")]
-        let runtime = self.0.runtime.shut_down();
+        let runtime = self.0.runtimes.shut_down();
         #[cfg(not(feature = "net"))]
         let runtime = None;
         // Last, so that waiters have seen whatever the feeds published before.
@@ -314,7 +279,8 @@ impl Cache {
             control.ending.clone()
         };
         for thread in ending {
-            if thread.ended.wait(Some(patience())).is_none() {
+            let patience = until.since(clock.now()).max(JOIN_GRACE);
+            if thread.ended.wait(Some(patience)).is_none() {
                 stragglers.push(thread.name);
             }
         }
@@ -362,11 +328,11 @@ impl Drop for Inner {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         control.feeds.values().for_each(|feed| feed.stop());
-        self.shared.plane().stop();
         // Handles that are kept hold on to inboxes, and those to the runtime: told to end now, its
         // thread does not outlive the cache for their sake.
+        self.shared.plane().stop();
         #[cfg(feature = "net")]
-        drop(self.runtime.shut_down());
+        drop(self.runtimes.shut_down());
         self.shared.hub.stop();
     }
 }

@@ -66,12 +66,7 @@ impl Shared {
         self.closed.raise();
     }
 
-    /// Who writes what.
-    pub(crate) fn owners(&self) -> &Arc<Owners> {
-        &self.owners
-    }
-
-    /// Who runs queries.
+    /// Who fetches what.
     pub(crate) fn plane(&self) -> &Arc<Plane> {
         &self.plane
     }
@@ -79,6 +74,11 @@ impl Shared {
     /// Hooks of a cache that is driven by hand.
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    /// Who writes what.
+    pub(crate) fn owners(&self) -> &Arc<Owners> {
+        &self.owners
     }
 
     /// Counts updates of an entity that a reader skipped over.

@@ -13,6 +13,7 @@ use super::fetching::{Cancelling, Invalidation, RefetchRequest, Refetching};
 use super::settings::Defaults;
 use super::source::{Held, Source};
 use super::state::Version;
+use crate::Time;
 use crate::cache::handle::Cache;
 use crate::io::inbox::Completion;
 use crate::io::plane::Plane;
@@ -271,10 +272,16 @@ impl Cache {
     ///
     /// Other caches go on by themselves; this then helps, and is never needed.
     pub fn drive(&self) -> Option<Duration> {
+        let next = self.drive_plane()?;
+        Some(next.since(self.shared().clock.now()))
+    }
+
+    /// As [`drive`](Self::drive): when something is due next.
+    pub(crate) fn drive_plane(&self) -> Option<Time> {
         loop {
             let next = self.plane().drive();
             if !self.shared().hooks().run() {
-                return next.map(|next| next.since(self.shared().clock.now()));
+                return next;
             }
         }
     }
