@@ -152,12 +152,6 @@ impl Cache {
         self.0.runtimes.get()
     }
 
-    /// Has the slow plane do what is due, where it goes on by hand; when there is more.
-    #[cfg(feature = "testing")]
-    pub(crate) fn drive_plane(&self) -> Option<crate::Time> {
-        self.0.shared.plane().drive()
-    }
-
     /// What the clock shows.
     #[cfg(feature = "testing")]
     pub(crate) fn now(&self) -> crate::Time {
