@@ -25,6 +25,7 @@ mod preset;
 mod pulse;
 mod reader;
 mod replay;
+mod rest;
 #[allow(
     dead_code,
     unused_imports,
