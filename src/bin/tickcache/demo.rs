@@ -37,9 +37,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut demo = Demo::start(args)?;
     let until = args.seconds.map(|seconds| Instant::now() + seconds);
     let done = || interrupt.is_set() || until.is_some_and(|until| Instant::now() >= until);
-    let sample = |model: &mut Model| demo.sample(model);
+    let mut sample = |model: &mut Model| demo.sample(model);
     match (args.json, stdout().is_terminal(), stderr().is_terminal()) {
-        (false, true, _) => live(sample, done)?,
+        (false, true, _) => live(|model, _| sample(model), done)?,
         (false, false, _) => lines(stdout(), sample, done)?,
         (true, _, true) => lines(stderr(), sample, done)?,
         (true, _, false) => lines(sink(), sample, done)?,
