@@ -35,6 +35,7 @@ mod simulator;
 #[cfg(test)]
 #[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
+mod slow;
 mod state;
 mod table;
 mod tally;

@@ -8,7 +8,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Sparkline, Widget};
 
-use super::format::{age, bytes, count, percent, rate, running, span};
+use super::format::{
+    age, bytes, clean, count, padded, percent, rate, running, shortened, span, stale,
+};
 use super::model::{Align, Cell, Column, Link, Model, Row, State, Tone};
 use super::slow;
 
@@ -428,18 +430,6 @@ fn table_row(
     Line::from(spans)
 }
 
-/// Where there is no room for the word and the reasons, the sign and the colour stand for the word.
-pub(super) fn stale(why: &str, room: usize) -> String {
-    let long = clean(&format!("stale: {why}"));
-    if why.is_empty() {
-        "stale".to_owned()
-    } else if Span::raw(long.as_str()).width() <= room {
-        long
-    } else {
-        shortened(why, room)
-    }
-}
-
 fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
     let first = (view.top + 1).min(model.rows.len());
     let last = (view.top + view.page).min(model.rows.len());
@@ -486,33 +476,4 @@ fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
         area.width.saturating_sub(width + 1),
     );
     buffer.set_line(area.right().saturating_sub(width), area.y, &place, width);
-}
-
-/// Text of a stranger without what could move the cursor.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '·' } else { c })
-        .collect()
-}
-
-/// At most `width` terminal cells, the last one an ellipsis where something was cut.
-pub(super) fn shortened(text: &str, width: usize) -> String {
-    let mut text = clean(text);
-    if Span::raw(text.as_str()).width() <= width {
-        return text;
-    }
-    while Span::raw(text.as_str()).width() + 1 > width && text.pop().is_some() {}
-    text.push('…');
-    text
-}
-
-/// Exactly `width` terminal cells.
-pub(super) fn padded(text: &str, width: u16, align: Align) -> String {
-    let width = usize::from(width);
-    let text = shortened(text, width);
-    let pad = " ".repeat(width.saturating_sub(Span::raw(text.as_str()).width()));
-    match align {
-        Align::Left => text + &pad,
-        Align::Right => pad + &text,
-    }
 }

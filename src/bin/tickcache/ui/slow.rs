@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw::{BOLD, DIM, padded, shortened, stale};
-use super::format::{age, count};
+use super::draw::{BOLD, DIM};
+use super::format::{age, count, padded, shortened, stale};
 use super::model::{Align, Query, Slow, State};
 use super::report::{done, served};
 
