@@ -150,6 +150,15 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         drop(self.target.waste());
     }
 
+    /// Whether commands wait for [`settle`](Self::settle).
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "for virtual clocks")
+    )]
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
     /// When [`settle`](Self::settle) has something to notice, if ever.
     #[cfg_attr(
         not(feature = "testing"),
@@ -167,13 +176,6 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Set {
-                entity,
-                id,
-                update,
-                mut value,
-            } => self.target.set(&entity, &id, update, &mut value),
-            Command::Remove { entity, id, update } => self.target.unset(&entity, &id, update),
             Command::Subscribe(wanted) => {
                 // There is no server to ask: what can be asked for is granted.
                 let check =
@@ -188,7 +190,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                 }
                 Ok(())
             }
-            Command::Purge { entity, id } => self.target.purge(&entity, &id),
+            command => self.target.obey(command),
         }
     }
 }

@@ -22,6 +22,42 @@ pub(crate) struct Runtime {
     own: Option<Arc<Own>>,
 }
 
+/// The runtime of one cache, made by whoever needs it first.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    given: Option<Handle>,
+    made: Mutex<Option<Runtime>>,
+}
+
+impl Runtimes {
+    pub(crate) fn new(given: Option<Handle>) -> Self {
+        Self {
+            given,
+            made: Mutex::new(None),
+        }
+    }
+
+    /// The runtime, as [`Runtime::new`] makes it for the first who asks.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub(crate) fn get(&self) -> io::Result<Runtime> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*made {
+            return Ok(runtime.clone());
+        }
+        let runtime = Runtime::new(self.given.clone())?;
+        *made = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// As [`Runtime::shut_down`], if it was made.
+    pub(crate) fn shut_down(&self) -> Option<JoinHandle<()>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.as_ref().and_then(Runtime::shut_down)
+    }
+}
+
 /// A runtime of our own. Dropping it tells the thread to end and waits for nothing, so it may
 /// happen anywhere, an async task included.
 struct Own {
@@ -86,6 +122,17 @@ impl Runtime {
     /// Runs `work` on it. If the runtime is gone, the future is dropped at once.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(work).abort_handle()
+    }
+
+    /// Runs what takes long and never waits where it holds up nothing else.
+    ///
+    /// # Errors
+    /// The runtime is ending, or the work has panicked.
+    pub(crate) async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        Ok(self.handle.spawn_blocking(work).await?)
     }
 
     /// Tells our own runtime to end and gives its thread to join, once; `None` for a runtime that
