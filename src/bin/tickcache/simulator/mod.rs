@@ -45,7 +45,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 pub(crate) use api::{
-    Api, ApiSettings, ApiStats, Change, ENTITY, Fate, Faults, REVISION, Told, Truth, content, told,
+    Api, ApiSettings, ApiStats, Change, ENTITY, Facts, Fate, Faults, REVISION, Told, Truth,
+    content, told,
 };
 pub(crate) use clock::Clock;
 pub(crate) use cpu::{process_cpu, thread_cpu};

@@ -158,6 +158,22 @@ impl Inside {
     }
 }
 
+/// What is true now. It outlives the service, and then stands still.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts(Arc<Inside>);
+
+impl Facts {
+    /// The version of a job. `None` if there is no such job.
+    pub(crate) fn version(&self, id: u64) -> Option<u64> {
+        self.0.truth().version(id)
+    }
+
+    /// The number of notifications.
+    pub(crate) fn notifications(&self) -> u64 {
+        truth::notifications(self.0.truth().revision())
+    }
+}
+
 /// A running service: one thread with everything in it. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Api {
@@ -216,14 +232,9 @@ impl Api {
         self.inside.sweep();
     }
 
-    /// The version of a job now. `None` if there is no such job.
-    pub(crate) fn version(&self, id: u64) -> Option<u64> {
-        self.inside.truth().version(id)
-    }
-
-    /// The revision of the last change.
-    pub(crate) fn revision(&self) -> u64 {
-        self.inside.truth().revision()
+    /// What is true, for whoever wants to compare.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts(Arc::clone(&self.inside))
     }
 
     /// What it has done so far.

@@ -68,6 +68,11 @@ pub(crate) fn content(id: u64, version: u64) -> Map<String, Value> {
     named.into_iter().collect()
 }
 
+/// How many notifications there are at a revision.
+pub(crate) fn notifications(revision: u64) -> u64 {
+    revision / 10
+}
+
 /// The columns that a list shows of each job.
 const COLUMNS: [&str; 4] = ["id", "title", "status", "done"];
 
@@ -220,7 +225,7 @@ impl Snapshot {
 
     /// A document of its own.
     pub(crate) fn notifications(&self) -> String {
-        let newest = self.revision / 10;
+        let newest = notifications(self.revision);
         let texts: Vec<_> = (newest.saturating_sub(2)..=newest)
             .map(|number| json!({ "number": number, "text": format!("note {number}") }))
             .collect();

@@ -66,13 +66,13 @@ fn answers_are_what_is_true_and_say_as_of_when() {
     for id in 1..=12 {
         let answer = get(&api, &format!("/jobs/{id}"));
         assert_eq!((answer.status, answer.revision), (200, Some(last.revision)));
-        let version = api.version(id).expect("a job");
+        let version = api.facts().version(id).expect("a job");
         assert_eq!(answer.json(), Value::Object(content(id, version)));
     }
     let list = get(&api, "/jobs").json();
     for row in list.as_array().expect("an array") {
         let id = row["id"].as_u64().expect("an id");
-        let whole = content(id, api.version(id).expect("a job"));
+        let whole = content(id, api.facts().version(id).expect("a job"));
         let row = row.as_object().expect("an object");
         assert_eq!(row.len(), 4, "some columns only: {row:?}");
         assert!(row.iter().all(|(name, value)| whole[name] == *value));
@@ -107,7 +107,7 @@ fn old_answers_are_what_was_true_then() {
             .filter(|change| change.id == 5)
             .count();
         assert_eq!(answer.json(), Value::Object(content(5, version as u64)));
-        older += u64::from(answer.json()["version"].as_u64() < api.version(5));
+        older += u64::from(answer.json()["version"].as_u64() < api.facts().version(5));
     }
     assert!(older > 0, "some versions have passed in 60 revisions");
     assert_eq!(api.stats().old, 40);
