@@ -43,3 +43,6 @@ pub use policy::{
 };
 pub(crate) use policy::{DEFAULT_GC, ObserverOptions, Options};
 pub(crate) use want::{Cancel, Cause, Config, Want, Wanted};
+
+#[cfg(test)]
+mod tests;

@@ -165,9 +165,8 @@ impl Writer {
                 .entity(name)
                 .is_ok_and(|entity| is_unowned(&entity))
         };
-        let released: Vec<&str> = if entities.iter().all(|name| is_free(name)) {
-            let own = entities.iter().map(|name| &**name);
-            own.filter(|name| self.ingest.release(name)).collect()
+        let released = if entities.iter().all(|name| is_free(name)) {
+            self.ingest.release(entities.iter().map(|name| &**name))
         } else {
             Vec::new()
         };
@@ -236,3 +235,6 @@ impl fmt::Debug for Slow {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,9 @@ impl Plane {
         for _ in 0..MAX_TURNS {
             let next = self.turn();
             let polled = executor.poll_ready();
+            if self.is_closed() {
+                return None;
+            }
             if !polled && !self.is_due(next) {
                 return next;
             }
