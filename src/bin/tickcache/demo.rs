@@ -4,6 +4,7 @@ use std::io::{IsTerminal, sink, stderr, stdout};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
+use tickcache::Order;
 use tickcache::cache::{Cache, Feed, FeedRef};
 use tickcache::feed::Backoff;
 
@@ -123,7 +124,7 @@ impl Demo {
             count(symbols.len() as u64),
             simulator.url()
         );
-        let slow = SlowPath::start(&cache, fastrand::u64(..))?;
+        let slow = SlowPath::start(&cache, fastrand::u64(..), Order::default())?;
         let latencies = Latencies::new(LATENCY_SECONDS);
         let (pulse, meter) = (Pulse::new(), Meter::new());
         Ok(Self {
