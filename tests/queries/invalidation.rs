@@ -197,16 +197,33 @@ fn what_was_invalidated_unobserved_is_fetched_when_observed() {
 #[test]
 fn an_invalidation_is_seen_before_it_returns() {
     let mut lab = Lab::new();
-    let keys = [key!["a"], key!["a", 1], key!["a", 1, "comments"], key!["a", {"x": 1}]];
+    let keys = [
+        key!["a"],
+        key!["a", 1],
+        key!["a", 1, "comments"],
+        key!["a", {"x": 1}],
+    ];
     for key in &keys {
         lab.set(key, json!(1));
     }
-    let observers = keys.each_ref().map(|key| lab.query(key).stale_never().observe());
+    let observers = keys
+        .each_ref()
+        .map(|key| lab.query(key).stale_never().observe());
     lab.drive();
-    assert!(observers.iter().all(|observer| observer.state().freshness().is_live()));
+    assert!(
+        observers
+            .iter()
+            .all(|observer| observer.state().freshness().is_live())
+    );
     drop(lab.cache.invalidate(key!["a", 1]));
-    let marked = observers.each_ref().map(|observer| observer.state().is_invalidated());
-    assert_eq!(marked, [false, true, true, false], "no call to drive in between");
+    let marked = observers
+        .each_ref()
+        .map(|observer| observer.state().is_invalidated());
+    assert_eq!(
+        marked,
+        [false, true, true, false],
+        "no call to drive in between"
+    );
 }
 
 #[test]
@@ -236,7 +253,11 @@ fn a_disabled_query_is_not_refetched() {
     let _observer = lab.query(&key).enabled(false).observe();
     lab.set(&key, json!("pushed"));
     drop(lab.cache.refetch(Filter::all()));
-    drop(lab.cache.invalidate(Filter::all()).refetch(RefetchKind::All));
+    drop(
+        lab.cache
+            .invalidate(Filter::all())
+            .refetch(RefetchKind::All),
+    );
     lab.drive();
     assert_eq!(server.calls(), 0);
     assert_eq!(lab.state(&key).fetch_status(), FetchStatus::Idle);
@@ -247,8 +268,15 @@ fn an_event_for_an_entity_reaches_its_queries() {
     let mut lab = Lab::with(tickcache::Feed::events());
     let server = Server::replying(|n| json!({ "n": n }));
     lab.serve(&key!["todo"], &server);
-    let keys = [key!["todo", 1], key!["todo", 2], key!["todo", 1, "comments"], key!["todo", {"p": 1}]];
-    let _observers = keys.each_ref().map(|key| lab.query(key).stale_never().observe());
+    let keys = [
+        key!["todo", 1],
+        key!["todo", 2],
+        key!["todo", 1, "comments"],
+        key!["todo", {"p": 1}],
+    ];
+    let _observers = keys
+        .each_ref()
+        .map(|key| lab.query(key).stale_never().observe());
     lab.drive();
     assert_eq!(server.calls(), 4);
     lab.hear(&json!({ "entity": "todo", "id": 1 }));
@@ -271,6 +299,9 @@ fn an_invalidation_is_told_before_the_fetch_that_follows_it() {
     drop(lab.cache.invalidate(key.clone()));
     lab.drive();
     let kinds = happened(&mut events, &key);
-    assert_eq!(updates(&kinds), [Update::Invalidate, Update::Fetch, Update::Success]);
+    assert_eq!(
+        updates(&kinds),
+        [Update::Invalidate, Update::Fetch, Update::Success]
+    );
     assert!(kinds.contains(&EventKind::ObserverResults));
 }

@@ -86,7 +86,10 @@ fn filters_match_objects_by_superset_at_all_depths() {
     assert!(finds(&key!["todos", {"filter": {"open": true}}], &entry));
     assert!(!finds(&key!["todos", {"filter": {"open": false}}], &entry));
     assert!(!finds(&key!["todos", {"filter": {"of": "x"}}], &entry));
-    assert!(finds(&key!["a", [1]], &key!["a", [1, 2], "b"]), "an array inside is a prefix too");
+    assert!(
+        finds(&key!["a", [1]], &key!["a", [1, 2], "b"]),
+        "an array inside is a prefix too"
+    );
 }
 
 #[test]
@@ -104,20 +107,40 @@ fn numbers_and_texts_are_different_ids() {
 #[test]
 fn conditions_of_a_filter_must_all_hold() {
     let mut lab = Lab::new();
-    let (seen, unseen, other) = (key!["a", {"n": 1}], key!["a", {"n": 2}], key!["b", {"n": 1}]);
+    let (seen, unseen, other) = (
+        key!["a", {"n": 1}],
+        key!["a", {"n": 2}],
+        key!["b", {"n": 1}],
+    );
     for key in [&seen, &unseen, &other] {
         lab.set(key, json!("value"));
     }
     let _observers = [&seen, &other].map(|key| lab.query(key).stale_never().observe());
     lab.drive();
-    assert_eq!(lab.matching(key!["a"]), [seen.clone(), unseen.clone()], "in order");
-    assert_eq!(lab.matching(Filter::under(key!["a"]).active()), [seen.clone()]);
-    assert_eq!(lab.matching(Filter::under(key!["a"]).inactive()), [unseen.clone()]);
-    assert_eq!(lab.matching(Filter::all().active()), [seen.clone(), other.clone()]);
+    assert_eq!(
+        lab.matching(key!["a"]),
+        [seen.clone(), unseen.clone()],
+        "in order"
+    );
+    assert_eq!(
+        lab.matching(Filter::under(key!["a"]).active()),
+        [seen.clone()]
+    );
+    assert_eq!(
+        lab.matching(Filter::under(key!["a"]).inactive()),
+        [unseen.clone()]
+    );
+    assert_eq!(
+        lab.matching(Filter::all().active()),
+        [seen.clone(), other.clone()]
+    );
     let by_key = Filter::under(key!["a"]).predicate(|info| info.observers == 0);
     assert_eq!(lab.matching(by_key), [unseen]);
     assert_eq!(lab.matching(Filter::under(key!["a"]).exact()), []);
-    assert_eq!(lab.matching(Filter::under(other.clone()).exact().active()), [other]);
+    assert_eq!(
+        lab.matching(Filter::under(other.clone()).exact().active()),
+        [other]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tickcache::{Filter, FetchStatus, Order, Status, key};
+use tickcache::{FetchStatus, Filter, Order, Status, key};
 
 use crate::kit::{Lab, Server, happened, poll, updates};
 
@@ -39,7 +39,9 @@ fn case_12_no_write_leaves_what_is_there() {
     for key in [key!["a"], key!["a", 1]] {
         lab.set(&key, json!("qux"));
         let before = lab.state(&key).epoch();
-        lab.cache.set_with(&key, |_: Option<&Value>| None::<Value>).expect("nothing to refuse");
+        lab.cache
+            .set_with(&key, |_: Option<&Value>| None::<Value>)
+            .expect("nothing to refuse");
         lab.drive();
         assert_eq!(lab.get(&key), Some(json!("qux")));
         assert_eq!(lab.state(&key).epoch(), before);
@@ -79,7 +81,9 @@ fn case_14_a_write_during_a_fetch() {
             let state = lab.state(&key);
             assert_eq!(state.data(), Some(&json!(at_last)), "{order:?} of {key}");
             assert_eq!(state.fetch_status(), FetchStatus::Idle);
-            let got = poll(&mut asked).expect("it is answered").expect("it succeeded");
+            let got = poll(&mut asked)
+                .expect("it is answered")
+                .expect("it succeeded");
             assert_eq!(*got, json!(at_last));
         }
     }
@@ -99,7 +103,10 @@ fn case_15_a_bulk_update_changes_all_that_match() {
         .into_iter()
         .map(|(key, value)| (key, value.expect("taken").map(|value| (*value).clone())))
         .collect();
-    assert_eq!(changed, [(one.clone(), Some(json!(6))), (two.clone(), Some(json!(7)))]);
+    assert_eq!(
+        changed,
+        [(one.clone(), Some(json!(6))), (two.clone(), Some(json!(7)))]
+    );
     assert_eq!(lab.get(&one), Some(json!(6)));
     assert_eq!(lab.get(&two), Some(json!(7)));
     assert_eq!(lab.get(&key!["other", 1]), Some(json!(1)));
@@ -183,7 +190,10 @@ fn a_write_clears_an_error_and_aborts_nothing() {
     lab.drive();
     lab.set(&key, json!(1));
     let state = lab.state(&key);
-    assert_eq!((state.status(), state.error().is_none()), (Status::Success, true));
+    assert_eq!(
+        (state.status(), state.error().is_none()),
+        (Status::Success, true)
+    );
     assert_eq!(state.fetch_status(), FetchStatus::Fetching);
     assert_eq!((server.waiting(), server.aborted()), (1, 0));
 }
@@ -191,7 +201,9 @@ fn a_write_clears_an_error_and_aborts_nothing() {
 #[test]
 fn a_bulk_update_makes_nothing() {
     let lab = Lab::new();
-    let changed = lab.cache.set_many(key!["none"], |_: Option<&Value>| Some(json!(1)));
+    let changed = lab
+        .cache
+        .set_many(key!["none"], |_: Option<&Value>| Some(json!(1)));
     assert!(changed.is_empty());
     assert_eq!(lab.matching(Filter::all()), []);
 }
@@ -204,7 +216,11 @@ fn a_patch_of_the_application_changes_what_it_names() {
         let patch = json!({ "a": null, "b": { "c": 2 } });
         drop(lab.cache.patch(&key, &patch).expect("taken"));
         lab.drive();
-        assert_eq!(lab.get(&key), Some(json!({ "b": { "c": 2, "d": 1 } })), "{key}");
+        assert_eq!(
+            lab.get(&key),
+            Some(json!({ "b": { "c": 2, "d": 1 } })),
+            "{key}"
+        );
     }
 }
 
