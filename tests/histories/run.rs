@@ -182,17 +182,14 @@ impl Run {
                 drop(self.cache.invalidate(key!["item"]));
             }
             Op::Overlay { key, patch } => {
-                let query = self.cache.query::<Value>(key!["item", id(*key)]);
-                // Nothing to lay it over: refused.
-                if let Ok(overlay) = query.optimistic(patch) {
-                    self.overlays.push((*key, overlay));
-                    self.overlaid[*key] = true;
-                }
+                let overlay = self.cache.optimistic(&key!["item", id(*key)], patch);
+                self.overlays.push((*key, overlay.expect("there is room")));
+                self.overlaid[*key] = true;
             }
             Op::Rollback(n) => {
                 if !self.overlays.is_empty() {
                     let (_, overlay) = self.overlays.swap_remove(n % self.overlays.len());
-                    overlay.rollback();
+                    drop(overlay.rollback().expect("there is room"));
                 }
             }
             Op::Storm { key, events } => return self.storm(*key, *events),

@@ -1,7 +1,7 @@
 //! Data from elsewhere: initial, placeholder, stored. Case 51, and sections 1.13 and 1.14.
 
 use serde_json::json;
-use tickcache::{DehydrateOptions, FetchStatus, QueryError, Reasons, Status, Stored, Time, key};
+use tickcache::{Dehydrate, FetchStatus, Hydrated, QueryError, Reasons, Status, Stored, Time, key};
 
 use crate::kit::{Lab, Server, ms, poll};
 
@@ -12,7 +12,7 @@ fn case_51_a_reset_brings_the_initial_data_back() {
     let server = Server::replying(|n| json!({ "fetched": n }));
     lab.serve(&key, &server);
     lab.cache.defaults(key.clone()).initial(json!("initial"));
-    let _asked = lab.query(&key).fetch();
+    let _asked = lab.query(&key).fetch_now();
     assert_eq!(lab.get(&key), Some(json!("initial")));
     lab.drive();
     assert_eq!(lab.get(&key), Some(json!({ "fetched": 1 })));
@@ -27,7 +27,7 @@ fn case_51_a_reset_during_the_first_fetch_is_no_error() {
     let mut lab = Lab::new();
     let key = key!["a"];
     let server = lab.served(&key);
-    let mut asked = lab.query(&key).fetch();
+    let mut asked = lab.query(&key).fetch_now();
     lab.pass(10);
     drop(lab.cache.reset(key.clone()));
     lab.drive();
@@ -112,9 +112,17 @@ fn a_placeholder_is_seen_by_its_observer_only() {
 fn stored(fill: impl FnOnce(&mut Lab)) -> Stored {
     let mut lab = Lab::new();
     fill(&mut lab);
-    let stored = lab.cache.dehydrate(DehydrateOptions::default());
+    let stored = lab.cache.dehydrate(&Dehydrate::new());
     let text = stored.to_json();
     Stored::from_json(&text).expect("it was just written")
+}
+
+fn hydrate(lab: &mut Lab, stored: Stored) -> Hydrated {
+    let mut hydrating = lab.cache.hydrate(stored);
+    lab.drive();
+    poll(&mut hydrating)
+        .expect("all of it is done")
+        .expect("and taken")
 }
 
 #[test]
@@ -122,9 +130,8 @@ fn what_is_stored_comes_back_as_restored() {
     let keys = [key!["a"], key!["a", 1], key!["stream", 1]];
     let stored = stored(|lab| keys.iter().for_each(|key| lab.set(key, json!({ "n": 1 }))));
     let mut lab = Lab::new();
-    let hydrated = lab.cache.hydrate(stored);
-    lab.drive();
-    assert_eq!(hydrated.added, 3);
+    let hydrated = hydrate(&mut lab, stored);
+    assert_eq!(hydrated.restored, 3);
     let server = Server::replying(|_| json!({ "n": 2 }));
     lab.serve(&key![], &server);
     for key in &keys {
@@ -165,11 +172,10 @@ fn what_is_older_does_not_replace_what_is_newer() {
         (old.clone(), old.clone(), "old", 0),
     ] {
         let mut lab = Lab::new();
-        assert_eq!(lab.cache.hydrate(first).added, 1);
-        lab.drive();
-        let hydrated = lab.cache.hydrate(second);
-        lab.drive();
-        assert_eq!((hydrated.added, hydrated.newer), (0, newer));
+        assert_eq!(hydrate(&mut lab, first).restored, 1);
+        let hydrated = hydrate(&mut lab, second);
+        assert_eq!((hydrated.restored, hydrated.replaced), (0, newer));
+        assert_eq!(hydrated.older, 1 - newer);
         assert_eq!(lab.get(&key), Some(json!(last)));
     }
 }
@@ -179,13 +185,12 @@ fn what_has_failed_is_not_stored() {
     let stored = stored(|lab| {
         lab.set(&key!["good"], json!(1));
         lab.serve(&key!["bad"], &Server::failing());
-        drop(lab.query(&key!["bad"]).retry(0).fetch());
+        drop(lab.query(&key!["bad"]).retry(0).fetch_now());
         drop(lab.query(&key!["none"]).enabled(false).observe());
         lab.drive();
     });
     let mut lab = Lab::new();
-    assert_eq!(lab.cache.hydrate(stored).added, 1);
-    lab.drive();
+    assert_eq!(hydrate(&mut lab, stored).restored, 1);
     assert_eq!(lab.get(&key!["good"]), Some(json!(1)));
 }
 

@@ -133,7 +133,7 @@ fn race_r4_a_patch_before_the_first_result_is_kept() {
 fn race_r5_a_push_after_a_cancel_stays() {
     let mut lab = Lab::new();
     let (key, server, observer) = streamed(&mut lab, json!({ "p": 1 }));
-    let mut asked = lab.query(&key).stale_after(ms(0)).fetch();
+    let mut asked = lab.query(&key).stale_after(ms(0)).fetch_now();
     lab.drive();
     assert_eq!(server.waiting(), 1);
     drop(lab.cache.cancel(key));
@@ -191,7 +191,7 @@ fn race_r8_a_cancelled_first_fetch_is_not_stuck() {
     let key = key!["stream", 1];
     let server = lab.served(&key!["stream"]);
     let observer = lab.query(&key).observe();
-    let mut asked = lab.query(&key).fetch();
+    let mut asked = lab.query(&key).fetch_now();
     lab.drive();
     drop(lab.cache.cancel(key.clone()));
     lab.drive();
@@ -264,7 +264,7 @@ fn race_r10_a_message_touches_its_own_value() {
 fn race_r11_a_failed_fetch_does_not_mark_pushed_data() {
     let mut lab = Lab::new();
     let (key, server, observer) = streamed(&mut lab, json!({ "p": 1 }));
-    let mut asked = lab.query(&key).stale_after(ms(0)).retry(0).fetch();
+    let mut asked = lab.query(&key).stale_after(ms(0)).retry(0).fetch_now();
     lab.drive();
     lab.hear(&says(1, &json!({ "p": 2 })));
     server.fail("no");
@@ -290,9 +290,9 @@ fn race_r12_a_rollback_keeps_what_was_pushed() {
     let mut lab = Lab::new();
     let (key, _server, observer) = streamed(&mut lab, json!({ "p": 1, "q": 1, "r": 1 }));
     let overlay = lab
-        .query(&key)
-        .optimistic(&json!({ "p": 9, "r": 9 }))
-        .expect("there is a value");
+        .cache
+        .optimistic(&key, &json!({ "p": 9, "r": 9 }))
+        .expect("taken");
     lab.drive();
     assert_eq!(
         observer.state().data(),
@@ -303,7 +303,7 @@ fn race_r12_a_rollback_keeps_what_was_pushed() {
         observer.state().data(),
         Some(&json!({ "p": 9, "q": 2, "r": 9 }))
     );
-    overlay.rollback();
+    drop(overlay.rollback().expect("taken"));
     lab.drive();
     assert_eq!(
         observer.state().data(),
