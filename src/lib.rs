@@ -91,6 +91,7 @@ pub mod feed;
 mod io;
 pub mod json;
 pub mod key;
+mod query;
 pub mod record;
 mod store;
 mod sync;

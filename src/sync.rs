@@ -40,6 +40,13 @@ mod real {
 #[cfg(not(tickcache_loom))]
 pub(crate) use real::*;
 
+/// Of two threads that each change something, call this, and look at what the other one changes,
+/// at least one sees the other's change.
+#[inline]
+pub(crate) fn full_fence() {
+    fence(Ordering::SeqCst);
+}
+
 /// A word that one thread at a time stores to, with plain stores.
 pub(crate) trait Own {
     /// What that thread, the caller, stored last.

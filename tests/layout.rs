@@ -16,16 +16,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("json", &["record", "key"]),
     ("store", &["record", "key", "sync", "time"]),
     ("feed", &["json", "ws", "record", "key", "sync", "time"]),
+    ("query", &["key"]),
     (
         "io",
         &[
-            "feed", "store", "json", "ws", "record", "key", "sync", "time",
+            "feed", "query", "store", "json", "ws", "record", "key", "sync", "time",
         ],
     ),
     (
         "cache",
         &[
-            "io", "feed", "store", "json", "ws", "record", "key", "sync", "time",
+            "io", "feed", "query", "store", "json", "ws", "record", "key", "sync", "time",
         ],
     ),
     (

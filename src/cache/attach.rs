@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::{Cache, Stop};
-use super::shared::{Owner, Shared};
+use super::shared::Shared;
 use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
 use crate::io::command::Command;
 use crate::io::feed_thread::{self, FeedHandle, Parts};
 use crate::io::inbox::Completion;
 use crate::io::ingest::Ingest;
+use crate::io::owners::Owner;
 use crate::io::status::{FeedEnd, FeedStatus};
 use crate::store::TurnCounter;
 use crate::sync::Arc;
@@ -41,7 +42,7 @@ impl Cache {
         let config = settings.check()?;
         let name: Arc<str> = protocol.name().into();
         // Before anything of it is marked as its own, or as stopped when it is given up.
-        if self.shared().is_attached(&name) {
+        if self.shared().owners().is_attached(&name) {
             return Err(AttachError::Name(name));
         }
         thread.name = name.to_string();
@@ -75,7 +76,7 @@ impl Cache {
             counters: Arc::clone(&kept),
             wildcard,
         };
-        if !self.shared().register(&name, owner) {
+        if !self.shared().owners().register(&name, owner) {
             handle.stop();
             return Err(AttachError::Name(name));
         }

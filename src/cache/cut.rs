@@ -85,13 +85,14 @@ impl Cache {
         {
             return Err(CutError::DifferentFeeds);
         }
-        let owner = self
+        let turns = self
             .shared()
-            .owner(&owner)
+            .owners()
+            .turns(&owner)
             .ok_or(CutError::DifferentFeeds)?;
         let now: Vec<_> = slots.iter().map(|slot| slot.surroundings()).collect();
         let cores: Vec<&store::Slot> = slots.iter().map(|slot| &**slot.core()).collect();
-        let cut = store::cut(&owner.turns, &cores)?;
+        let cut = store::cut(&turns, &cores)?;
         let values = cut.values.into_iter().zip(slots.iter().zip(now));
         let values = values
             .map(|((head, record), (slot, now))| (head, slot.judge(&head, now), record))

@@ -193,7 +193,7 @@ impl Cache {
     /// The counters of every feed so far, attached or driven by hand, by its name.
     #[must_use]
     pub fn counters(&self) -> Vec<(String, CounterValues)> {
-        self.0.shared.counters()
+        self.0.shared.owners().counters()
     }
 
     /// How many wakers of users panicked when the hub called them. Each such task is its executor's

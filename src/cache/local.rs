@@ -5,12 +5,12 @@ use std::fmt;
 use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::Cache;
-use super::shared::Owner;
 use crate::Time;
 use crate::feed::{CounterValues, Counters, OnConnect, Protocol, Refusal};
 use crate::io::clock::Clock;
 use crate::io::ingest::{ClaimError, Ingest, IngestConfig};
 use crate::io::local;
+use crate::io::owners::Owner;
 use crate::store::TurnCounter;
 use crate::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Cache {
         let config = feed.settings.check()?;
         let name: Arc<str> = feed.protocol.name().into();
         // Before anything of it is marked as its own, or as stopped when it is given up.
-        if self.shared().is_attached(&name) {
+        if self.shared().owners().is_attached(&name) {
             return Err(AttachError::Name(name));
         }
         let wildcard = feed.protocol.claims().wildcard;
@@ -60,7 +60,7 @@ impl Cache {
             counters: Arc::clone(&counters),
             wildcard,
         };
-        if !self.shared().register(&name, owner) {
+        if !self.shared().owners().register(&name, owner) {
             return Err(AttachError::Name(name));
         }
         Ok(LocalFeed {
@@ -89,7 +89,11 @@ impl Cache {
         };
         move |counters, turns| {
             let (store, hub) = (Arc::clone(&shared.store), Arc::clone(&shared.hub));
-            Ingest::new(config.clone(), store, hub, counters, turns)
+            let slow = shared.owners().slow();
+            // What the slow plane has written of it becomes the feed's, as it is.
+            let claim = || Ingest::new(config.clone(), store, hub, counters, turns);
+            let ingest = slow.hand_over(&config.claims.entities, claim)?;
+            Ok(ingest.forwarding_to(Arc::clone(slow)))
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::shared::Shared;
 use super::slot::Slot;
 use crate::feed::Update;
 use crate::io::command::Command;
@@ -89,10 +88,6 @@ impl Slot {
     ) -> Result<Completion, CommandError> {
         let core = self.entity().core();
         let command = command(Arc::clone(core.name()), self.id().clone());
-        let shared: &Arc<Shared> = self.entity().shared();
-        match core.owner().and_then(|owner| shared.owner(&owner)) {
-            Some(owner) => owner.inbox.send(command),
-            None => Ok(shared.slow().carry_out(command)),
-        }
+        self.entity().shared().owners().send(core, command)
     }
 }

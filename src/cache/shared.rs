@@ -3,17 +3,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entity::Entity;
 use super::freshness::Policy;
 use super::ready::near_misses;
-use crate::feed::{CounterValues, Counters};
 use crate::io::clock::Clock;
-use crate::io::command::Command;
-use crate::io::inbox::Inbox;
-use crate::io::slow::Slow;
-use crate::store::{Flag, Hub, Store, TurnCounter};
+use crate::io::owners::Owners;
+use crate::store::{Flag, Hub, Store};
 use crate::sync::Arc;
 
 /// The data plane of one cache.
@@ -22,19 +18,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     policies: HashMap<String, Policy>,
-    owners: Mutex<HashMap<Arc<str>, Owner>>,
-    slow: Slow,
+    owners: Arc<Owners>,
     closed: Flag,
-}
-
-/// A feed as others need to know it.
-#[derive(Clone, Debug)]
-pub(crate) struct Owner {
-    pub(crate) inbox: Inbox<Command>,
-    pub(crate) turns: Arc<TurnCounter>,
-    pub(crate) counters: Arc<Counters>,
-    /// It claims what nobody owns.
-    pub(crate) wildcard: bool,
 }
 
 impl Shared {
@@ -44,15 +29,13 @@ impl Shared {
         clock: Clock,
         policies: HashMap<String, Policy>,
     ) -> Self {
-        let slow = Slow::new(Arc::clone(&store), &hub, clock.clone());
-        let owners = Mutex::default();
+        let owners = Arc::new(Owners::new(Arc::clone(&store), &hub, clock.clone()));
         Self {
             store,
             hub,
             clock,
             policies,
             owners,
-            slow,
             closed: Flag::new(),
         }
     }
@@ -69,66 +52,21 @@ impl Shared {
         self.closed.raise();
     }
 
-    /// Who writes what no feed owns.
-    pub(crate) fn slow(&self) -> &Slow {
-        &self.slow
-    }
-
-    fn owners(&self) -> MutexGuard<'_, HashMap<Arc<str>, Owner>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a feed of that name is attached.
-    pub(crate) fn is_attached(&self, name: &str) -> bool {
-        self.owners()
-            .get(name)
-            .is_some_and(|present| !present.inbox.is_closed())
-    }
-
-    /// Makes a feed known; `false` if there is one of that name.
-    pub(crate) fn register(&self, name: &Arc<str>, owner: Owner) -> bool {
-        let mut owners = self.owners();
-        // One that has ended makes room for its successor.
-        if owners
-            .get(name)
-            .is_some_and(|present| !present.inbox.is_closed())
-        {
-            return false;
-        }
-        owners.insert(Arc::clone(name), owner);
-        true
-    }
-
-    /// The feed of a name.
-    pub(crate) fn owner(&self, name: &str) -> Option<Owner> {
-        self.owners().get(name).cloned()
-    }
-
-    /// The counters of every feed so far, by its name.
-    pub(crate) fn counters(&self) -> Vec<(String, CounterValues)> {
-        let mut feeds: Vec<_> = self
-            .owners()
-            .iter()
-            .map(|(name, owner)| (name.to_string(), owner.counters.snapshot()))
-            .collect();
-        feeds.sort_by(|a, b| a.0.cmp(&b.0));
-        feeds
+    /// Who writes what.
+    pub(crate) fn owners(&self) -> &Arc<Owners> {
+        &self.owners
     }
 
     /// Counts updates of an entity that a reader skipped over.
     pub(crate) fn count_conflated(&self, entity: &Entity, updates: u64) {
-        if let Some(owner) = entity.core().owner().and_then(|name| self.owner(&name)) {
-            owner.counters.add_conflated(updates);
+        if let Some(owner) = entity.core().owner() {
+            self.owners.count_conflated(&owner, updates);
         }
     }
 
     /// Similar names of declared entities, if nobody declares this one.
     pub(crate) fn undeclared(&self, entity: &Entity) -> Option<Vec<String>> {
-        let wildcard = self
-            .owners()
-            .values()
-            .any(|owner| owner.wildcard && !owner.inbox.is_closed());
-        if wildcard || entity.core().owner().is_some() {
+        if self.owners.has_wildcard() || entity.core().owner().is_some() {
             return None;
         }
         let declared = self.store.entities();

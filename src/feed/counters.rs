@@ -1,10 +1,12 @@
 //! What a feed counts, and the two ledgers that balance at any quiet moment.
 //!
 //! * `messages = data + invalidation + control + unmapped + refused`
-//! * `patches = applied + unchanged + missing + older + duplicate + foreign + held + refused`
+//! * `patches = applied + unchanged + missing + older + duplicate + foreign + forwarded + held + refused`
+//!
+//! What is `forwarded` is one of the slow plane's `patches` as well, with an outcome there.
 //!
 //! Every number is written by the feed's thread alone (`conflated` and `queue_refused` excepted),
-//! so counting is a relaxed load and a relaxed store, and reading disturbs nobody. Numbers that
+//! those of the slow plane by whoever has its lock; so counting is a relaxed load and a relaxed store, and reading disturbs nobody. Numbers that
 //! are read while the feed works may be one message apart.
 
 use std::fmt;
@@ -138,8 +140,10 @@ counters! {
     older: Counter,
     /// Patches with the number of what is held.
     duplicate: Counter,
-    /// Patches for an entity of another owner.
+    /// Patches for an entity of another feed.
     foreign: Counter,
+    /// Patches handed to the slow plane, which owns the entity and counts what becomes of them.
+    forwarded: Counter,
     /// Patches kept back while a fetch runs.
     held: Counter,
     /// Patches refused one by one: ids or bytes beyond the configured bounds.
@@ -250,6 +254,7 @@ impl CounterValues {
             self.older,
             self.duplicate,
             self.foreign,
+            self.forwarded,
             self.held,
             self.patches_refused,
         ];

@@ -8,22 +8,28 @@
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
 mod apply;
+mod claims;
+mod commands;
 mod coverage;
+mod forward;
 
-pub(super) use coverage::open_word;
+pub(super) use coverage::{NO_SOURCE, is_unowned};
+pub(super) use forward::Forwarded;
 
+use super::command::Command;
 use super::inbox::CommandError;
-use super::slow::NO_FEED;
+use super::slow::Slow;
 use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
     Claims, Counters, Covers, EntityIx, OnConnect, Refusal, Sink, Transaction, Update,
 };
-use crate::json::{self, JsonError, Value};
+use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
+use coverage::open_word;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -32,7 +38,7 @@ use std::sync::Arc;
 pub(crate) struct IngestConfig {
     /// The feed's name: the owner of what it claims.
     pub(crate) feed: Arc<str>,
-    /// The feed's own number, the same whenever a feed of this name is attached; not 0.
+    /// The feed's own number; [`NO_SOURCE`] for who has no connection.
     pub(crate) source: u64,
     /// What it owns and vouches for.
     pub(crate) claims: Claims,
@@ -68,6 +74,8 @@ enum Role {
     Own(Box<EntityWriter>),
     /// Another one, or this one has not tried.
     Unclaimed,
+    /// The slow writer, which is handed what comes for it.
+    Forward(Box<forward::Lane>),
     /// Another one: it was tried since the connection opened.
     Foreign,
 }
@@ -114,6 +122,12 @@ pub(crate) struct Ingest {
     waste: Waste,
     /// For the values of commands.
     decoder: Option<Box<json::Decoder>>,
+    /// The owner of what no feed owns, if this is a feed's, and its turn when the present
+    /// connection opened.
+    slow: Option<Arc<Slow>>,
+    slow_opened: u64,
+    /// The sum of invalidations that a forwarded value is good for, while it is applied.
+    as_of: Option<u64>,
 }
 
 impl Ingest {
@@ -131,11 +145,34 @@ impl Ingest {
         // All claims come first: one that fails leaves no mark on the others, nor on what the feed
         // would have covered.
         let writers = coverage::claims(&config, &store)?;
-        let wakes = hub.wakes();
+        let mut ingest = Self::unclaimed(config, store, &hub, counters, turns);
+        for writer in writers {
+            let name = Arc::clone(writer.entity().name());
+            let ix = ingest.entity(&name).map_err(|_| ClaimError::Full)?;
+            ingest.own(ix, writer);
+        }
+        if let Covers::Listed(names) = &ingest.config.claims.covers {
+            for name in names.clone() {
+                ingest.entity(&name).map_err(|_| ClaimError::Full)?;
+            }
+        }
+        ingest.set_bits(Link::DOWN, Link::DOWN);
+        ingest.finish();
+        Ok(ingest)
+    }
+
+    /// As [`new`](Self::new), without claims and marks.
+    pub(super) fn unclaimed(
+        config: IngestConfig,
+        store: Arc<Store>,
+        hub: &Arc<Hub>,
+        counters: Arc<Counters>,
+        turns: Arc<TurnCounter>,
+    ) -> Self {
         let turn = turns.last();
-        let mut ingest = Self {
+        Self {
             store,
-            wakes,
+            wakes: hub.wakes(),
             counters,
             turns,
             entries: Vec::new(),
@@ -152,74 +189,11 @@ impl Ingest {
             scan: false,
             waste: Waste::new(),
             decoder: None,
+            slow: None,
+            slow_opened: 0,
+            as_of: None,
             config,
-        };
-        for writer in writers {
-            let name = Arc::clone(writer.entity().name());
-            let ix = ingest.entity(&name).map_err(|_| ClaimError::Full)?;
-            ingest.own(ix, writer);
         }
-        if let Covers::Listed(names) = &ingest.config.claims.covers {
-            for name in names.clone() {
-                ingest.entity(&name).map_err(|_| ClaimError::Full)?;
-            }
-        }
-        ingest.set_bits(Link::DOWN, Link::DOWN);
-        ingest.finish();
-        Ok(ingest)
-    }
-
-    /// Becomes the owner of an entity.
-    #[cold]
-    fn claim(&mut self, ix: EntityIx) -> Result<(), ClaimError> {
-        let entry = &mut self.entries[ix.index()];
-        if matches!(entry.role, Role::Own(_)) {
-            return Ok(());
-        }
-        match entry.entity.claim(Arc::clone(&self.config.feed)) {
-            Ok(writer) => {
-                self.own(ix, writer);
-                Ok(())
-            }
-            Err(taken) => {
-                // The slow plane holds a claim for moments only.
-                if &*taken.by != NO_FEED {
-                    entry.role = Role::Foreign;
-                }
-                Err(ClaimError::Taken {
-                    entity: Arc::clone(entry.entity.name()),
-                    by: taken.by,
-                })
-            }
-        }
-    }
-
-    /// The entity is this feed's from here on.
-    fn own(&mut self, ix: EntityIx, writer: EntityWriter) {
-        let entry = &mut self.entries[ix.index()];
-        entry.role = Role::Own(Box::new(writer));
-        coverage::take_over(&entry.entity, self.config.source, self.bits);
-        self.scan = true;
-        entry.begin();
-    }
-
-    /// Whether this feed writes the entity, after a claim if that is its way.
-    #[inline]
-    fn owns(&mut self, ix: EntityIx) -> bool {
-        match self.entries[ix.index()].role {
-            Role::Own(_) => true,
-            Role::Foreign => false,
-            Role::Unclaimed => self.try_claim(ix),
-        }
-    }
-
-    #[cold]
-    fn try_claim(&mut self, ix: EntityIx) -> bool {
-        let claimed = self.config.claims.wildcard && self.claim(ix).is_ok();
-        if claimed {
-            self.claimed.push(ix);
-        }
-        claimed
     }
 
     fn room(&self) -> Result<(), Refusal> {
@@ -229,38 +203,20 @@ impl Ingest {
             Err(Refusal::TooMany)
         }
     }
-
-    /// The value of a command, taken as a message of the feed would be.
-    fn command(
-        &mut self,
-        entity: &str,
-        stage: impl FnOnce(&mut Self, EntityIx) -> Result<(), Refusal>,
-    ) -> Result<(), CommandError> {
-        let ix = self.entity(entity)?;
-        if !self.owns(ix) {
-            return Err(CommandError::Foreign);
-        }
-        match stage(self, ix) {
-            Ok(()) => {
-                self.commit();
-                Ok(())
-            }
-            Err(refusal) => {
-                self.rollback();
-                Err(refusal.into())
-            }
-        }
-    }
 }
 
 impl Entry {
     /// A batch begins, or what came before it is over.
     #[inline]
     fn begin(&mut self) {
-        if let Role::Own(writer) = &mut self.role {
-            writer.begin_batch();
-            // A value is not worth less for having come while the feed was silent.
-            self.link = open_word(writer.link());
+        // A value is not worth less for having come while the feed was silent.
+        match &mut self.role {
+            Role::Own(writer) => {
+                writer.begin_batch();
+                self.link = open_word(writer.link());
+            }
+            Role::Forward(lane) => self.link = open_word(lane.begin()),
+            Role::Unclaimed | Role::Foreign => {}
         }
     }
 }
@@ -296,8 +252,7 @@ impl Sink for Ingest {
     ) -> Result<(), Refusal> {
         self.room()?;
         if !self.owns(entity) {
-            self.staging.push(entity, Some(id), What::Foreign);
-            return Ok(());
+            return self.patch_elsewhere(entity, id, update, value);
         }
         let Role::Own(writer) = &mut self.entries[entity.index()].role else {
             return Err(Refusal::Other);
@@ -310,10 +265,7 @@ impl Sink for Ingest {
             writer.schema(),
             patch,
         )
-        .map_err(|refused| match refused {
-            json::Refused::TooDeep => Refusal::TooDeep,
-            json::Refused::TooLarge => Refusal::TooLarge,
-        })?;
+        .map_err(refusal)?;
         let number = self.staging.keep();
         self.staging
             .push(entity, Some(id), What::Patch(number, update));
@@ -325,7 +277,7 @@ impl Sink for Ingest {
         let what = if self.owns(entity) {
             What::Remove(update)
         } else {
-            What::Foreign
+            self.remove_elsewhere(entity, update)
         };
         self.staging.push(entity, Some(id), what);
         Ok(())
@@ -356,12 +308,7 @@ impl Transaction for Ingest {
     #[cold]
     fn rollback(&mut self) {
         self.staging.clear();
-        for ix in std::mem::take(&mut self.claimed) {
-            let entry = &mut self.entries[ix.index()];
-            // Returns the claim.
-            entry.role = Role::Unclaimed;
-            coverage::hand_back(&entry.entity, self.config.source, self.bits);
-        }
+        self.return_claims();
     }
 }
 
@@ -401,14 +348,15 @@ impl Target for Ingest {
     fn opened(&mut self) {
         self.opens += 1;
         self.opened = (self.turn, self.now);
+        self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
         self.connection_sequence = None;
+        self.raise();
         for entry in &mut self.entries {
             entry.reported = false;
-            if matches!(entry.role, Role::Foreign) {
+            if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
                 entry.role = Role::Unclaimed;
             }
         }
-        self.raise();
     }
 
     fn lost(&mut self) {
@@ -424,30 +372,6 @@ impl Target for Ingest {
         self.turn += 1;
         self.mark_gap();
         self.turns.finish(self.turn);
-    }
-
-    fn set(
-        &mut self,
-        entity: &str,
-        id: &Id,
-        update: Update,
-        value: &mut [u8],
-    ) -> Result<(), CommandError> {
-        let max_depth = self.config.limits.max_depth;
-        let mut decoder = self
-            .decoder
-            .take()
-            .unwrap_or_else(|| Box::new(json::Decoder::new(max_depth)));
-        let result = match decoder.decode(value) {
-            Ok(message) => self.command(entity, |ingest, ix| {
-                ingest.patch(ix, id.as_ref(), update, message.root())
-            }),
-            Err(JsonError::TooDeep) => Err(Refusal::TooDeep.into()),
-            Err(JsonError::TooLarge) => Err(Refusal::TooLarge.into()),
-            Err(_) => Err(Refusal::Malformed.into()),
-        };
-        self.decoder = Some(decoder);
-        result
     }
 
     #[cold]
@@ -466,24 +390,15 @@ impl Target for Ingest {
         }
     }
 
-    #[cold]
-    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
-        let ix = self.entity(entity)?;
-        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
-            return Err(CommandError::Foreign);
-        };
-        // An id that was only asked for has a slot as well, and no value.
-        if writer.entity().find(id.as_ref()).is_some()
-            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
-        {
-            writer.purge(slot);
-            self.moved = true;
-        }
-        Ok(())
+    fn obey(&mut self, command: Command) -> Result<(), CommandError> {
+        self.carry_out(command)
     }
+}
 
-    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError> {
-        self.command(entity, |ingest, ix| ingest.remove(ix, id.as_ref(), update))
+const fn refusal(refused: json::Refused) -> Refusal {
+    match refused {
+        json::Refused::TooDeep => Refusal::TooDeep,
+        json::Refused::TooLarge => Refusal::TooLarge,
     }
 }
 
@@ -494,6 +409,7 @@ impl Drop for Ingest {
         self.staging.clear();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
+        self.release_all();
     }
 }
 

@@ -167,13 +167,6 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Set {
-                entity,
-                id,
-                update,
-                mut value,
-            } => self.target.set(&entity, &id, update, &mut value),
-            Command::Remove { entity, id, update } => self.target.unset(&entity, &id, update),
             Command::Subscribe(wanted) => {
                 // There is no server to ask: what can be asked for is granted.
                 let check =
@@ -188,7 +181,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                 }
                 Ok(())
             }
-            Command::Purge { entity, id } => self.target.purge(&entity, &id),
+            command => self.target.obey(command),
         }
     }
 }

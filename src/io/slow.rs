@@ -1,157 +1,238 @@
-//! Writing what no feed owns, on the calling thread.
+//! The owner of what no feed owns.
 //!
-//! The claim is taken for the moment of the publication and returned, so that a feed which comes
-//! later, or claims at its first payload, finds the entity free.
+//! It is an [`Ingest`] behind a lock, so that values mean here what they mean for a feed. Commands
+//! run on the thread that gives them. Feeds never wait for the lock: what a wildcard feed brings
+//! for an entity that is owned here goes through a bounded queue ([`combine`]).
+//!
+//! Whatever was written here stays owned here, until a feed declares it. There is no connection:
+//! the link of an entity stays as the feeds have left it.
+
+mod combine;
 
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{CommandError, Completion};
-use super::ingest::open_word;
-use crate::feed::{Missing, Refusal, Update};
-use crate::json;
-use crate::key::Id;
-use crate::record::Patch;
-use crate::store::{self, EntityWriter, Hub, Stamp, Store, Wakes};
+use super::ingest::{Forwarded, Ingest, IngestConfig, NO_SOURCE, is_unowned};
+use super::target::Target;
+use crate::feed::{Claims, Counters, Covers, OnConnect};
+use crate::store::{Hub, Store, TurnCounter};
+use combine::{Combiner, Combining};
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// What writers of entities without a feed are called.
-pub(super) const NO_FEED: &str = "(no feed)";
+/// What the owner of what no feed owns is called.
+pub(crate) const SLOW: &str = "(slow plane)";
 
-/// The owner of what nobody else owns, for one command at a time.
+/// How many forwarded updates may wait: many batches of a busy feed, since whoever has the lock
+/// has it for one command.
+const FORWARDED: usize = 4096;
+
+/// The owner of what no feed owns.
 pub(crate) struct Slow {
-    store: Arc<Store>,
-    clock: Clock,
-    writing: Mutex<Writing>,
+    work: Combining<Writer, Forwarded>,
+    counters: Arc<Counters>,
+    turns: Arc<TurnCounter>,
 }
 
-struct Writing {
-    wakes: Wakes,
-    decoder: json::Decoder,
-    patch: Patch,
-    turn: u64,
+struct Writer {
+    store: Arc<Store>,
+    counters: Arc<Counters>,
+    ingest: Ingest,
+    clock: Clock,
 }
 
 impl Slow {
     pub(crate) fn new(store: Arc<Store>, hub: &Arc<Hub>, clock: Clock) -> Self {
-        let decoder = json::Decoder::new(store.config().limits.max_depth);
-        let writing = Writing {
-            wakes: hub.wakes(),
-            decoder,
-            patch: Patch::new(),
-            turn: 0,
+        Self::with_room(store, hub, clock, FORWARDED)
+    }
+
+    fn with_room(store: Arc<Store>, hub: &Arc<Hub>, clock: Clock, room: usize) -> Self {
+        let counters = Arc::new(Counters::default());
+        let turns = Arc::new(TurnCounter::new());
+        let config = IngestConfig {
+            feed: SLOW.into(),
+            source: NO_SOURCE,
+            claims: Claims {
+                entities: Vec::new(),
+                wildcard: true,
+                covers: Covers::Nothing,
+            },
+            on_connect: OnConnect::Invalidate,
+            limits: store.config().limits,
+            // Commands are bounded by those who give them.
+            max_items: usize::MAX,
+        };
+        let ingest = Ingest::unclaimed(
+            config,
+            Arc::clone(&store),
+            hub,
+            Arc::clone(&counters),
+            Arc::clone(&turns),
+        );
+        let writer = Writer {
+            store,
+            counters: Arc::clone(&counters),
+            ingest,
+            clock,
         };
         Self {
-            store,
-            clock,
-            writing: Mutex::new(writing),
+            work: Combining::new(writer, room),
+            counters,
+            turns,
         }
     }
 
-    /// Carries a command out, now, on this thread. Blocks for the command of another one.
-    pub(crate) fn carry_out(&self, command: Command) -> Completion {
-        Completion::done(self.try_carry_out(command))
+    /// What it counts.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
-    fn try_carry_out(&self, command: Command) -> Result<(), CommandError> {
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let claim = |entity: &str| {
-            let entity = self
-                .store
-                .entity(entity)
-                .map_err(|_| Refusal::EntitiesFull)?;
-            // Claimed meanwhile by a feed: that is the one to ask.
-            entity
-                .claim(NO_FEED.into())
-                .map_err(|_| CommandError::OwnerGone)
+    /// Its turns, for cuts.
+    pub(crate) fn turns(&self) -> &Arc<TurnCounter> {
+        &self.turns
+    }
+
+    /// Carries a command out, now, on this thread. Blocks for the command of another one, and for
+    /// what feeds have forwarded; never for a feed. Not for feeds' threads.
+    ///
+    /// # Errors
+    /// A feed owns the entity: the command comes back.
+    pub(crate) fn carry_out(&self, command: Command) -> Result<Completion, Command> {
+        let Some(_holding) = Holding::begin(self) else {
+            return Ok(Completion::done(Err(CommandError::WouldDeadlock)));
         };
-        match command {
-            Command::Set {
-                entity,
-                id,
-                update,
-                mut value,
-            } => {
-                let mut writer = claim(&entity)?;
-                self.set(&mut writing, &mut writer, &id, &update, &mut value)
-            }
-            Command::Remove { entity, id, update } => {
-                let mut writer = claim(&entity)?;
-                let stamp = self.stamp(&mut writing, &writer, &update);
-                if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
-                    writer.remove(slot, &stamp);
-                    writer.end_batch(&mut writing.wakes.batch());
-                }
-                Ok(())
-            }
-            Command::Purge { entity, id } => {
-                let mut writer = claim(&entity)?;
-                if writer.entity().find(id.as_ref()).is_some()
-                    && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
-                {
-                    writer.purge(slot);
-                    writer.end_batch(&mut writing.wakes.batch());
-                }
-                Ok(())
-            }
-            Command::Subscribe(_) | Command::Unsubscribe(_) => Err(CommandError::OwnerGone),
-        }
+        let result = self.work.with(|writer| writer.carry_out(command))?;
+        Ok(Completion::done(result))
     }
 
-    fn set(
+    /// Gives up what is owned here of `entities` and lets `claim` claim it, before anything else
+    /// can be claimed through here. If it fails, everything stays as it was; but what was kept for
+    /// fetches may be lost.
+    ///
+    /// # Errors
+    /// Those of `claim`.
+    pub(crate) fn hand_over<T, E>(
         &self,
-        writing: &mut Writing,
-        writer: &mut EntityWriter,
-        id: &Id,
-        update: &Update,
-        value: &mut [u8],
-    ) -> Result<(), CommandError> {
-        let limits = &self.store.config().limits;
-        let stamp = self.stamp(writing, writer, update);
-        let Writing {
-            decoder,
-            patch,
-            wakes,
-            ..
-        } = writing;
-        let message = decoder.decode(value).map_err(|_| Refusal::Malformed)?;
-        json::compile(message.root(), update.mode, limits, writer.schema(), patch).map_err(
-            |refused| match refused {
-                json::Refused::TooDeep => Refusal::TooDeep,
-                json::Refused::TooLarge => Refusal::TooLarge,
-            },
-        )?;
-        let missing = match update.missing {
-            Missing::Insert => store::Missing::Insert,
-            Missing::Ignore => store::Missing::Ignore,
-        };
-        match writer.locate(id.as_ref(), missing) {
-            Ok(slot) => {
-                writer.publish(slot, patch, &stamp);
-                writer.end_batch(&mut wakes.batch());
-                Ok(())
-            }
-            Err(store::Locate::Missing) => Ok(()),
-            Err(store::Locate::Full) => Err(Refusal::IdsFull.into()),
-        }
+        entities: &[Box<str>],
+        claim: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _holding = Holding::begin(self);
+        self.work.with(|writer| writer.hand_over(entities, claim))
     }
 
-    fn stamp(&self, writing: &mut Writing, writer: &EntityWriter, update: &Update) -> Stamp {
-        writing.turn += 1;
-        Stamp {
-            mode: update.mode,
-            whole: update.whole,
-            link: open_word(writer.link()),
-            received_at: self.clock.now(),
-            source_time: update.source_time.unwrap_or(0),
-            turn: writing.turn,
-            ..Stamp::default()
+    /// Has a feed's update published, by this thread or by the one that is writing here. Waits for
+    /// nobody.
+    ///
+    /// # Errors
+    /// As many wait as may; it comes back.
+    pub(super) fn forward(&self, update: Forwarded) -> Result<(), Forwarded> {
+        let _holding = Holding::begin(self);
+        self.work
+            .push(update)
+            .inspect_err(|_| self.counters.queue_refused.add(1))
+    }
+}
+
+impl Writer {
+    fn carry_out(&mut self, command: Command) -> Result<Result<(), CommandError>, Command> {
+        let Some(entity) = command.entity().cloned() else {
+            // There is nobody to subscribe with.
+            return Ok(Err(CommandError::OwnerGone));
+        };
+        let owned = match self.ingest.begin_for(&entity, self.clock.now()) {
+            Ok(owned) => owned,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        if !owned {
+            return Err(command);
         }
+        // Nothing is written by the end of a fetch that is not known here.
+        let claims = !matches!(command, Command::Land { .. } | Command::Abandon { .. });
+        let result = self.ingest.obey(command);
+        self.ingest.settle_claims(claims && result.is_ok());
+        self.finish();
+        Ok(result)
+    }
+
+    fn hand_over<T, E>(
+        &mut self,
+        entities: &[Box<str>],
+        claim: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let is_free = |name: &str| {
+            self.store
+                .entity(name)
+                .is_ok_and(|entity| is_unowned(&entity))
+        };
+        let released: Vec<&str> = if entities.iter().all(|name| is_free(name)) {
+            let own = entities.iter().map(|name| &**name);
+            own.filter(|name| self.ingest.release(name)).collect()
+        } else {
+            Vec::new()
+        };
+        let claimed = claim();
+        if claimed.is_err() {
+            for name in released {
+                // A feed that was quicker has it now.
+                let _ = self.ingest.begin_for(name, self.clock.now());
+                self.ingest.settle_claims(true);
+            }
+        }
+        claimed
+    }
+
+    fn finish(&mut self) {
+        self.ingest.finish();
+        drop(self.ingest.waste());
+    }
+}
+
+impl Combiner<Forwarded> for Writer {
+    fn combine(&mut self, updates: impl Iterator<Item = Forwarded>) {
+        let mut taken = 0;
+        for update in updates {
+            self.ingest.take_over(update);
+            taken += 1;
+        }
+        self.counters.queue_depth.set(taken);
+        self.finish();
+    }
+}
+
+std::thread_local! {
+    /// The slow writers whose lock this thread has, or is about to ask for.
+    static HELD: RefCell<Vec<*const Slow>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A thread between asking for a slow writer's lock and having returned it. What runs under the
+/// lock may be a subscriber of `tracing`, who must not wait for the lock.
+struct Holding(*const Slow);
+
+impl Holding {
+    /// `None` if the thread is there already.
+    fn begin(slow: &Slow) -> Option<Self> {
+        let slow = std::ptr::from_ref(slow);
+        HELD.with_borrow_mut(|held| {
+            let again = held.contains(&slow);
+            (!again).then(|| {
+                held.push(slow);
+                Self(slow)
+            })
+        })
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(|held| held.retain(|slow| *slow != self.0));
     }
 }
 
 impl fmt::Debug for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slow").finish_non_exhaustive()
+        f.debug_struct("Slow")
+            .field("work", &self.work)
+            .finish_non_exhaustive()
     }
 }

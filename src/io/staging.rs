@@ -29,7 +29,9 @@ pub(super) enum What {
     Remove(Update),
     /// Of the id, or of the whole entity.
     Invalidate,
-    /// A patch for an entity of another owner: only to be counted.
+    /// To be handed to the slow writer: the patch with this number, or a removal.
+    Forward(Option<usize>, Update),
+    /// A patch for an entity of another feed: only to be counted.
     Foreign,
 }
 
@@ -101,6 +103,17 @@ impl Staging {
 
     pub(super) fn patch(&self, number: usize) -> &Patch {
         &self.patches[number]
+    }
+
+    /// Takes the patch out of the pool.
+    pub(super) fn take(&mut self, number: usize) -> Patch {
+        std::mem::take(&mut self.patches[number])
+    }
+
+    /// Puts a patch in that was compiled elsewhere, and says its number.
+    pub(super) fn adopt(&mut self, patch: Patch) -> usize {
+        *self.spare() = patch;
+        self.keep()
     }
 
     /// Empties it, and gives back what an unusual message made it hold.

@@ -1,8 +1,9 @@
 //! What a driver feeds: a [`Transaction`] that also learns what becomes of the connection.
 
+use super::command::Command;
 use super::inbox::CommandError;
 use crate::Time;
-use crate::feed::{Transaction, Update};
+use crate::feed::Transaction;
 use crate::key::Id;
 use crate::record::Document;
 use std::sync::Arc;
@@ -29,18 +30,12 @@ pub(crate) trait Target: Transaction {
     fn silent(&mut self, silent: bool);
     /// Something was missed on the connection.
     fn gap(&mut self);
-    /// Another thread's value for an id; `value` is JSON text and may be changed.
-    fn set(
-        &mut self,
-        entity: &str,
-        id: &Id,
-        update: Update,
-        value: &mut [u8],
-    ) -> Result<(), CommandError>;
     /// Nothing keeps this value up any more.
     fn unsubscribed(&mut self, entity: &str, id: &Id);
-    /// Another thread's wish that an id be forgotten, its slot with it.
-    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError>;
-    /// Another thread's removal of an id.
-    fn unset(&mut self, entity: &str, id: &Id, update: Update) -> Result<(), CommandError>;
+    /// Another thread's command about values. Those about subscriptions are the driver's: here
+    /// they are refused.
+    ///
+    /// # Errors
+    /// Why it was not carried out; nothing of it was.
+    fn obey(&mut self, command: Command) -> Result<(), CommandError>;
 }

@@ -212,7 +212,8 @@ impl Tree {
         let mut places = vec![None; layout.nodes() as usize];
         for (at, op) in patch.ops.iter().enumerate() {
             if let Some(place) = places.get_mut(op.node.index()) {
-                *place = Some(at);
+                // A node with two operations is an object that is made anew.
+                *place = Some((at, place.is_some()));
             }
         }
         let edits = Compiled {
@@ -311,17 +312,20 @@ impl Edit {
 struct Compiled<'a> {
     patch: &'a Patch,
     layout: &'a Layout,
-    places: Vec<Option<usize>>,
+    /// The last operation on each node, and whether there is one before it.
+    places: Vec<Option<(usize, bool)>>,
     shallow: bool,
 }
 
 impl Compiled<'_> {
     fn edit(&self, node: Node) -> Option<Edit> {
-        let op = &self.patch.ops[self.places.get(node.index()).copied().flatten()?];
+        let (at, anew) = self.places.get(node.index()).copied().flatten()?;
+        let op = &self.patch.ops[at];
         Some(match op.first {
             ABSENT => Edit::Remove,
             OBJECT => Edit::Object {
-                fresh: self.shallow && node != Node::ROOT && self.layout.parent(node) == Node::ROOT,
+                fresh: anew
+                    || self.shallow && node != Node::ROOT && self.layout.parent(node) == Node::ROOT,
                 members: self.members(node),
             },
             _ => Edit::Put(self.patch.value(op).to_tree()),

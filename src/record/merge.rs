@@ -51,7 +51,8 @@ impl Cells for Vec<u64> {
     }
 }
 
-/// What a merge changed. Exact: a message that says what the record held already changes nothing.
+/// What a merge changed. Exact: a message that says what the record held already changes nothing. Only
+/// a fresh object ([`Composed`](super::Composed)) is a change always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// At least one cell was put.
@@ -307,12 +308,14 @@ impl<C: Cells> Target<'_, C> {
                 self.set_tree(None, new);
             }
             (None, Some(old)) => {
+                // The first operation is on the root: nothing is kept unless it is that there be
+                // an object.
                 let stays = mode != Mode::Replace
                     && old.is_object()
                     && patch
                         .ops
-                        .iter()
-                        .any(|op| op.node == Node::ROOT && op.first == OBJECT);
+                        .first()
+                        .is_some_and(|op| op.node == Node::ROOT && op.first == OBJECT);
                 if stays {
                     let new = old.patched(patch, mode, self.layout);
                     self.set_tree(Some(&old), new);

@@ -18,6 +18,7 @@
 //! Numbers are parsed when read ([`Value`]), exactly if asked ([`Decimal`]).
 
 mod cell;
+mod composed;
 mod de;
 mod decimal;
 mod document;
@@ -39,6 +40,7 @@ pub use cell::{
     ABSENT, INLINE_TOKEN, Kind, MAX_CELLS, OBJECT, SHORT_TOKEN, Token, is_absent, is_document,
     is_object, is_whole, used_cells,
 };
+pub use composed::{Composed, ComposedFull, MAX_TREES};
 pub use de::TypeError;
 pub use decimal::Decimal;
 #[cfg(feature = "rust_decimal")]

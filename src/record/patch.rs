@@ -1,6 +1,7 @@
 //! A compiled message: what it does to a record, as operations on the nodes of the schema.
 //!
-//! There are three (`Set`, `Delete`, `Object`), and each is the first cell that its node is to
+//! There are three (`Set`, `Delete`, `Object`; `Delete` before `Object` of one node makes a fresh
+//! object), and each is the first cell that its node is to
 //! have, with more text beside it if the token is long. So applying one mostly means to compare
 //! two words and to write them if they differ.
 

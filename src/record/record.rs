@@ -57,6 +57,27 @@ impl<'a> RecordRef<'a> {
         self.document.and_then(Document::tree)
     }
 
+    /// Whether cells laid out by `layout`, of the same schema, have room for it.
+    #[must_use]
+    pub fn fits(&self, layout: &Layout) -> bool {
+        (0..self.layout.nodes()).map(Node).all(|node| {
+            let first = self.cells(node).first().copied().unwrap_or(0);
+            let room = layout.region(node).map_or(0, |region| region.cells);
+            cell::is_absent(first) || cell::used_cells(first) <= room
+        })
+    }
+
+    /// Calls `put` for every cell that is not absent, as `layout` lays them out. It has to
+    /// [fit](Self::fits).
+    pub fn migrate(&self, layout: &Layout, put: impl FnMut(u32, [u64; 2])) {
+        let get = |cell: u32| {
+            let at = 2 * cell as usize;
+            let words = self.words.get(at..at + 2);
+            words.map_or(cell::ABSENT, |words| [words[0], words[1]])
+        };
+        merge::migrate(self.layout, layout, get, put);
+    }
+
     /// The words of a node's region.
     #[inline]
     fn cells(&self, node: Node) -> &'a [u64] {
@@ -345,11 +366,8 @@ impl Record {
 
     fn migrate(&mut self, to: &Arc<Layout>) {
         let mut words = vec![0; 2 * to.cells() as usize];
-        let old = self.words.to_vec();
-        let get = |cell| merge::Cells::get(&old, cell);
-        merge::migrate(&self.layout, to, get, |cell, value| {
-            merge::Cells::put(&mut words, cell, value);
-        });
+        self.as_ref()
+            .migrate(to, |cell, value| merge::Cells::put(&mut words, cell, value));
         self.layout = to.clone();
         self.words = words.into();
     }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::PoisonError;
 
-use crate::key::IdRef;
+use crate::key::{Id, IdRef};
 use crate::store::StoreFull;
 use crate::store::changes::Changes;
+use crate::store::courier::Courier;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
 use crate::store::link::{Link, LinkWord};
@@ -61,6 +62,8 @@ pub(crate) struct Entity {
     present: AtomicUsize,
     /// The highest epoch of a purged slot.
     purged: AtomicU64,
+    /// The last turn of the owners so far.
+    turns: AtomicU64,
     owner: Mutex<Option<Arc<str>>>,
     changes: Arc<Changes>,
 }
@@ -81,6 +84,7 @@ impl Entity {
             max_empty: config.max_empty,
             present: AtomicUsize::new(0),
             purged: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             owner: Mutex::new(None),
             changes: Arc::new(Changes::new()),
         }
@@ -147,6 +151,11 @@ impl Entity {
             Some(text) => then(IdRef::Text(text.as_str())),
             None => then(id),
         }
+    }
+
+    /// The id as the entity knows it: a text, where ids are texts.
+    pub(crate) fn canonical(&self, id: IdRef<'_>) -> Id {
+        self.read_id(id, |id| id.to_owned())
     }
 
     /// The slot of an id, made if there is none: whoever asks first makes it for all.
@@ -260,9 +269,19 @@ impl Entity {
         self.shared.link().update(source, change);
     }
 
+    /// Changes the parts of all sources in the link. The caller then has the hub scan.
+    pub(crate) fn update_links(&self, change: impl FnMut(u64, Link) -> Link) {
+        self.shared.link().update_each(change);
+    }
+
     /// Marks all values as invalidated, in one store. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
         self.shared.invalidate();
+    }
+
+    /// The sum of invalidations so far that every slot here shares: of everything and of the entity.
+    pub(crate) fn invalidations(&self) -> u64 {
+        self.shared.invalidations()
     }
 
     /// Becomes the owner: the only one that publishes here, until it is dropped.
@@ -278,12 +297,27 @@ impl Entity {
         Ok(EntityWriter::new(self.clone()))
     }
 
+    /// For who prepares updates that the owner is to publish.
+    pub(crate) fn courier(self: &Arc<Self>) -> Courier {
+        Courier::new(self.clone())
+    }
+
     /// Who writes here.
     pub(crate) fn owner(&self) -> Option<Arc<str>> {
         self.owner
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// An owner that is about to return its claim: its last turn.
+    pub(crate) fn end_turns(&self, turn: u64) {
+        self.turns.fetch_max(turn, Ordering::AcqRel);
+    }
+
+    /// The last turn of those who owned it before: the next one's turns follow.
+    pub(crate) fn last_turn(&self) -> u64 {
+        self.turns.load(Ordering::Acquire)
     }
 
     pub(super) fn return_claim(&self) {

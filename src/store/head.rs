@@ -307,6 +307,31 @@ impl Head {
         }
     }
 
+    /// What a slot with this head says after an update, as its owner would publish it; the sum of
+    /// invalidations is now `sum`. The number stays.
+    pub(crate) fn stamped(&self, stamp: &Stamp, sum: u64) -> Self {
+        let header = Header::stamped(&self.header(0), self.has_value(), stamp, || sum);
+        Self {
+            epoch: self.epoch,
+            ..Self::new(Epoch::empty(0), &header)
+        }
+    }
+
+    /// All of it that a version keeps.
+    pub(super) fn header(&self, document: u64) -> Header {
+        Header {
+            link: self.link,
+            invalidation: self.invalidation,
+            sequence: self.sequence.unwrap_or(NO_SEQUENCE),
+            received_at: self.received_at.as_nanos(),
+            turn: self.turn,
+            flags: self.flags,
+            document,
+            whole_at: self.whole_at.as_nanos(),
+            source_time: self.source_time,
+        }
+    }
+
     /// Whether there is a value.
     #[inline]
     pub(crate) fn has_value(&self) -> bool {

@@ -72,6 +72,20 @@ impl LinkWord {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(source).or_default();
         *part = change(*part);
+        self.sum(&parts);
+    }
+
+    /// Changes the parts of all sources that have one, and the word with them.
+    pub(super) fn update_each(&self, mut change: impl FnMut(u64, Link) -> Link) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (source, part) in parts.iter_mut() {
+            *part = change(*source, *part);
+        }
+        self.sum(&parts);
+    }
+
+    /// Under the lock of the parts: stores the word that they make.
+    fn sum(&self, parts: &HashMap<u64, Link>) {
         let sum = parts.values().fold(Link::default(), |sum, part| Link {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,

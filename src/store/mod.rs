@@ -77,6 +77,7 @@
 
 mod block;
 mod changes;
+mod courier;
 mod cut;
 mod entity;
 mod epoch;
@@ -103,6 +104,7 @@ use crate::record::Limits;
 use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering};
 
 pub(crate) use changes::Subscriber;
+pub(crate) use courier::Courier;
 pub(crate) use cut::{Busy, TurnCounter, cut};
 #[cfg(test)]
 pub(crate) use entity::ConfiguredLate;
@@ -115,7 +117,7 @@ pub(crate) use slot::Slot;
 #[cfg(test)]
 pub(crate) use wake::Runner;
 pub(crate) use wake::{Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
-pub(crate) use writer::{EntityWriter, Locate, SlotIx};
+pub(crate) use writer::{EntityWriter, Locate, Moment, SlotIx};
 
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,6 +77,11 @@ impl SchemaHandle {
         let layout = shared.schema().layout();
         Self { shared, layout }
     }
+
+    /// Has it see what others have added.
+    pub(super) fn renew(&mut self) {
+        self.layout = self.shared.schema().layout();
+    }
 }
 
 impl SchemaSource for SchemaHandle {

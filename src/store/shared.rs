@@ -69,6 +69,14 @@ impl Shared {
         self.batch.load(Ordering::Relaxed)
     }
 
+    /// Who is not the owner: the owner's batch now. Pairs with the fence in
+    /// [`batch`](Self::batch): nobody who acts after this sees an earlier one.
+    pub(super) fn seen_batch(&self) -> u64 {
+        let batch = self.batch.load(Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        batch
+    }
+
     /// Owner: what is invalidated from here on is not healed by what was read before. The fence
     /// lets nobody who acts after this see the batch before.
     pub(super) fn begin_batch(&self) -> u64 {

@@ -154,6 +154,29 @@ impl<const K: usize> Slot<K> {
         let since = u64::from(word & BATCH_MASK == batch & BATCH_MASK);
         base + (word >> BATCH_BITS).saturating_sub(since)
     }
+
+    /// As [`invalidation_at`](Self::invalidation_at), for who is not the owner: `batch` was the
+    /// owner's when the caller's own began, and the owner may have begun others since.
+    pub(super) fn invalidation_before(&self, base: u64, batch: u64) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        // Later than the batch in the word, which was loaded before the word was stored.
+        let now = self.shared.batch();
+        let after = |other: u64| other.wrapping_sub(batch) & BATCH_MASK;
+        let since = u64::from(after(word) <= after(now));
+        base + (word >> BATCH_BITS).saturating_sub(since)
+    }
+}
+
+impl<const K: usize> Slot<K> {
+    /// Owner: as [`invalidation_at`](Self::invalidation_at), for a batch of some time ago; `now` is
+    /// the present one. Of any number of invalidations since that batch began, one is left out: a
+    /// value stamped so is invalidated, which is all that is asked.
+    pub(super) fn invalidation_then(&self, base: u64, batch: u64, now: u64) -> u64 {
+        let word = self.invalidated.load(Ordering::Acquire);
+        let age = now.wrapping_sub(word) & BATCH_MASK;
+        let since = u64::from(age <= now - batch);
+        base + (word >> BATCH_BITS).saturating_sub(since)
+    }
 }
 
 /// Waits for a publication, and for what makes or breaks the freshness of the value.

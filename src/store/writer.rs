@@ -3,13 +3,13 @@
 use std::fmt;
 
 use crate::key::IdRef;
-use crate::record::{Document, Patch, SchemaSource};
+use crate::record::{Document, Mode, Patch, Record, SchemaSource};
 use crate::store::StoreFull;
 use crate::store::block::VERSIONS;
 use crate::store::changes::Producer;
 use crate::store::entity::{Entity, Missing};
 use crate::store::fault::{Fault, injected};
-use crate::store::head::{Head, Stamp, State};
+use crate::store::head::{Head, Stamp, State, flags};
 use crate::store::publish::{Batch, Outcome, Place};
 use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
@@ -60,6 +60,15 @@ pub(crate) struct EntityWriter {
     changes: Producer,
     retired: Vec<Arc<Document>>,
     growths: u64,
+    /// A value has become partial, or one with a gap, since this was last asked for.
+    suspect: bool,
+}
+
+/// A moment that a fetch may begin at: what was invalidated before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    base: u64,
+    batch: u64,
 }
 
 impl EntityWriter {
@@ -78,6 +87,7 @@ impl EntityWriter {
             changes,
             retired: Vec::new(),
             growths: 0,
+            suspect: false,
         };
         writer.begin_batch();
         writer
@@ -92,6 +102,11 @@ impl EntityWriter {
     #[inline]
     pub(crate) fn schema(&mut self) -> &mut impl SchemaSource {
         &mut self.schema
+    }
+
+    /// Looks at the schema again: patches follow that somebody else has compiled.
+    pub(crate) fn renew_schema(&mut self) {
+        self.schema.renew();
     }
 
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
@@ -209,10 +224,100 @@ impl EntityWriter {
             let before = place.state();
             let outcome = place.update(patch, stamp, &mut batch);
             self.entity.count(before, place.state());
+            self.suspect |= !stamp.whole;
             return self.note(slot, outcome);
         }
         let outcome = place.update(patch, stamp, &mut batch);
         self.note(slot, outcome)
+    }
+
+    /// The slot's value, copied; without one if it has none.
+    pub(crate) fn record(&self, slot: SlotIx) -> Record {
+        let place = self.places.get(slot.0 as usize).and_then(Option::as_ref);
+        place
+            .and_then(Place::record)
+            .unwrap_or_else(|| Record::absent(self.schema.layout().clone()))
+    }
+
+    /// Publishes a whole record, with all that `terms` say about it but number and state: one
+    /// version, whatever the record was made from, unless nothing changed. Allocates.
+    #[cold]
+    pub(crate) fn replace(&mut self, slot: SlotIx, record: &Record, terms: &Head) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            debug_assert!(false, "published to a slot that was purged");
+            return Outcome::Unchanged;
+        };
+        let before = place.head();
+        let mut batch = Batch {
+            layout: self.schema.layout(),
+            base: self.base,
+            number: self.batch,
+            retired: &mut self.retired,
+            growths: &mut self.growths,
+        };
+        let outcome = place.replace(record, terms, &mut batch);
+        self.entity.count(before.state, place.state());
+        let doubts = if before.has_value() { before.flags } else { 0 };
+        self.suspect |= terms.flags & !doubts & (flags::PARTIAL | flags::GAP) != 0;
+        self.note(slot, outcome)
+    }
+
+    /// Lays several patches over the slot's value, in order, and publishes the outcome as one
+    /// version with these `terms`: no reader sees what is between. As
+    /// [`replace`](Self::replace) otherwise; the patches are as for [`publish`](Self::publish).
+    #[cold]
+    pub(crate) fn publish_all<'p>(
+        &mut self,
+        slot: SlotIx,
+        patches: impl IntoIterator<Item = (&'p Patch, Mode)>,
+        terms: &Head,
+    ) -> Outcome {
+        let mut record = self.record(slot);
+        for (patch, mode) in patches {
+            record.apply(patch, mode, self.schema.layout());
+        }
+        self.replace(slot, &record, terms)
+    }
+
+    /// Whether a value has become partial, or one with a gap, by what was published since the last
+    /// call: who looks after values may want to fetch it. Marks are not counted.
+    pub(crate) fn take_suspect(&mut self) -> bool {
+        std::mem::take(&mut self.suspect)
+    }
+
+    /// Notes that a value got a gap by [`publish`](Self::publish), which does not look.
+    #[cold]
+    pub(crate) fn suspect(&mut self) {
+        self.suspect = true;
+    }
+
+    /// Begins a batch, and answers what came before it, for a fetch that is about to begin.
+    pub(crate) fn moment(&mut self) -> Moment {
+        self.begin_batch();
+        Moment {
+            base: self.base,
+            batch: self.batch,
+        }
+    }
+
+    /// The sum of invalidations that a fetch of the slot is good for which began at `moment`: the
+    /// present one if none came since, and less if any did.
+    pub(crate) fn invalidation_at(&self, slot: SlotIx, moment: Moment) -> u64 {
+        match self.places.get(slot.0 as usize) {
+            Some(Some(place)) => {
+                let Moment { base, batch } = moment;
+                place.slot.invalidation_then(base, batch, self.batch)
+            }
+            _ => moment.base,
+        }
+    }
+
+    /// The sum of invalidations that a message of this batch is good for.
+    pub(crate) fn invalidation(&self, slot: SlotIx) -> u64 {
+        match self.places.get(slot.0 as usize) {
+            Some(Some(place)) => place.slot.invalidation_at(self.base, self.batch),
+            _ => self.base,
+        }
     }
 
     /// Publishes that the slot has no value any more. Unchanged if it has none.

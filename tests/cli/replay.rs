@@ -61,6 +61,7 @@ fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
             "older",
             "duplicate",
             "foreign",
+            "forwarded",
             "held",
             "refused",
         ];

@@ -39,6 +39,7 @@ impl Tally {
             (&mut sum.older, other.older),
             (&mut sum.duplicate, other.duplicate),
             (&mut sum.foreign, other.foreign),
+            (&mut sum.forwarded, other.forwarded),
             (&mut sum.held, other.held),
             (&mut sum.patches_refused, other.patches_refused),
             (&mut sum.gaps, other.gaps),
@@ -112,6 +113,7 @@ impl Tally {
             ("older", sum.older),
             ("duplicate", sum.duplicate),
             ("foreign", sum.foreign),
+            ("forwarded", sum.forwarded),
             ("held", sum.held),
             ("refused", sum.patches_refused),
         ];
@@ -167,7 +169,7 @@ mod tests {
             [
                 "messages 5 = data 2 + invalidation 0 + control 0 + unmapped 3 + refused 0",
                 "patches 0 = applied 0 + unchanged 0 + missing 0 + older 0 + duplicate 0 + \
-                 foreign 0 + held 0 + refused 0",
+                 foreign 0 + forwarded 0 + held 0 + refused 0",
                 "unmapped: 2 depth",
                 "unmapped: 1 kline",
             ]

@@ -109,22 +109,19 @@ impl Target for Recorder {
 
     fn gap(&mut self) {}
 
-    fn set(&mut self, _: &str, id: &Id, _: Update, value: &mut [u8]) -> Result<(), CommandError> {
-        let value = String::from_utf8(value.to_vec()).expect("text");
-        self.tell(Seen::Set(id.to_string(), value));
-        Ok(())
-    }
-
     fn unsubscribed(&mut self, _: &str, id: &Id) {
         self.tell(Seen::Unsubscribed(id.to_string()));
     }
 
-    fn purge(&mut self, _: &str, _: &Id) -> Result<(), CommandError> {
-        Err(CommandError::Foreign)
-    }
-
-    fn unset(&mut self, _: &str, _: &Id, _: Update) -> Result<(), CommandError> {
-        Err(CommandError::Foreign)
+    fn obey(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Set { id, value, .. } => {
+                let value = String::from_utf8(value).expect("text");
+                self.tell(Seen::Set(id.to_string(), value));
+                Ok(())
+            }
+            _ => Err(CommandError::Foreign),
+        }
     }
 }
 

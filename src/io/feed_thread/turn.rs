@@ -174,18 +174,6 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 break;
             };
             match command {
-                Command::Set {
-                    entity,
-                    id,
-                    update,
-                    mut value,
-                } => {
-                    reply.finish(self.target.set(&entity, &id, update, &mut value));
-                }
-                Command::Remove { entity, id, update } => {
-                    reply.finish(self.target.unset(&entity, &id, update));
-                }
-                Command::Purge { entity, id } => reply.finish(self.target.purge(&entity, &id)),
                 Command::Subscribe(wanted) => {
                     let ticket = self.post.replies.next_ticket();
                     match self.machine.subscribe(now, ticket, wanted.clone()) {
@@ -208,6 +196,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
+                command => reply.finish(self.target.obey(command)),
             }
         }
     }

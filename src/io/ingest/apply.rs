@@ -16,10 +16,11 @@ impl Ingest {
                 self.counters.patches.bump();
                 self.update(&item, &update);
             }
-            What::Foreign => {
+            What::Forward(number, update) => {
                 self.counters.patches.bump();
-                self.counters.foreign.bump();
+                self.forward(&item, number, update);
             }
+            What::Foreign => self.count_foreign(),
             What::Invalidate => self.mark_invalid(&item),
         }
     }
@@ -49,6 +50,7 @@ impl Ingest {
             // A trusted source sends what was missed after a reconnect, not after a gap.
             trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
             link: entry.link,
+            invalidation: self.as_of,
             sequence: update.sequence.map(|sequence| sequence.last),
             received_at: self.now,
             source_time: update.source_time.unwrap_or(0),
@@ -125,15 +127,7 @@ fn judge(
         return Verdict::Fresh;
     };
     if update.policy.rule == Rule::ContiguousPerConnection {
-        let held = of_connection.map(|last| Held {
-            last,
-            connection: Connection::Same,
-        });
-        let verdict = update.policy.judge(held, sequence, update.whole);
-        if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
-            *of_connection = Some(sequence.last);
-        }
-        return verdict;
+        return judge_of_connection(update, of_connection);
     }
     // A message without news moves the time alone, one in the batch of the open the turn.
     let since =
@@ -145,6 +139,22 @@ fn judge(
     };
     let held = head.sequence.map(|last| Held { last, connection });
     update.policy.judge(held, sequence, update.whole)
+}
+
+/// What an update is whose number is the connection's.
+pub(super) fn judge_of_connection(update: &Update, of_connection: &mut Option<u64>) -> Verdict {
+    let Some(sequence) = update.sequence else {
+        return Verdict::Fresh;
+    };
+    let held = of_connection.map(|last| Held {
+        last,
+        connection: Connection::Same,
+    });
+    let verdict = update.policy.judge(held, sequence, update.whole);
+    if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
+        *of_connection = Some(sequence.last);
+    }
+    verdict
 }
 
 #[inline]

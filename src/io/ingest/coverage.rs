@@ -2,8 +2,10 @@
 //!
 //! The link of an entity is made of parts: one of its owner, whoever that is, and one of each feed
 //! that covers it without owning it. So an owner that comes after one that stopped takes its part
-//! over, and its `Stopped` ends with the next open.
+//! over, and its `Stopped` ends with the next open. A feed that covers an entity because no feed
+//! owns it has a part of another kind, which means nothing once a feed does.
 
+use super::super::slow::SLOW;
 use super::{ClaimError, Entry, Ingest, IngestConfig, Role};
 use crate::feed::{Covers, OnConnect};
 use crate::store::{Entity, EntityWriter, Link, Store};
@@ -11,6 +13,13 @@ use std::sync::Arc;
 
 /// The part of the owner. Feeds' own numbers begin at 1.
 const OWNER: u64 = 0;
+
+/// Set in the number of the part of a feed that covers what no feed owns.
+const UNOWNED: u64 = 1 << 63;
+
+/// The number of who has no connection and vouches for nothing: what it owns keeps the link that
+/// it has.
+pub(in crate::io) const NO_SOURCE: u64 = 0;
 
 /// The word of a link without what is wrong with it: what a value of the present generation is
 /// stamped with.
@@ -51,16 +60,25 @@ pub(super) fn claims(
     Ok(claimed)
 }
 
-/// The feed has become the owner: its part moves.
+/// The feed has become the owner: it vouches in the place of all who did because no feed owned it.
 pub(super) fn take_over(entity: &Entity, source: u64, bits: u8) {
-    entity.update_link(source, |part| Link { bits: 0, ..part });
     entity.update_link(OWNER, |part| Link { bits, ..part });
+    entity.update_links(|other, part| match other {
+        _ if other & UNOWNED != 0 || other == source => Link { bits: 0, ..part },
+        _ => part,
+    });
 }
 
-/// The feed is no longer the owner, but covers the entity as before.
-pub(super) fn hand_back(entity: &Entity, source: u64, bits: u8) {
-    entity.update_link(OWNER, |part| Link { bits: 0, ..part });
-    entity.update_link(source, |part| Link { bits, ..part });
+/// The feed brings values for an entity of the slow writer: it vouches for them as for its own, and
+/// takes the place of those that have stopped.
+pub(super) fn vouch(entity: &Entity, source: u64, bits: u8) {
+    entity.update_link(source | UNOWNED, |part| Link { bits, ..part });
+    entity.update_links(|other, part| match other {
+        _ if other == source | UNOWNED => part,
+        _ if other != OWNER && other & UNOWNED == 0 => part,
+        _ if part.bits & Link::STOPPED != 0 => Link { bits: 0, ..part },
+        _ => part,
+    });
 }
 
 impl Ingest {
@@ -107,6 +125,26 @@ impl Ingest {
         self.renew();
     }
 
+    /// The feed is no longer the owner, but covers the entity as before.
+    pub(super) fn hand_back(&self, entity: &Entity) {
+        let (source, bits) = (self.config.source, self.bits);
+        if source == NO_SOURCE {
+            return;
+        }
+        let part = match &self.config.claims.covers {
+            Covers::Nothing => None,
+            Covers::Unowned => Some(source | UNOWNED),
+            Covers::Listed(names) => names
+                .iter()
+                .any(|name| **name == **entity.name())
+                .then_some(source),
+        };
+        if let Some(part) = part {
+            entity.update_link(part, |part| Link { bits, ..part });
+        }
+        entity.update_link(OWNER, |part| Link { bits: 0, ..part });
+    }
+
     /// Links or invalidations have moved: what comes from here on is measured against them.
     fn renew(&mut self) {
         self.entries.iter_mut().for_each(Entry::begin);
@@ -115,18 +153,29 @@ impl Ingest {
 
     /// Everything that the feed covers, with the number of its part in each link.
     fn each_covered(&self, mut act: impl FnMut(&Entity, u64)) {
+        let source = self.config.source;
+        if source == NO_SOURCE {
+            return;
+        }
         for entry in &self.entries {
-            if matches!(entry.role, Role::Own(_)) {
-                act(&entry.entity, OWNER);
+            match &entry.role {
+                Role::Own(_) => act(&entry.entity, OWNER),
+                Role::Forward(lane)
+                    if lane.vouched
+                        && self.config.claims.covers != Covers::Unowned
+                        && is_unowned(&entry.entity) =>
+                {
+                    act(&entry.entity, source | UNOWNED);
+                }
+                _ => {}
             }
         }
-        let source = self.config.source;
         match &self.config.claims.covers {
             Covers::Nothing => {}
             Covers::Unowned => {
                 for entity in self.store.entities() {
-                    if entity.owner().is_none() {
-                        act(&entity, source);
+                    if is_unowned(&entity) {
+                        act(&entity, source | UNOWNED);
                     }
                 }
             }
@@ -135,7 +184,7 @@ impl Ingest {
                     let entry = self.names.get(&**name).map(|ix| &self.entries[ix.index()]);
                     if let Some(Entry {
                         entity,
-                        role: Role::Unclaimed | Role::Foreign,
+                        role: Role::Unclaimed | Role::Foreign | Role::Forward(_),
                         ..
                     }) = entry
                     {
@@ -145,4 +194,9 @@ impl Ingest {
             }
         }
     }
+}
+
+/// Whether no feed owns the entity.
+pub(in crate::io) fn is_unowned(entity: &Entity) -> bool {
+    entity.owner().is_none_or(|owner| &*owner == SLOW)
 }

@@ -8,6 +8,8 @@ mod changes_models;
 mod kit;
 #[cfg(not(tickcache_loom))]
 mod oracle;
+#[cfg(not(tickcache_loom))]
+mod replace;
 #[cfg(tickcache_loom)]
 mod ring_models;
 #[cfg(not(tickcache_loom))]

@@ -172,6 +172,39 @@ fn a_batch_may_ask_for_a_look_at_everybody() {
     assert_eq!((count_a.count(), count_b.count()), (0, 1));
 }
 
+/// Who looks after generations is woken by every scan, and by no publication.
+#[test]
+fn scans_can_be_waited_for_and_publications_do_not_count() {
+    let (hub, mut runner) = Hub::new();
+    let mut wakes = hub.wakes();
+    let slot = Cell::new();
+    let (mut on_slot, mut on_scans) = (
+        hub.register(vec![source(&slot)]),
+        hub.register(vec![Arc::clone(hub.scans()) as Arc<dyn Watched>]),
+    );
+    let ((slots, slot_waker), (scans, scan_waker)) = (Counter::new(), Counter::new());
+    let mut seen = Seen::default();
+    let mut woken = 0;
+    for round in 1..4 {
+        assert!(poll(&mut on_slot, &slot_waker, &[slot.seen()]).is_pending());
+        assert!(poll(&mut on_scans, &scan_waker, &[seen]).is_pending());
+        slot.publish(round);
+        wakes.batch().one(&*slot);
+        turn(&mut runner);
+        assert_eq!((slots.count(), scans.count()), (round as usize, woken));
+        if round == 2 {
+            hub.scan();
+        } else {
+            wakes.batch().everything();
+        }
+        turn(&mut runner);
+        woken += 1;
+        assert_eq!(scans.count(), woken);
+        seen.epoch = hub.scans().level();
+        assert_eq!(seen.epoch, woken as u64);
+    }
+}
+
 #[test]
 fn one_registration_waits_for_many_things_at_once() {
     let (hub, mut runner) = Hub::new();

@@ -147,9 +147,13 @@ impl Batch<'_> {
         }
     }
 
-    /// Has the hub look at each of its waiters: for what moved under many sources at once.
+    /// Has the hub look at each of its waiters: for what moved under many sources at once. Costs a
+    /// fence of its own, since the batch's came before the count of scans was raised.
+    #[cold]
     pub(crate) fn everything(&mut self) {
-        self.scan = !self.quiet;
+        self.wakes.hub.scans().raise();
+        fence(Ordering::SeqCst);
+        self.scan |= !self.wakes.hub.is_quiet();
     }
 
     #[cold]

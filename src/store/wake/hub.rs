@@ -7,7 +7,7 @@ use super::lock;
 use super::park::Parker;
 use super::registration::Registration;
 use super::waiters::{Sleeper, Waiters};
-use super::{Key, Watched};
+use super::{Flag, Key, Watched};
 use crate::Time;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, fence};
 use crossbeam_utils::CachePadded;
@@ -68,6 +68,7 @@ pub(crate) struct Hub {
     signal: CachePadded<Signal>,
     parker: Parker,
     lanes: Mutex<Vec<Arc<Lane>>>,
+    scans: Arc<Flag>,
     panics: AtomicU64,
 }
 
@@ -81,6 +82,7 @@ impl Hub {
             signal: CachePadded::new(Signal(AtomicU32::new(0))),
             parker: Parker::new(),
             lanes: Mutex::new(Vec::new()),
+            scans: Arc::new(Flag::new()),
             panics: AtomicU64::new(0),
         });
         let runner = Runner {
@@ -108,12 +110,21 @@ impl Hub {
     /// generation, a [`Flag`](super::Flag). From any thread, lock-free. One fence and one load if nobody waits; else
     /// the hub looks at each waiter, never at each slot.
     pub(crate) fn scan(&self) {
+        // Before the fence, as what it stands for.
+        self.scans.raise();
         if !injected(Fault::ChangerFence) {
             fence(Ordering::SeqCst);
         }
         if !self.count.is_zero() {
             self.raise(reason::SCAN);
         }
+    }
+
+    /// Raised by every [`scan`](Self::scan) and every
+    /// [`Batch::everything`](super::Batch::everything), and by no publication: what to wait for to
+    /// learn that generations have moved. One level may stand for many moves.
+    pub(crate) fn scans(&self) -> &Arc<Flag> {
+        &self.scans
     }
 
     /// Has the hub read its clock again, after a virtual one was moved.

@@ -1,0 +1,206 @@
+//! Updates of a feed for an entity that the slow writer owns: compiled and stamped by the feed as
+//! if it were the owner, published by the slow writer.
+//!
+//! The stamps are those of the feed's batch. However late the slow writer comes to it, a value is
+//! worth no more than when it was received.
+
+use super::super::staging::{Item, What};
+use super::apply::judge_of_connection;
+use super::{Ingest, Role, coverage, refusal};
+use crate::Time;
+use crate::feed::{EntityIx, OnConnect, Refusal, Rule, Sink, Transaction, Update, Verdict};
+use crate::json::{self, Value};
+use crate::key::{Id, IdRef};
+use crate::record::Patch;
+use crate::store::{Courier, Entity, Link};
+use std::sync::Arc;
+
+/// An update on its way to the slow writer.
+#[derive(Debug)]
+pub(in crate::io) struct Forwarded {
+    entity: Arc<Entity>,
+    id: Id,
+    update: Update,
+    /// `None`: the id is removed.
+    patch: Option<Patch>,
+    link: u64,
+    invalidation: u64,
+    received_at: Time,
+    /// The feed sends what was missed after a reconnect, so that a patch renews the link's stamp.
+    trust: bool,
+    /// The slow writer's turn, and the time, at which the feed's present connection opened.
+    opened: (u64, Time),
+    opens: u64,
+}
+
+/// What a feed keeps for an entity of the slow writer.
+#[derive(Debug)]
+pub(super) struct Lane {
+    courier: Courier,
+    /// The feed has brought something, and stands for it.
+    pub(super) vouched: bool,
+}
+
+impl Lane {
+    pub(super) fn new(entity: &Arc<Entity>) -> Self {
+        Self {
+            courier: entity.courier(),
+            vouched: false,
+        }
+    }
+
+    /// A batch begins. Answers the link's word.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.courier.begin_batch();
+        self.courier.link()
+    }
+}
+
+impl Ingest {
+    /// A patch for an entity of another owner.
+    #[cold]
+    pub(super) fn patch_elsewhere(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        let what = match &mut self.entries[entity.index()].role {
+            Role::Forward(lane) => {
+                let patch = self.staging.spare();
+                let schema = lane.courier.schema();
+                json::compile(value, update.mode, &self.config.limits, schema, patch)
+                    .map_err(refusal)?;
+                What::Forward(Some(self.staging.keep()), update)
+            }
+            _ => What::Foreign,
+        };
+        self.staging.push(entity, Some(id), what);
+        Ok(())
+    }
+
+    /// What a removal from an entity of another owner is.
+    #[cold]
+    pub(super) fn remove_elsewhere(&self, entity: EntityIx, update: Update) -> What {
+        match self.entries[entity.index()].role {
+            Role::Forward(_) => What::Forward(None, update),
+            _ => What::Foreign,
+        }
+    }
+
+    pub(super) fn count_foreign(&self) {
+        self.counters.patches.bump();
+        self.counters.foreign.bump();
+    }
+
+    /// Hands an update to the slow writer, and counts it.
+    #[cold]
+    pub(super) fn forward(&mut self, item: &Item, patch: Option<usize>, mut update: Update) {
+        if update.policy.rule == Rule::ContiguousPerConnection {
+            // The numbering is that of this feed's connection, whoever owns what it brings.
+            match judge_of_connection(&update, &mut self.connection_sequence) {
+                Verdict::Fresh => {}
+                Verdict::Older => return self.counters.older.bump(),
+                Verdict::Duplicate => return self.counters.duplicate.bump(),
+                Verdict::Gap { expected, found } => {
+                    self.counters.gaps.bump();
+                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+                    self.mark_gap();
+                }
+            }
+            update.policy.rule = Rule::None;
+        }
+        let (Some(slow), Some(id)) = (self.slow.clone(), self.staging.id(item)) else {
+            return self.counters.foreign.bump();
+        };
+        let id = id.to_owned();
+        let entry = &mut self.entries[item.entity.index()];
+        let Role::Forward(lane) = &mut entry.role else {
+            return self.counters.foreign.bump();
+        };
+        if !std::mem::replace(&mut lane.vouched, true) {
+            coverage::vouch(&entry.entity, self.config.source, self.bits);
+            self.scan = true;
+        }
+        let forwarded = Forwarded {
+            entity: Arc::clone(&entry.entity),
+            update,
+            patch: patch.map(|number| self.staging.take(number)),
+            link: entry.link,
+            invalidation: lane.courier.invalidation(id.as_ref()),
+            received_at: self.now,
+            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
+            opened: (self.slow_opened, self.opened.1),
+            opens: self.opens,
+            id,
+        };
+        match slow.forward(forwarded) {
+            Ok(()) => self.counters.forwarded.bump(),
+            Err(refused) => {
+                self.counters.patches_refused.bump();
+                // What lies in the queue is stamped with what was before: it is stale, too.
+                refused.spoil();
+                entry.begin();
+                self.scan = true;
+            }
+        }
+    }
+
+    /// Slow writer: publishes what a feed has handed over, and counts what becomes of it.
+    pub(in crate::io) fn take_over(&mut self, forwarded: Forwarded) {
+        let Forwarded {
+            entity,
+            id,
+            update,
+            patch,
+            link,
+            invalidation,
+            received_at,
+            trust,
+            opened,
+            opens,
+        } = forwarded;
+        let owned = self.entity(entity.name()).ok().filter(|ix| self.owns(*ix));
+        let Some(ix) = owned else {
+            // A feed has declared the entity since.
+            return self.count_foreign();
+        };
+        let entry = &mut self.entries[ix.index()];
+        entry.link = link;
+        if let Role::Own(writer) = &mut entry.role {
+            writer.renew_schema();
+        }
+        let what = match patch {
+            Some(patch) => What::Patch(self.staging.adopt(patch), update),
+            None => What::Remove(update),
+        };
+        self.staging.push(ix, Some(id.as_ref()), what);
+        let (now, own_opened, own_opens) = (self.now, self.opened, self.opens);
+        (self.now, self.opened, self.opens) = (received_at, opened, opens);
+        self.as_of = Some(invalidation);
+        if trust {
+            self.config.on_connect = OnConnect::Trust;
+        }
+        self.commit();
+        (self.now, self.opened, self.opens) = (now, own_opened, own_opens);
+        self.as_of = None;
+        self.config.on_connect = OnConnect::Invalidate;
+        self.entries[ix.index()].begin();
+    }
+}
+
+impl Forwarded {
+    /// It cannot be handed over: what is there is not the newest any more.
+    #[cold]
+    fn spoil(&self) {
+        if self
+            .entity
+            .with(self.id.as_ref(), |slot| slot.invalidate())
+            .is_none()
+        {
+            // The slot may be about to be made by what lies in the queue.
+            self.entity.invalidate();
+        }
+    }
+}

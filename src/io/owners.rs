@@ -1,0 +1,145 @@
+//! Who writes what: the feeds of a cache by name, the slow writer for the rest, and the way of a
+//! command to the one that it is for.
+
+use super::clock::Clock;
+use super::command::Command;
+use super::inbox::{CommandError, Completion, Inbox};
+use super::slow::{SLOW, Slow};
+use crate::feed::{CounterValues, Counters};
+use crate::store::{Entity, Hub, Store, TurnCounter};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How often a command looks for its owner: each time anew, a feed has claimed the entity or ended
+/// in the moment in between.
+const ROUTES: usize = 4;
+
+/// A feed as others need to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// The way in for commands.
+    pub(crate) inbox: Inbox<Command>,
+    /// Its turns, for cuts.
+    pub(crate) turns: Arc<TurnCounter>,
+    /// What it counts.
+    pub(crate) counters: Arc<Counters>,
+    /// It claims what nobody owns.
+    pub(crate) wildcard: bool,
+}
+
+/// The owners of one cache.
+///
+/// The list of feeds is behind a short lock that no feed's thread takes.
+#[derive(Debug)]
+pub(crate) struct Owners {
+    feeds: Mutex<HashMap<Arc<str>, Owner>>,
+    slow: Arc<Slow>,
+}
+
+impl Owners {
+    pub(crate) fn new(store: Arc<Store>, hub: &Arc<Hub>, clock: Clock) -> Self {
+        Self {
+            feeds: Mutex::default(),
+            slow: Arc::new(Slow::new(store, hub, clock)),
+        }
+    }
+
+    /// The owner of what no feed owns.
+    pub(crate) fn slow(&self) -> &Arc<Slow> {
+        &self.slow
+    }
+
+    fn feeds(&self) -> MutexGuard<'_, HashMap<Arc<str>, Owner>> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a feed of that name is attached, or could be mistaken for the slow writer.
+    pub(crate) fn is_attached(&self, name: &str) -> bool {
+        name == SLOW || self.feeds().get(name).is_some_and(Owner::is_attached)
+    }
+
+    /// Makes a feed known; `false` if there is one of that name.
+    pub(crate) fn register(&self, name: &Arc<str>, feed: Owner) -> bool {
+        let mut feeds = self.feeds();
+        // One that has ended makes room for its successor.
+        if &**name == SLOW || feeds.get(name).is_some_and(Owner::is_attached) {
+            return false;
+        }
+        feeds.insert(Arc::clone(name), feed);
+        true
+    }
+
+    /// Whether a feed that claims what nobody owns is attached.
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.feeds()
+            .values()
+            .any(|feed| feed.wildcard && feed.is_attached())
+    }
+
+    /// The turns of an owner, by its name.
+    pub(crate) fn turns(&self, owner: &str) -> Option<Arc<TurnCounter>> {
+        if owner == SLOW {
+            return Some(Arc::clone(self.slow.turns()));
+        }
+        let feeds = self.feeds();
+        feeds.get(owner).map(|feed| Arc::clone(&feed.turns))
+    }
+
+    /// Counts updates that a reader skipped over, of an owner by its name.
+    pub(crate) fn count_conflated(&self, owner: &str, updates: u64) {
+        if owner == SLOW {
+            self.slow.counters().add_conflated(updates);
+        } else if let Some(feed) = self.feeds().get(owner) {
+            feed.counters.add_conflated(updates);
+        }
+    }
+
+    /// The counters of every owner so far, by its name; the slow writer's once it has written.
+    pub(crate) fn counters(&self) -> Vec<(String, CounterValues)> {
+        let mut all: Vec<_> = self
+            .feeds()
+            .iter()
+            .map(|(name, feed)| (name.to_string(), feed.counters.snapshot()))
+            .collect();
+        let slow = self.slow.counters().snapshot();
+        if slow != CounterValues::default() {
+            all.push((SLOW.to_owned(), slow));
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Hands a command to the owner of the entity: enqueued for a feed, carried out on this thread
+    /// by the slow writer where no feed owns it. Not for feeds' threads: the slow writer may be
+    /// waited for.
+    ///
+    /// # Errors
+    /// [`CommandError::InboxFull`], and [`CommandError::OwnerGone`] for a feed that is about to
+    /// begin or to end: its claim is there and its inbox is not.
+    pub(crate) fn send(
+        &self,
+        entity: &Entity,
+        command: Command,
+    ) -> Result<Completion, CommandError> {
+        let mut command = command;
+        for _ in 0..ROUTES {
+            match entity.owner() {
+                Some(owner) if &*owner != SLOW => {
+                    let inbox = self.feeds().get(&owner).map(|feed| feed.inbox.clone());
+                    return inbox.ok_or(CommandError::OwnerGone)?.send(command);
+                }
+                _ => match self.slow.carry_out(command) {
+                    Ok(completion) => return Ok(completion),
+                    Err(back) => command = back,
+                },
+            }
+        }
+        Err(CommandError::OwnerGone)
+    }
+}
+
+impl Owner {
+    fn is_attached(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+}

@@ -1,0 +1,93 @@
+//! What the plane asks for: settings of the machine, fetches and why, cancels and how.
+
+use super::ids::PromiseId;
+use super::policy::StaleTime;
+
+/// What holds for all queries of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// How many fetches that a mass cause started (invalidation, reconnect, focus) run at once; at
+    /// least one does. The others wait their turn, first come, first served.
+    pub(crate) max_background: usize,
+    /// By how many percent at most a poll comes later than its interval, by the hash of its key.
+    pub(crate) poll_jitter_percent: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_background: 16,
+            poll_jitter_percent: 10,
+        }
+    }
+}
+
+/// Why a fetch is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    /// Somebody called for it.
+    User,
+    /// An observer came, or was enabled.
+    Mount,
+    /// A poll was due.
+    Poll,
+    /// The value was invalidated.
+    Invalidation,
+    /// The network is back.
+    Reconnect,
+    /// The focus is back.
+    Focus,
+}
+
+impl Cause {
+    /// Whether it strikes any number of queries at once, so that the budget holds them back.
+    pub(super) const fn is_mass(self) -> bool {
+        matches!(self, Self::Invalidation | Self::Reconnect | Self::Focus)
+    }
+
+    /// The cause of a fetch that is wanted for both: the one that is held back less.
+    pub(super) fn joined(self, other: Self) -> Self {
+        if self.is_mass() || other == Self::User {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// What kind of fetch is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// `Some`: only if stale by this; `None`: in any case.
+    pub(crate) stale: Option<StaleTime>,
+    /// A running fetch of a query that has data is aborted and begun anew; else it is joined.
+    pub(crate) restart: bool,
+    /// Why.
+    pub(crate) cause: Cause,
+}
+
+/// What a wanted fetch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The data is fresh enough.
+    Fresh,
+    /// A fetch runs, waits its turn, or is paused;
+    /// [`Action::Settle`](super::Action::Settle) will name this promise.
+    Waiting(PromiseId),
+    /// There is nothing to fetch with.
+    NoFetcher,
+    /// There is no such query any more.
+    Gone,
+}
+
+/// How to cancel a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cancel<E> {
+    /// The state goes back to what it was before the fetch, or to the last write since. Who waits
+    /// gets the present data, if there is any.
+    Revert,
+    /// The query's status becomes an error, this one. Who waits is told that it was cancelled.
+    Fail(E),
+    /// As `Revert`, but without an event, and who waits is told that it was cancelled.
+    Silent,
+}
