@@ -5,6 +5,10 @@ use tickcache::{EventKind, Filter, Poll, key};
 
 use crate::kit::{Lab, Server, happened, ms};
 
+/// When a poll of 10 ms has come: a key may put its polls off by a tenth, so that those of many
+/// keys do not stay together.
+const LATEST: u64 = 11;
+
 #[test]
 fn case_40_what_was_never_fetched_is_collected_too() {
     let mut lab = Lab::new();
@@ -29,10 +33,10 @@ fn case_43_polling_ends_with_the_observer() {
     let observer = lab.query(&key).gc_after(ms(0)).poll_every(ms(10)).observe();
     lab.drive();
     assert_eq!(server.calls(), 1);
-    lab.pass(10);
+    lab.pass(LATEST);
     assert_eq!(server.calls(), 2);
     drop(observer);
-    lab.pass(10);
+    lab.pass(LATEST);
     assert_eq!(lab.matching(Filter::all()), []);
     assert_eq!(server.calls(), 2);
 }
@@ -46,7 +50,7 @@ fn case_44_the_interval_may_be_a_function() {
     let _observer = lab.query(&key).poll(|_| Poll::every(ms(10))).observe();
     lab.drive();
     assert_eq!(server.calls(), 1);
-    lab.pass(10);
+    lab.pass(LATEST);
     assert_eq!(server.calls(), 2);
 }
 
@@ -70,7 +74,7 @@ fn a_poll_function_decides_by_the_state_until_it_stops() {
     );
     // It is asked again at the next change of the state.
     lab.set(&key, json!({ "status": "running" }));
-    lab.pass(10);
+    lab.pass(LATEST);
     assert_eq!(server.calls(), 4);
 }
 

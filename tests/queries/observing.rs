@@ -145,7 +145,7 @@ fn until_ends_with_the_value_that_is_waited_for() {
         .timeout(ms(60_000));
     lab.drive();
     assert!(poll(&mut done).is_none());
-    lab.pass(200);
+    lab.pass(300);
     let job = poll(&mut done).expect("it came").expect("in time");
     assert_eq!(*job, json!({ "status": "completed" }));
 }
