@@ -74,7 +74,7 @@
 //! # Where things are
 //!
 //! Everything that an application needs is at the root. [`feed`] has the [`Protocol`] trait and the
-//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`key`] are the rooms
+//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`mod@key`] are the rooms
 //! below it, public because a protocol names some of their types. The repository's `README.md` is
 //! the guide, `ARCHITECTURE.md` says how it works and why.
 //!
@@ -102,9 +102,10 @@ pub mod ws;
 
 pub use cache::{
     Asc, AttachError, Batch, BuildError, By, Cache, CacheBuilder, Changes, CloseError, Closed, Cut,
-    CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, LocalFeed, NotLive, NotReady,
-    NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError, Slot,
-    Snapshot, Step, Tick, Typed, TypedSlot, TypedTick, TypedWatch, View, WaitError, Watch,
+    CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, JsonText, LocalFeed, NotLive,
+    NotReady, NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError,
+    Slot, Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
+    TypedTick, TypedWatch, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};

@@ -38,6 +38,7 @@ mod ready;
 mod set;
 mod shared;
 mod slot;
+mod stored;
 mod typed;
 mod watch;
 
@@ -63,6 +64,7 @@ pub use reader::{Reader, Step};
 pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;
 pub use slot::{Reading, Slot, Snapshot, View};
+pub use stored::{JsonText, Stored, StoredError, StoredQuery, StoredValue};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
 pub use watch::{Closed, Tick, WaitError, Watch};
 

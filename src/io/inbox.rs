@@ -325,6 +325,15 @@ impl Completion {
         }
     }
 
+    /// Another end of the same command.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            latch: self.latch.clone(),
+            waiting: self.latch.wait_async(),
+            owner: Arc::clone(&self.owner),
+        }
+    }
+
     /// Blocks the calling thread until the owner has carried the command out.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub(crate) mod ingest;
 pub(crate) mod latch;
 pub(crate) mod local;
 pub(crate) mod owners;
+pub(crate) mod plane;
 pub(crate) mod slow;
 mod staging;
 pub(crate) mod target;

@@ -88,6 +88,17 @@ impl Runtime {
         self.handle.spawn(work).abort_handle()
     }
 
+    /// Runs what takes long and never waits where it holds up nothing else.
+    ///
+    /// # Errors
+    /// The runtime is ending, or the work has panicked.
+    pub(crate) async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        Ok(self.handle.spawn_blocking(work).await?)
+    }
+
     /// Tells our own runtime to end and gives its thread to join, once; `None` for a runtime that
     /// is not ours, which is left alone. Never blocks.
     pub(crate) fn shut_down(&self) -> Option<JoinHandle<()>> {

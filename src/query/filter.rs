@@ -99,6 +99,19 @@ impl Filter {
         self.activity
     }
 
+    /// Whether nothing but the key decides, and what is under it is meant.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.exact && self.is_plain_but_exact()
+    }
+
+    /// Whether nothing but the key decides.
+    pub(crate) fn is_plain_but_exact(&self) -> bool {
+        self.activity == Activity::Any
+            && self.stale.is_none()
+            && self.fetching.is_none()
+            && self.predicate.is_none()
+    }
+
     /// Whether there is a predicate to ask, outside the machine.
     pub(crate) const fn has_predicate(&self) -> bool {
         self.predicate.is_some()

@@ -127,6 +127,12 @@ impl Tree {
         text::parse(json)
     }
 
+    /// Whether the two are one and the same in memory; equal ones need not be.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -284,6 +284,11 @@ impl Entity {
         self.shared.invalidations()
     }
 
+    /// How often single slots here were marked.
+    pub(crate) fn slots_invalidated(&self) -> u64 {
+        self.shared.slots_invalidated()
+    }
+
     /// Becomes the owner: the only one that publishes here, until it is dropped.
     ///
     /// # Errors

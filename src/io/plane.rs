@@ -1,0 +1,297 @@
+//! The slow plane: runs what the machine of queries decides. Fetches, documents, lists, observers,
+//! events.
+//!
+//! All that decides is one [`Queries`] under one lock. Under it nothing waits, nothing is parsed and
+//! no user's code runs: closures, wakers, fetchers and the drops of what a user made come
+//! afterwards, as *effects*, which one thread at a time carries out in order; another one that comes
+//! by meanwhile leaves its own to that one. No feed's thread ever takes the lock.
+//!
+//! A mark (an invalidation) is a counter that a feed or a client raises beside the slots; nothing
+//! else is told. Whoever drives the plane waits for the hub's count of scans, and then looks at the
+//! queries that are observed. So a mark costs the feed one store, whatever the number of queries.
+//!
+//! [`Queries`]: crate::query::Queries
+
+mod client;
+mod core;
+mod defaults;
+mod document;
+mod error;
+mod events;
+mod executor;
+mod fetch_error;
+mod fetched;
+mod fetcher;
+mod list;
+mod lists;
+mod marks;
+mod observe;
+mod place;
+mod query;
+mod retry;
+mod run;
+mod settings;
+mod sharing;
+mod side_table;
+mod timers;
+mod token;
+mod turn;
+
+#[cfg(feature = "net")]
+mod driver;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use self::core::Core;
+use self::executor::Executor;
+use self::timers::Timers;
+use super::clock::Clock;
+use super::latch::{Latch, WakeOn};
+use super::owners::Owners;
+use crate::Time;
+use crate::key::Key;
+use crate::store::{Entity, Hub, Store, Wakes};
+use crate::sync::Arc;
+
+pub(crate) use self::client::Restoring;
+pub(crate) use self::document::Shown;
+pub use self::error::QueryError;
+pub(crate) use self::events::EventQueue;
+pub use self::fetch_error::{FetchError, FetchErrorKind, NotAList};
+pub use self::fetched::Fetched;
+pub use self::fetcher::FetchContext;
+pub(crate) use self::fetcher::Fetcher;
+pub(crate) use self::list::Members;
+pub(crate) use self::marks::Marked;
+pub(crate) use self::observe::Observation;
+pub(crate) use self::place::{Place, SlotPlace};
+pub(crate) use self::query::{Query, State};
+pub(crate) use self::retry::{Retry, RetryDelay};
+pub(crate) use self::settings::{Initial, ListShape, PollBy, Settings, StaleBy};
+pub(crate) use self::side_table::{EntityObservation, SlotObservation};
+pub use self::token::CancelToken;
+
+/// How a fetch that was wanted ends. To be awaited, or waited for.
+pub(crate) type Promise = Latch<Result<(), QueryError>>;
+
+/// Who has the plane go on.
+pub(crate) enum Driver {
+    /// Whoever calls [`Plane::drive`]. Fetches run there.
+    ByHand,
+    /// A task on this runtime, which is asked for at the first use.
+    #[cfg(feature = "net")]
+    Tokio(Box<dyn Fn() -> std::io::Result<super::runtime::Runtime> + Send + Sync>),
+}
+
+/// The slow plane of one cache.
+pub(crate) struct Plane {
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    clock: Clock,
+    owners: Arc<Owners>,
+    /// In no store: its invalidations are those of everything.
+    everything: Arc<Entity>,
+    driver: Driver,
+    executor: OnceLock<Executor>,
+    /// Held while the executor is made.
+    starting: Mutex<()>,
+    /// Held while settings are changed, which runs a caller's closure.
+    changing: Mutex<()>,
+    core: Mutex<Core>,
+    wakes: Mutex<Wakes>,
+    timers: Timers,
+    /// Somebody carries out effects.
+    flushing: Mutex<bool>,
+    #[cfg(feature = "net")]
+    bell: Arc<tokio::sync::Notify>,
+}
+
+impl Plane {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        clock: Clock,
+        owners: Arc<Owners>,
+        driver: Driver,
+    ) -> Arc<Self> {
+        let everything = store.detached("");
+        let wakes = Mutex::new(hub.wakes());
+        Arc::new(Self {
+            store,
+            hub,
+            clock,
+            owners,
+            everything,
+            driver,
+            executor: OnceLock::new(),
+            starting: Mutex::default(),
+            changing: Mutex::default(),
+            core: Mutex::new(Core::new()),
+            wakes,
+            timers: Timers::default(),
+            flushing: Mutex::new(false),
+            #[cfg(feature = "net")]
+            bell: Arc::default(),
+        })
+    }
+
+    /// Whether it goes on only by [`drive`](Self::drive).
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self.driver, Driver::ByHand)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something under the lock, and then what follows from it: states are published before
+    /// the lock is released, effects are carried out, or left to who does so already.
+    fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let now = self.clock.now();
+        let mut core = self.lock();
+        let result = act(&mut core, now);
+        core.drain(now);
+        let moved = std::mem::take(&mut core.moved);
+        let listeners = core.take_notified();
+        let trash = std::mem::take(&mut core.trash);
+        let sooner = core.is_sooner_than_planned();
+        drop(core);
+        if !moved.is_empty() || !listeners.is_empty() {
+            let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut batch = wakes.batch();
+            moved.iter().for_each(|query| batch.one(&**query));
+            listeners
+                .iter()
+                .for_each(|listener| batch.one(listener.news()));
+        }
+        drop((moved, trash));
+        self.flush();
+        if sooner {
+            self.ring();
+        }
+        result
+    }
+
+    /// Has whoever drives look again.
+    fn ring(&self) {
+        #[cfg(feature = "net")]
+        self.bell.notify_one();
+    }
+
+    /// The executor, made and driven from the first use on.
+    fn executor(self: &Arc<Self>) -> Result<Executor, QueryError> {
+        if let Some(executor) = self.executor.get() {
+            return Ok(executor.clone());
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(executor) = self.executor.get() {
+            return Ok(executor.clone());
+        }
+        if self.lock().closed {
+            return Err(QueryError::Closed);
+        }
+        let executor = match &self.driver {
+            Driver::ByHand => Executor::by_hand(),
+            #[cfg(feature = "net")]
+            Driver::Tokio(runtime) => {
+                let runtime =
+                    runtime().map_err(|error| QueryError::NoRuntime(error.to_string()))?;
+                Executor::Tokio(runtime, Arc::default())
+            }
+        };
+        let executor = self.executor.get_or_init(|| executor).clone();
+        #[cfg(feature = "net")]
+        driver::start(self, &executor);
+        Ok(executor)
+    }
+
+    /// Waits until the cache's clock shows `at`.
+    fn wait_until(&self, at: Time) -> super::latch::Waiting<()> {
+        let waiting = self.timers.wait_until(at);
+        self.ring();
+        waiting
+    }
+
+    /// A number that is never used twice.
+    fn number(&self) -> u64 {
+        let mut core = self.lock();
+        core.numbers += 1;
+        core.numbers
+    }
+
+    /// What is put under a key from now on is `resolve`d with this, too; what is there already as
+    /// well. `change` gets what the key's level says so far.
+    pub(crate) fn change_defaults(
+        self: &Arc<Self>,
+        prefix: &Key,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<(), QueryError> {
+        self.executor()?;
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut level = self.lock().defaults.level(prefix);
+        // A caller's closure, and drops of what it replaces: not under the lock.
+        change(&mut level);
+        self.with(|core, now| {
+            if core.closed {
+                return Err(QueryError::Closed);
+            }
+            let old = core.defaults.put(prefix, level);
+            core.throw_away(old);
+            core.resolve_under(prefix, now);
+            Ok(())
+        })?;
+        drop(changing);
+        self.promote_under(prefix);
+        Ok(())
+    }
+
+    /// What holds for a key by defaults alone.
+    pub(crate) fn resolve(&self, key: &Key) -> Settings {
+        self.lock().defaults.resolve(key)
+    }
+
+    /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
+    /// nothing.
+    pub(crate) fn stop(&self) {
+        let (ended, trash) = {
+            let mut core = self.lock();
+            if core.closed {
+                return;
+            }
+            core.close()
+        };
+        let wake_on = WakeOn::here();
+        for promise in ended.promises {
+            promise.set(Err(QueryError::Closed), &wake_on);
+        }
+        for running in ended.fetches {
+            running.stop(&wake_on);
+        }
+        drop(trash);
+        self.ring();
+    }
+
+    /// Waits for what [`stop`](Self::stop) told to end, and names what has not.
+    pub(crate) fn join(&self, patience: Duration) -> Vec<String> {
+        self.executor
+            .get()
+            .map_or_else(Vec::new, |executor| executor.stragglers(patience))
+    }
+
+    /// Whether it was stopped.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}
+
+impl fmt::Debug for Plane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plane")
+            .field("by_hand", &self.is_by_hand())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Where a query's data is, and which invalidations count for it.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::document::Document;
+use super::list::List;
+use crate::Time;
+use crate::io::slow::SLOW;
+use crate::key::Id;
+use crate::query::Look;
+use crate::store::{Entity, Flag, Head, Link, Slot, State, flags};
+use crate::sync::{Arc, ArcSwap};
+
+/// Where a query's data is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In the slot that streams write.
+    Slot(Arc<SlotPlace>),
+    /// With the query.
+    Document(Document),
+    /// The members with the query, the items in their slots.
+    List(List),
+}
+
+/// A slot, followed over purges.
+#[derive(Debug)]
+pub(crate) struct SlotPlace {
+    entity: Arc<Entity>,
+    id: Id,
+    slot: ArcSwap<Slot>,
+    /// By how much the sum of the present slot is less than that of those before it.
+    behind: Mutex<u64>,
+}
+
+impl SlotPlace {
+    pub(super) fn new(entity: Arc<Entity>, id: Id, slot: Arc<Slot>) -> Self {
+        Self {
+            entity,
+            id,
+            slot: ArcSwap::new(slot),
+            behind: Mutex::new(0),
+        }
+    }
+
+    pub(crate) fn entity(&self) -> &Arc<Entity> {
+        &self.entity
+    }
+
+    pub(crate) fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The slot that the id has now.
+    pub(crate) fn slot(&self) -> Arc<Slot> {
+        let slot = self.slot.load_full();
+        if slot.head().state != State::Dead {
+            return slot;
+        }
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.slot.load_full();
+        let Ok(next) = self.entity.slot(self.id.as_ref()) else {
+            return old;
+        };
+        if !Arc::ptr_eq(&old, &next) {
+            *behind += old.invalidation().saturating_sub(next.invalidation());
+            self.slot.store(Arc::clone(&next));
+        }
+        next
+    }
+
+    /// The sum of invalidations for what is below the slot's key. Never goes back.
+    fn sum_below(&self) -> u64 {
+        let slot = self.slot();
+        let behind = *self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.invalidation() + behind
+    }
+}
+
+/// Whose invalidations count for a query besides its own.
+#[derive(Debug)]
+pub(super) enum Above {
+    /// Those of everything: an entity that is in no store has those alone.
+    Everything(Arc<Entity>),
+    /// Those of its entity.
+    Entity(Arc<Entity>),
+    /// Those of the slot whose key its key begins with.
+    Slot(Arc<SlotPlace>),
+    /// It is that slot: it has no word of its own.
+    Is(Arc<SlotPlace>),
+}
+
+/// The invalidations of one query.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) above: Above,
+    /// Marks of this query alone.
+    own: Flag,
+    /// Marks from above that were not meant for it.
+    spared: Flag,
+}
+
+impl Word {
+    pub(super) fn new(above: Above) -> Self {
+        Self {
+            above,
+            own: Flag::new(),
+            spared: Flag::new(),
+        }
+    }
+
+    /// The sum of invalidations so far.
+    pub(super) fn sum(&self) -> u64 {
+        let above = match &self.above {
+            Above::Everything(entity) | Above::Entity(entity) => entity.invalidations(),
+            Above::Slot(slot) => slot.sum_below(),
+            Above::Is(slot) => return slot.slot().invalidation(),
+        };
+        (above + self.own.level()).saturating_sub(self.spared.level())
+    }
+
+    /// Marks this query alone.
+    pub(super) fn mark(&self) {
+        match &self.above {
+            Above::Is(slot) => slot.slot().invalidate(),
+            _ => self.own.raise(),
+        }
+    }
+
+    /// Takes one mark from above back.
+    pub(super) fn spare(&self) {
+        self.spared.raise();
+    }
+}
+
+impl Place {
+    /// What the machine may know of the data. Loads, and short locks that nobody waits under.
+    pub(super) fn look(&self, word: &Word) -> Look {
+        match self {
+            Self::Slot(place) => look_slot(place),
+            Self::Document(document) => {
+                let shown = document.shown();
+                Look {
+                    present: shown.tree.is_some(),
+                    whole_at: shown.whole_at,
+                    received_at: shown.received_at,
+                    stamp: shown.stamp,
+                    sum: word.sum(),
+                    unsure: shown.restored,
+                    quiet: match &word.above {
+                        Above::Everything(_) => true,
+                        Above::Entity(entity) => is_quiet(entity),
+                        Above::Slot(slot) | Above::Is(slot) => is_quiet(&slot.entity),
+                    },
+                }
+            }
+            Self::List(list) => {
+                let members = list.members();
+                Look {
+                    present: members.whole_at.is_some(),
+                    whole_at: members.whole_at,
+                    received_at: members.whole_at.unwrap_or_default(),
+                    stamp: members.stamp,
+                    sum: word.sum(),
+                    unsure: members.restored,
+                    quiet: is_quiet(list.entity()),
+                }
+            }
+        }
+    }
+}
+
+fn look_slot(place: &SlotPlace) -> Look {
+    let slot = place.slot();
+    let sum = slot.invalidation();
+    let link = slot.link();
+    let head = slot.head();
+    Look {
+        present: head.has_value(),
+        whole_at: match head.state {
+            State::Present | State::Removed if head.whole_at > Time::ZERO => Some(head.whole_at),
+            State::Removed => Some(head.received_at),
+            _ => None,
+        },
+        received_at: head.received_at,
+        stamp: head.invalidation,
+        sum,
+        unsure: is_unsure(&head, link),
+        quiet: is_quiet(&place.entity),
+    }
+}
+
+/// Whether a value needs a fetch whatever its age.
+pub(super) fn is_unsure(head: &Head, link: u64) -> bool {
+    let (held, now) = (Link::from_word(head.link), Link::from_word(link));
+    let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
+    head.has_value()
+        && (missed || head.flags & (flags::PARTIAL | flags::GAP | flags::RESTORED) != 0)
+}
+
+/// Whether no stream keeps the entity's values up just now.
+fn is_quiet(entity: &Entity) -> bool {
+    let bits = Link::from_word(entity.link().load()).bits;
+    bits & (Link::DOWN | Link::SILENT | Link::STOPPED) != 0
+        || entity.owner().is_none_or(|owner| &*owner == SLOW)
+}

@@ -1,0 +1,250 @@
+//! A query as its handles see it: key, place, settings, and the state that the machine said last.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+use super::document::{Document, Shown};
+use super::fetch_error::FetchError;
+use super::list::{List, Members};
+use super::place::{Place, SlotPlace, Word};
+use super::settings::Settings;
+use crate::Time;
+use crate::key::Key;
+use crate::query::{FetchStatus, Info, Look, QueryIx, Status};
+use crate::store::{Flag, Seen, Watched};
+use crate::sync::{Arc, ArcSwap, AtomicU32};
+
+/// What is known of a query besides its data.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) status: Status,
+    pub(crate) fetch_status: FetchStatus,
+    /// Of the last fetch that settled, if it failed and nothing was set since.
+    pub(crate) error: Option<FetchError>,
+    pub(crate) error_at: Option<Time>,
+    pub(crate) error_count: u64,
+    /// Results and writes by the application taken.
+    pub(crate) data_count: u64,
+    /// Attempts of the present or last fetch that failed, and why the last did.
+    pub(crate) failure_count: u32,
+    pub(crate) failure: Option<FetchError>,
+    /// When this was said. Staleness by age moves on without a new state where nobody observes.
+    pub(crate) stale: bool,
+    pub(crate) invalidated: bool,
+    pub(crate) active: bool,
+    pub(crate) observers: usize,
+    pub(crate) updated_at: Option<Time>,
+}
+
+impl State {
+    /// Of a query that the machine does not know.
+    pub(super) fn blank() -> Self {
+        Self {
+            status: Status::Pending,
+            fetch_status: FetchStatus::Idle,
+            error: None,
+            error_at: None,
+            error_count: 0,
+            data_count: 0,
+            failure_count: 0,
+            failure: None,
+            stale: true,
+            invalidated: false,
+            active: false,
+            observers: 0,
+            updated_at: None,
+        }
+    }
+
+    pub(super) fn new(info: Info<FetchError>) -> Self {
+        Self {
+            status: info.status,
+            fetch_status: info.fetch_status,
+            error: info.error,
+            error_at: info.error_at,
+            error_count: info.error_count,
+            data_count: info.data_count,
+            failure_count: info.failure_count,
+            failure: info.failure,
+            stale: info.stale,
+            invalidated: info.invalidated,
+            active: info.active,
+            observers: info.observers,
+            updated_at: info.updated_at,
+        }
+    }
+}
+
+/// A query. One for each key, as long as anybody holds on to it.
+///
+/// To be waited for ([`Watched`]): it moves with its state, and with a document's or a list's data.
+/// Whoever waits for a slot's value waits for the slot as well.
+pub(crate) struct Query {
+    key: Key,
+    place: Place,
+    pub(super) word: Word,
+    state: ArcSwap<State>,
+    news: Flag,
+    levels: Mutex<Levels>,
+    /// Its name in the machine, while it is there. Only looked at under the plane's lock.
+    pub(super) at: Mutex<Option<QueryIx>>,
+}
+
+struct Levels {
+    own: Settings,
+    resolved: Arc<Settings>,
+}
+
+impl Query {
+    pub(super) fn new(key: Key, place: Place, word: Word) -> Self {
+        Self {
+            key,
+            place,
+            word,
+            state: ArcSwap::new(Arc::new(State::blank())),
+            news: Flag::new(),
+            levels: Mutex::new(Levels {
+                own: Settings::default(),
+                resolved: Arc::default(),
+            }),
+            at: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The slot, if it is one.
+    pub(crate) fn slot(&self) -> Option<&Arc<SlotPlace>> {
+        match &self.place {
+            Place::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// The document as it is now, if it is one.
+    pub(crate) fn document(&self) -> Option<Arc<Shown>> {
+        self.as_document().map(Document::shown)
+    }
+
+    pub(super) fn as_document(&self) -> Option<&Document> {
+        match &self.place {
+            Place::Document(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The members as they are now, if it is a list.
+    pub(crate) fn members(&self) -> Option<Arc<Members>> {
+        self.as_list().map(List::members)
+    }
+
+    pub(super) fn as_list(&self) -> Option<&List> {
+        match &self.place {
+            Place::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// What the machine said last.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// How often it has moved: [`Seen::epoch`] of whoever waits for it.
+    pub(crate) fn level(&self) -> u64 {
+        self.news.level()
+    }
+
+    /// What whoever waits from now on has seen.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            epoch: self.level(),
+            ..Seen::default()
+        }
+    }
+
+    /// What is to be known about its data, without the data.
+    pub(crate) fn look(&self) -> Look {
+        self.place.look(&self.word)
+    }
+
+    /// What holds for it, every level merged.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&levels.resolved)
+    }
+
+    /// Adds `more` to its own level and puts that over `base`. What it replaces is handed out, since
+    /// its drop may run a user's code.
+    pub(super) fn resolve(&self, more: Option<&Settings>, base: &Settings) -> impl Sized + use<> {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = more.map(|more| {
+            let merged = more.over(&levels.own);
+            std::mem::replace(&mut levels.own, merged)
+        });
+        let resolved = Arc::new(levels.own.over(base));
+        let old = std::mem::replace(&mut levels.resolved, resolved);
+        (own, old)
+    }
+
+    /// Replaces the state. What it replaces is handed out: errors are a user's.
+    pub(super) fn publish(&self, state: State) -> Arc<State> {
+        let old = self.state.swap(Arc::new(state));
+        self.news.raise();
+        old
+    }
+
+    /// Its data moved without its state.
+    pub(super) fn moved(&self) {
+        self.news.raise();
+    }
+
+    /// The data, read as `T`; for a list, its ids. `None` if there is none, or it does not read so.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        match &self.place {
+            Place::Slot(place) => {
+                let snapshot = place.slot().snapshot();
+                if !snapshot.head.has_value() {
+                    return None;
+                }
+                snapshot.record().deserialize().ok()
+            }
+            Place::Document(document) => {
+                serde_json::from_str(&document.shown().tree.as_ref()?.to_json()).ok()
+            }
+            Place::List(list) => {
+                let members = list.members();
+                members.whole_at?;
+                let ids: Vec<crate::Part> = members.ids.iter().map(Into::into).collect();
+                serde_json::from_str(&Key::new(ids).to_json()).ok()
+            }
+        }
+    }
+}
+
+impl Watched for Query {
+    fn mask(&self) -> &AtomicU32 {
+        self.news.mask()
+    }
+
+    fn moved(&self, seen: &Seen) -> bool {
+        self.news.moved(seen)
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("key", &self.key)
+            .field("state", &self.state.load())
+            .finish_non_exhaustive()
+    }
+}

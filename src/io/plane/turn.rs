@@ -1,0 +1,248 @@
+//! What the plane does when it goes on: marks, times, effects.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::core::{Effect, Running};
+use super::query::Query;
+use super::run::{Run, work};
+use super::settings::Settings;
+use super::token::CancelToken;
+use super::{Place, Plane};
+use crate::Time;
+use crate::io::command::Command;
+use crate::io::latch::WakeOn;
+use crate::io::slow::SLOW;
+use crate::query::{FetchId, ObserverId, QueryIx};
+use crate::sync::Arc;
+
+/// Turns of one [`Plane::drive`]: more would be a fetcher that fails at once for ever.
+const MAX_TURNS: usize = 4096;
+/// How long an owner without room is left alone before it is told again what to let go of.
+const ABANDON_PAUSE: Duration = Duration::from_millis(20);
+
+impl Plane {
+    /// By hand: runs everything that is due on this thread (marks, timeouts, effects, fetches that
+    /// can go on), until nothing is. Gives when something is due next. With a runtime of its own the
+    /// plane goes on by itself, and this only helps.
+    pub(crate) fn drive(self: &Arc<Self>) -> Option<Time> {
+        let Some(executor) = self.executor.get() else {
+            return None;
+        };
+        for _ in 0..MAX_TURNS {
+            let next = self.turn();
+            let polled = executor.poll_ready();
+            if !polled && !self.is_due(next) {
+                return next;
+            }
+        }
+        Some(self.clock.now())
+    }
+
+    fn is_due(&self, next: Option<Time>) -> bool {
+        next.is_some_and(|next| next <= self.clock.now())
+            || self.lock().scans != self.hub.scans().level()
+    }
+
+    /// Does what is due. Gives when something is due next.
+    pub(super) fn turn(self: &Arc<Self>) -> Option<Time> {
+        self.timers.fire(self.clock.now(), &waking());
+        // Before the generations that it stands for.
+        let scans = self.hub.scans().level();
+        let (marked, abandoned) = self.with(|core, now| {
+            if core.closed {
+                return Default::default();
+            }
+            let mut marked = Vec::new();
+            if core.scans != scans {
+                core.scans = scans;
+                core.mark_lists();
+                core.machine.handle_marks(now, &core.table);
+                marked = core.side.take_marked();
+            }
+            core.machine.handle_timeout(now, &core.table);
+            (marked, std::mem::take(&mut core.abandoned))
+        });
+        for entity in marked {
+            self.refetch_entity(&entity);
+        }
+        let mut left = abandoned;
+        left.retain(|(entity, fetch)| self.abandon(entity, *fetch).is_err());
+        let again = (!left.is_empty()).then(|| self.clock.now().after(ABANDON_PAUSE));
+        let mut core = self.lock();
+        core.abandoned.append(&mut left);
+        let next = [core.machine.poll_timeout(), self.timers.next(), again];
+        let next = next.into_iter().flatten().min();
+        core.planned = next.unwrap_or(Time::NEVER);
+        next
+    }
+
+    /// Carries out the effects that wait, unless somebody does so already, who then takes these, too.
+    pub(super) fn flush(self: &Arc<Self>) {
+        loop {
+            if std::mem::replace(&mut *self.is_flushing(), true) {
+                return;
+            }
+            let done = Flushed(self);
+            while let Some(effect) = self.next_effect() {
+                self.carry_out(effect);
+            }
+            drop(done);
+            // Left by somebody who found this busy just before it ended.
+            if self.lock().effects.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn next_effect(&self) -> Option<Effect> {
+        self.lock().effects.pop_front()
+    }
+
+    fn is_flushing(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry_out(self: &Arc<Self>, effect: Effect) {
+        match effect {
+            Effect::Start {
+                query,
+                fetch,
+                attempt,
+                token,
+            } => self.start(query, fetch, attempt, token),
+            Effect::Abort(running) => running.stop(&waking()),
+            Effect::Settle(promise, result) => {
+                promise.set(result, &waking());
+            }
+            Effect::Ask {
+                query,
+                observer,
+                settings,
+            } => self.ask(&query, observer, &settings),
+            Effect::Restore(ix, query) => self.restore_slot(ix, &query),
+            Effect::Begin(query) => self.begin(&query),
+            Effect::Forget(query) => self.purge(&query),
+        }
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        query: Arc<Query>,
+        fetch: FetchId,
+        attempt: u32,
+        token: CancelToken,
+    ) {
+        if !self.lock().fetches.contains_key(&fetch) {
+            return;
+        }
+        let executor = match self.executor() {
+            Ok(executor) => executor,
+            Err(error) => return self.fail(fetch, error.into(), None),
+        };
+        let name = format!("the fetch of {}", query.key());
+        let run = Run {
+            plane: Arc::clone(self),
+            executor: executor.clone(),
+            settings: query.settings(),
+            query,
+            fetch,
+            attempt,
+            token,
+            told: false,
+            landing: false,
+        };
+        let task = executor.spawn(name, work(run));
+        let mut core = self.lock();
+        match core.fetches.get_mut(&fetch) {
+            Some(running) => running.task = Some(task),
+            None => {
+                // Given up, or at its end, before it was here.
+                drop(core);
+                task.abort();
+            }
+        }
+    }
+
+    /// Asks an observer's functions of the state.
+    fn ask(self: &Arc<Self>, query: &Arc<Query>, observer: ObserverId, settings: &Settings) {
+        let state = query.state();
+        let stale = settings.stale_now(query, &state);
+        let polling = settings.polling_now(query, &state);
+        self.with(|core, now| {
+            if !core.closed {
+                core.machine
+                    .answer(observer, polling, stale, now, &core.table);
+            }
+        });
+    }
+
+    /// Puts a slot back to its initial data. What a feed writes stays: it is the stream's.
+    fn restore_slot(self: &Arc<Self>, ix: QueryIx, query: &Arc<Query>) {
+        self.purge_slot(query);
+        self.begin(query);
+        self.with(|core, now| {
+            if !core.closed {
+                core.machine.handle_restored(ix, now, &core.table);
+                core.publish(ix, now);
+            }
+        });
+    }
+
+    /// Lets go of the value of a query that was let go, unless somebody still looks at it.
+    fn purge(&self, query: &Query) {
+        let core = self.lock();
+        let wanted = core.side.is_watched(query.key()) || core.machine.find(query.key()).is_some();
+        drop(core);
+        if !wanted {
+            self.purge_slot(query);
+        }
+    }
+
+    /// Ends a slot that no feed owns.
+    fn purge_slot(&self, query: &Query) {
+        let Place::Slot(slot) = query.place() else {
+            return;
+        };
+        let entity = slot.entity();
+        if entity.owner().is_some_and(|owner| &*owner != SLOW) || slot.slot().is_detached() {
+            return;
+        }
+        let command = Command::Purge {
+            entity: Arc::clone(entity.name()),
+            id: slot.id().clone(),
+        };
+        // A feed that has come just now has the value in its care.
+        let _ = self.owners.send(entity, command);
+    }
+}
+
+/// The end of carrying out effects, reached by a panic as well.
+struct Flushed<'a>(&'a Plane);
+
+impl Drop for Flushed<'_> {
+    fn drop(&mut self) {
+        *self.0.is_flushing() = false;
+    }
+}
+
+/// Runs wakers here, and lives through one that panics: it is another one's task.
+pub(super) fn waking() -> WakeOn {
+    WakeOn::elsewhere(|wakers| {
+        for waker in wakers {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| Waker::wake(waker))) {
+                std::mem::forget(payload);
+            }
+        }
+    })
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("key", self.query.key())
+            .finish_non_exhaustive()
+    }
+}
