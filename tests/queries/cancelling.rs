@@ -12,7 +12,7 @@ fn case_32_a_cancelled_refetch_leaves_what_was_there() {
         let server = lab.served(&key);
         lab.set(&key, json!("data"));
         let before = lab.state(&key);
-        let mut asked = lab.query(&key).fetch_now();
+        let mut asked = lab.query(&key).fetch();
         lab.pass(10);
         assert_eq!(server.waiting(), 1);
         drop(lab.cache.cancel(key.clone()));
@@ -37,7 +37,7 @@ fn case_34_a_cancel_that_reverts_nothing_is_an_error() {
     let key = key!["a"];
     let server = lab.served(&key);
     lab.set(&key, json!("data"));
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     drop(lab.cache.cancel(key.clone()).revert(false));
     lab.drive();
@@ -77,7 +77,7 @@ fn case_37_cancelling_what_has_settled_changes_nothing() {
     let (good, bad) = (key!["good"], key!["bad"]);
     lab.serve(&good, &Server::replying(|_| json!(1)));
     lab.serve(&bad, &Server::failing());
-    let _asked = [&good, &bad].map(|key| lab.query(key).retry(0).fetch_now());
+    let _asked = [&good, &bad].map(|key| lab.query(key).retry(0).fetch());
     lab.drive();
     let before = [&good, &bad].map(|key| lab.state(key));
     drop(lab.cache.cancel(Filter::all()));
@@ -126,7 +126,7 @@ fn observers_and_callers_share_one_fetch() {
     let key = key!["a", 1];
     let server = lab.served(&key);
     let observers = [(); 2].map(|()| lab.query(&key).observe());
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     assert_eq!(server.calls(), 1);
     server.answer(json!({ "n": 1 }));
@@ -144,7 +144,7 @@ fn who_waits_for_a_replaced_fetch_gets_the_replacement() {
     let key = key!["a"];
     let server = lab.served(&key);
     lab.set(&key, json!(0));
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     drop(lab.cache.refetch(key));
     lab.drive();
@@ -163,7 +163,7 @@ fn a_cancelled_first_fetch_ends_with_an_error_for_who_waits() {
     let mut lab = Lab::new();
     let key = key!["a"];
     let server = lab.served(&key);
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     drop(lab.cache.cancel(key.clone()));
     lab.drive();
@@ -174,7 +174,7 @@ fn a_cancelled_first_fetch_ends_with_an_error_for_who_waits() {
         (Status::Pending, FetchStatus::Idle)
     );
     assert_eq!(server.aborted(), 1);
-    let _again = lab.query(&key).fetch_now();
+    let _again = lab.query(&key).fetch();
     lab.drive();
     assert_eq!(server.waiting(), 1, "it may be asked again");
 }
@@ -185,7 +185,7 @@ fn a_cancelled_token_says_so() {
     let key = key!["a"];
     let server = lab.served(&key);
     lab.set(&key, json!(1));
-    let _asked = lab.query(&key).fetch_now();
+    let _asked = lab.query(&key).fetch();
     lab.drive();
     let token = server.last_call(|cx| cx.token());
     assert!(!token.is_cancelled());
@@ -217,7 +217,7 @@ fn a_removed_entry_is_gone_and_who_waits_is_told() {
     let server = lab.served(&key);
     lab.set(&key, json!(1));
     let mut events = lab.cache.events();
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     lab.cache.remove(key.clone());
     lab.drive();
@@ -235,7 +235,7 @@ fn a_late_result_of_a_cancelled_fetch_is_dropped() {
     for key in [key!["a"], key!["a", 1]] {
         let server = lab.served(&key);
         lab.set(&key, json!(1));
-        let _asked = lab.query(&key).fetch_now();
+        let _asked = lab.query(&key).fetch();
         lab.drive();
         // Answered, and not yet looked at.
         server.answer(json!(2));

@@ -188,7 +188,7 @@ fn what_is_observed_or_fetching_is_kept() {
     lab.cache.defaults(key![]).gc_after(ms(10));
     let server = lab.served(&asked);
     let observer = lab.query(&seen).observe();
-    let _asked = lab.query(&asked).fetch_now();
+    let _asked = lab.query(&asked).fetch();
     lab.pass(1_000);
     assert_eq!(lab.matching(Filter::all()).len(), 2);
     drop(observer);

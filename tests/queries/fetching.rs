@@ -13,7 +13,7 @@ fn case_42_a_fetch_asks_only_for_what_is_older_than_it_allows() {
     lab.serve(&key, &server);
     lab.set(&key, json!("written"));
     let mut fetch = |lab: &mut Lab, stale| {
-        let mut asked = lab.query(&key).stale_after(ms(stale)).fetch_now();
+        let mut asked = lab.query(&key).stale_after(ms(stale)).fetch();
         lab.drive();
         let got = poll(&mut asked).expect("answered").expect("succeeded");
         (*got).clone()
@@ -37,7 +37,7 @@ fn the_two_statuses_are_two_facts() {
     };
     assert_eq!(facts(&lab), (Status::Pending, FetchStatus::Idle, 0));
     let fetch = |lab: &mut Lab| {
-        let asked = lab.query(&key).retry(0).fetch_now();
+        let asked = lab.query(&key).retry(0).fetch();
         lab.drive();
         asked
     };
@@ -75,11 +75,11 @@ fn a_direct_fetch_is_not_tried_again() {
     let key = key!["a"];
     let server = Server::failing();
     lab.serve(&key, &server);
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.pass(60_000);
     assert_eq!(server.calls(), 1);
     let error = poll(&mut asked).expect("ended").expect_err("it failed");
-    assert!(matches!(error, QueryError::Failed(_)), "{error:?}");
+    assert!(matches!(error, QueryError::Fetch(_)), "{error:?}");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_is_prefetched_is_there_for_the_next() {
     let key = key!["a"];
     let server = Server::replying(|n| json!(n));
     lab.serve(&key, &server);
-    drop(lab.query(&key).prefetch());
+    lab.query(&key).prefetch();
     lab.drive();
     let observer = lab.query(&key).stale_never().observe();
     assert_eq!(observer.state().data(), Some(&json!(1)));
@@ -116,7 +116,7 @@ fn what_is_prefetched_is_there_for_the_next() {
 #[test]
 fn without_a_fetcher_a_fetch_says_so() {
     let mut lab = Lab::new();
-    let mut asked = lab.query(&key!["a"]).fetch_now();
+    let mut asked = lab.query(&key!["a"]).fetch();
     lab.drive();
     let error = poll(&mut asked)
         .expect("ended")
@@ -130,7 +130,7 @@ fn a_fetcher_is_told_what_for() {
     let server = lab.served(&key!["job"]);
     let key = key!["job", 42];
     lab.set(&key, json!({ "n": 1 }));
-    let _asked = lab.query(&key).fetch_now();
+    let _asked = lab.query(&key).fetch();
     lab.drive();
     server.last_call(|cx| {
         assert_eq!(*cx.key(), key);
@@ -138,7 +138,7 @@ fn a_fetcher_is_told_what_for() {
         assert_eq!(cx.attempt(), 1);
         assert_eq!(cx.sequence(), None);
     });
-    let _other = lab.query(&key!["job"]).fetch_now();
+    let _other = lab.query(&key!["job"]).fetch();
     lab.drive();
     server.last_call(|cx| assert!(cx.id().is_err(), "there is no id in it"));
 }
@@ -149,7 +149,7 @@ fn what_the_server_has_not_is_removed() {
     for key in [key!["a"], key!["a", 1]] {
         let server = lab.served(&key);
         lab.set(&key, json!({ "n": 1 }));
-        let _asked = lab.query(&key).fetch_now();
+        let _asked = lab.query(&key).fetch();
         lab.drive();
         server.answer_with(Ok(Fetched::removed()));
         lab.drive();
@@ -165,7 +165,7 @@ fn what_is_no_json_is_an_error() {
     let key = key!["a"];
     let server = lab.served(&key);
     lab.set(&key, json!(1));
-    let mut asked = lab.query(&key).retry(0).fetch_now();
+    let mut asked = lab.query(&key).retry(0).fetch();
     lab.drive();
     server.answer_with(Ok(Fetched::json("{\"n\":")));
     lab.drive();
@@ -181,7 +181,7 @@ fn a_fetcher_that_panics_has_failed() {
         assert_eq!(1, 2, "a fault in the fetcher");
         Ok(Fetched::new(1))
     });
-    let mut asked = lab.query(&key).retry(0).fetch_now();
+    let mut asked = lab.query(&key).retry(0).fetch();
     lab.drive();
     assert!(poll(&mut asked).expect("ended").is_err());
     assert_eq!(lab.state(&key).status(), Status::Error);

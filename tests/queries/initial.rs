@@ -12,7 +12,7 @@ fn case_51_a_reset_brings_the_initial_data_back() {
     let server = Server::replying(|n| json!({ "fetched": n }));
     lab.serve(&key, &server);
     lab.cache.defaults(key.clone()).initial(json!("initial"));
-    let _asked = lab.query(&key).fetch_now();
+    let _asked = lab.query(&key).fetch();
     assert_eq!(lab.get(&key), Some(json!("initial")));
     lab.drive();
     assert_eq!(lab.get(&key), Some(json!({ "fetched": 1 })));
@@ -27,7 +27,7 @@ fn case_51_a_reset_during_the_first_fetch_is_no_error() {
     let mut lab = Lab::new();
     let key = key!["a"];
     let server = lab.served(&key);
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.pass(10);
     drop(lab.cache.reset(key.clone()));
     lab.drive();
@@ -185,7 +185,7 @@ fn what_has_failed_is_not_stored() {
     let stored = stored(|lab| {
         lab.set(&key!["good"], json!(1));
         lab.serve(&key!["bad"], &Server::failing());
-        drop(lab.query(&key!["bad"]).retry(0).fetch_now());
+        drop(lab.query(&key!["bad"]).retry(0).fetch());
         drop(lab.query(&key!["none"]).enabled(false).observe());
         lab.drive();
     });

@@ -10,7 +10,7 @@ fn two_fetched(lab: &mut Lab) -> [Server; 2] {
     let servers = [1, 2].map(|n| {
         let server = Server::replying(move |_| json!(n));
         lab.serve(&key!["key", {"n": n}], &server);
-        drop(lab.query(&key!["key", {"n": n}]).fetch_now());
+        drop(lab.query(&key!["key", {"n": n}]).fetch());
         server
     });
     lab.drive();
@@ -85,7 +85,7 @@ fn fetching_with_data(lab: &mut Lab, server: &Server) -> tickcache::Key {
     let key = key!["a"];
     lab.serve(&key, server);
     lab.set(&key, json!(1));
-    drop(lab.query(&key).fetch_now());
+    drop(lab.query(&key).fetch());
     lab.drive();
     assert_eq!((server.calls(), server.aborted()), (1, 0));
     key
@@ -119,7 +119,7 @@ fn a_refetch_joins_the_first_fetch() {
     let mut lab = Lab::new();
     let key = key!["a"];
     let server = lab.served(&key);
-    drop(lab.query(&key).fetch_now());
+    drop(lab.query(&key).fetch());
     lab.drive();
     drop(lab.cache.refetch(key));
     lab.drive();
@@ -146,12 +146,12 @@ fn case_29_static_data_is_read_from_the_cache_though_invalidated() {
     let key = key!["a"];
     let server = Server::replying(|n| json!({ "n": n }));
     lab.serve(&key, &server);
-    let mut first = lab.query(&key).stale_static().fetch_now();
+    let mut first = lab.query(&key).stale_static().fetch();
     lab.drive();
     let first = poll(&mut first).expect("answered").expect("succeeded");
     drop(lab.cache.invalidate(key.clone()).refetch(RefetchKind::None));
     lab.drive();
-    let mut again = lab.query(&key).stale_static().fetch_now();
+    let mut again = lab.query(&key).stale_static().fetch();
     lab.drive();
     let again = poll(&mut again).expect("answered").expect("succeeded");
     assert_eq!(first, again);

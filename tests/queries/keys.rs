@@ -69,7 +69,7 @@ fn case_09_a_filter_by_fetch_status_finds_the_one_that_is_fetching() {
     }
     let key = key!["busy"];
     let server = lab.served(&key);
-    let _fetching = lab.query(&key).fetch_now();
+    let _fetching = lab.query(&key).fetch();
     lab.drive();
     let fetching = || Filter::all().fetching(FetchStatus::Fetching);
     assert_eq!(lab.matching(fetching()), [key]);

@@ -10,6 +10,7 @@ mod keys;
 mod kit;
 mod lists;
 mod network;
+mod numbers;
 mod observing;
 mod races;
 mod writes;

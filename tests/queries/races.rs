@@ -1,11 +1,7 @@
 //! A fetch against a stream: the races R1 to R13 of query-core, and what happens here instead.
 
 use serde_json::{Value, json};
-use tickcache::feed::{Envelope, Policy, Rule};
-use tickcache::testing::TestFeed;
-use tickcache::{
-    Cache, Feed, Fetched, Filter, Key, Order, QueryError, Reasons, RefetchKind, Status, key,
-};
+use tickcache::{Filter, Key, Order, QueryError, Reasons, RefetchKind, Status, key};
 
 use crate::kit::{Lab, Server, ms, poll};
 
@@ -65,111 +61,6 @@ fn race_r2_the_time_of_data_does_not_go_back() {
     assert!(state.received_at() >= pushed);
 }
 
-/// A cache whose stream numbers its messages by this rule, observed and fetched as of 1000.
-struct Numbered {
-    cache: Cache,
-    feed: TestFeed<Envelope>,
-    server: Server,
-    observer: tickcache::Observer<Value>,
-}
-
-impl Numbered {
-    fn new(rule: Rule) -> Self {
-        let envelope = Envelope::builder("venue")
-            .entity("/e")
-            .entities(["stream"])
-            .id("/i")
-            .payload("/v")
-            .sequence("/q", Policy::continuing(rule));
-        let envelope = envelope.build().expect("the pointers are right");
-        let (cache, feed) = TestFeed::new(Feed::envelope(envelope));
-        let server = Server::new();
-        cache.defaults(key!["stream"]).fetch(server.fetcher());
-        let query = cache.query::<Value>(key!["stream", 1]);
-        let observer = query.stale_never().observe();
-        let mut this = Self {
-            cache,
-            feed,
-            server,
-            observer,
-        };
-        this.drive();
-        this.answer(json!({ "p": 1 }), 1_000);
-        this
-    }
-
-    fn drive(&mut self) {
-        self.cache.drive();
-        self.feed.settle();
-        self.cache.drive();
-    }
-
-    fn answer(&mut self, value: Value, as_of: u64) {
-        self.server
-            .answer_with(Ok(Fetched::new(value).as_of(as_of)));
-        self.drive();
-    }
-
-    fn hear(&mut self, p: u64, q: u64) {
-        let message = format!(r#"{{"e":"stream","i":1,"v":{{"p":{p}}},"q":{q}}}"#);
-        self.feed.message(&message).expect("taken");
-        self.drive();
-    }
-
-    fn p(&self) -> Option<Value> {
-        self.observer.state().data().map(|value| value["p"].clone())
-    }
-}
-
-/// D1: where messages are numbered, the number is the order, whatever comes first.
-#[test]
-fn race_r3_numbers_decide_over_arrival() {
-    let mut it = Numbered::new(Rule::SparseRising);
-    it.hear(2, 2_000);
-    it.hear(3, 1_500);
-    assert_eq!(it.p(), Some(json!(2)), "the older one is dropped");
-    drop(it.cache.refetch(key!["stream", 1]));
-    it.drive();
-    it.answer(json!({ "p": 4 }), 1_900);
-    assert_eq!(it.p(), Some(json!(2)), "and so is an older answer");
-}
-
-/// D1: what the answer already knows is not laid over it once more.
-#[test]
-fn what_an_answer_knows_is_not_replayed() {
-    let mut it = Numbered::new(Rule::SparseRising);
-    drop(it.cache.refetch(key!["stream", 1]));
-    it.drive();
-    it.hear(2, 1_001);
-    it.hear(3, 1_002);
-    it.answer(json!({ "p": 4, "by": "the answer" }), 1_003);
-    assert_eq!(it.p(), Some(json!(4)));
-    it.hear(3, 1_003);
-    assert_eq!(it.p(), Some(json!(4)), "that one was in it");
-    it.hear(5, 1_004);
-    assert_eq!(it.p(), Some(json!(5)));
-}
-
-#[test]
-fn a_gap_in_the_stream_asks_again() {
-    let mut it = Numbered::new(Rule::ContiguousPerKey);
-    it.hear(2, 1_001);
-    assert!(it.observer.state().freshness().is_live());
-    assert_eq!(it.server.calls(), 1);
-    it.hear(4, 1_003);
-    assert!(
-        it.observer
-            .state()
-            .freshness()
-            .reasons()
-            .contains(Reasons::GAP)
-    );
-    assert_eq!(it.server.calls(), 2);
-    it.answer(json!({ "p": 4 }), 1_003);
-    assert!(it.observer.state().freshness().is_live());
-    assert_eq!(it.server.waiting(), 0);
-}
-
 /// D2: a patch for a value that is being fetched first is kept, and laid over the result.
 #[test]
 fn race_r4_a_patch_before_the_first_result_is_kept() {
@@ -192,7 +83,7 @@ fn race_r4_a_patch_before_the_first_result_is_kept() {
 fn race_r5_a_push_after_a_cancel_stays() {
     let mut lab = Lab::new();
     let (key, server, observer) = streamed(&mut lab, json!({ "p": 1 }));
-    let mut asked = lab.query(&key).stale_after(ms(0)).fetch_now();
+    let mut asked = lab.query(&key).stale_after(ms(0)).fetch();
     lab.drive();
     assert_eq!(server.waiting(), 1);
     drop(lab.cache.cancel(key));
@@ -250,7 +141,7 @@ fn race_r8_a_cancelled_first_fetch_is_not_stuck() {
     let key = key!["stream", 1];
     let server = lab.served(&key!["stream"]);
     let observer = lab.query(&key).observe();
-    let mut asked = lab.query(&key).fetch_now();
+    let mut asked = lab.query(&key).fetch();
     lab.drive();
     drop(lab.cache.cancel(key.clone()));
     lab.drive();
@@ -323,7 +214,7 @@ fn race_r10_a_message_touches_its_own_value() {
 fn race_r11_a_failed_fetch_does_not_mark_pushed_data() {
     let mut lab = Lab::new();
     let (key, server, observer) = streamed(&mut lab, json!({ "p": 1 }));
-    let mut asked = lab.query(&key).stale_after(ms(0)).retry(0).fetch_now();
+    let mut asked = lab.query(&key).stale_after(ms(0)).retry(0).fetch();
     lab.drive();
     lab.hear(&says(1, &json!({ "p": 2 })));
     server.fail("no");

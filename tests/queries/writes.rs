@@ -69,7 +69,7 @@ fn case_14_a_write_during_a_fetch() {
             let mut lab = Lab::new();
             let server = lab.served(&key);
             lab.cache.defaults(key.clone()).order(order);
-            let mut asked = lab.query(&key).fetch_now();
+            let mut asked = lab.query(&key).fetch();
             lab.pass(5);
             lab.set(&key, json!(42));
             let state = lab.state(&key);
@@ -180,13 +180,13 @@ fn a_write_clears_an_error_and_aborts_nothing() {
     let mut lab = Lab::new();
     let key = key!["a"];
     let server = lab.served(&key);
-    let mut failing = lab.query(&key).retry(0).fetch_now();
+    let mut failing = lab.query(&key).retry(0).fetch();
     lab.drive();
     server.fail("no");
     lab.drive();
     assert!(poll(&mut failing).expect("it has ended").is_err());
     assert_eq!(lab.state(&key).status(), Status::Error);
-    let _again = lab.query(&key).fetch_now();
+    let _again = lab.query(&key).fetch();
     lab.drive();
     lab.set(&key, json!(1));
     let state = lab.state(&key);
@@ -232,7 +232,7 @@ fn a_patch_of_the_application_during_a_fetch_is_laid_over_its_result() {
     for key in [key!["a"], key!["a", 1]] {
         lab.serve(&key, &server);
         lab.set(&key, json!({ "a": 1, "b": 1 }));
-        let _asked = lab.query(&key).fetch_now();
+        let _asked = lab.query(&key).fetch();
         lab.drive();
         drop(lab.cache.patch(&key, &json!({ "b": 2 })).expect("taken"));
         lab.drive();
