@@ -64,7 +64,8 @@ impl<P: Protocol> TestFeed<P> {
     #[must_use]
     #[track_caller]
     pub fn with(settings: CacheBuilder, feed: Feed<P>) -> (Cache, Self) {
-        let cache = match settings.clock(Clock::manual(START)).build() {
+        let settings = settings.clock(Clock::manual(START)).by_hand();
+        let cache = match settings.build() {
             Ok(cache) => cache,
             Err(error) => panic!("no cache to test with: {error}"),
         };
@@ -121,22 +122,35 @@ impl<P: Protocol> TestFeed<P> {
     }
 
     /// Carries out what other threads have enqueued (`set`, `remove`), as the thread of a real feed
-    /// would by itself.
+    /// would by itself, and has queries go on: marks are acted upon, fetchers run on this thread,
+    /// their results land.
     pub fn settle(&mut self) {
-        self.feed.settle();
+        loop {
+            self.feed.settle();
+            self.cache.drive_plane();
+            if !self.feed.has_commands() {
+                return;
+            }
+        }
     }
 
-    /// Moves the clock on, stopping where this feed has something to notice on the way: silence
-    /// begins when it is due, not at the end. Other feeds notice theirs at their next
-    /// [`settle`](Self::settle).
+    /// Moves the clock on, stopping where this feed or a query has something to do on the way:
+    /// silence begins, a poll or a retry starts, when it is due, not at the end. Other feeds notice
+    /// theirs at their next [`settle`](Self::settle).
     pub fn advance(&mut self, by: Duration) {
         let until = self.now().after(by);
-        self.feed.settle();
-        while let Some(due) = self.feed.deadline().filter(|due| *due <= until) {
+        self.settle();
+        while let Some(due) = self.deadline().filter(|due| *due <= until) {
             self.cache.advance_to(due);
-            self.feed.settle();
+            self.settle();
         }
         self.cache.advance_to(until);
+    }
+
+    /// What the feed, or a query, has to do next.
+    fn deadline(&self) -> Option<Time> {
+        let plane = self.cache.drive_plane();
+        [self.feed.deadline(), plane].into_iter().flatten().min()
     }
 
     /// What the virtual clock shows.

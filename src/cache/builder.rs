@@ -18,6 +18,7 @@ pub struct CacheBuilder {
     pub(super) policies: HashMap<String, Policy>,
     pub(super) text_ids: Vec<String>,
     pub(super) clock: Option<Clock>,
+    pub(super) by_hand: bool,
     #[cfg(feature = "net")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
@@ -97,8 +98,16 @@ impl CacheBuilder {
         self
     }
 
-    /// The runtime on which connections are made. Default: the one that [`Cache::attach`] is
-    /// called in, else a small one of the cache's own on its own thread.
+    /// Has queries go on only when [`Cache::drive`] is called, and run their fetchers there, on the
+    /// calling thread: for programs with a loop of their own, and for tests. Default: they go on by
+    /// themselves, on the runtime. Without the feature `net` it is always by hand.
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
+        self
+    }
+
+    /// The runtime on which connections are made and fetchers run. Default: the one that
+    /// [`Cache::attach`], or the first use of a query, is called in, else a small one of the cache's own on its own thread.
     #[cfg(feature = "net")]
     pub fn runtime(mut self, handle: tokio::runtime::Handle) -> Self {
         self.runtime = Some(handle);

@@ -14,6 +14,7 @@ use super::shared::Shared;
 use crate::feed::CounterValues;
 use crate::io::clock::Clock;
 use crate::io::latch::{Latch, WakeOn};
+use crate::io::plane::Driver;
 use crate::store::{EntityConfig, Hub, Store};
 use crate::sync::Arc;
 
@@ -29,7 +30,7 @@ struct Inner {
     shared: Arc<Shared>,
     control: Mutex<Control>,
     #[cfg(feature = "net")]
-    given_runtime: Option<tokio::runtime::Handle>,
+    runtimes: Arc<crate::io::runtime::Runtimes>,
 }
 
 /// Threads, and what stops them.
@@ -40,8 +41,6 @@ struct Control {
     hub: Option<JoinHandle<()>>,
     /// Threads that were told to end.
     ending: Vec<Ending>,
-    #[cfg(feature = "net")]
-    runtime: Option<crate::io::runtime::Runtime>,
 }
 
 /// A feed, as far as closing goes.
@@ -61,7 +60,7 @@ pub struct CloseError {
 }
 
 impl CloseError {
-    /// The names of the threads that still run.
+    /// The names of the threads, and of the fetches, that still run.
     #[must_use]
     pub fn stragglers(&self) -> &[String] {
         &self.stragglers
@@ -103,11 +102,22 @@ impl Cache {
             hub: Some(waker),
             ..Control::default()
         };
+        #[cfg(feature = "net")]
+        let runtimes = Arc::new(crate::io::runtime::Runtimes::new(settings.runtime));
+        #[cfg(feature = "net")]
+        let driver = if settings.by_hand {
+            Driver::ByHand
+        } else {
+            let runtimes = Arc::clone(&runtimes);
+            Driver::Tokio(Box::new(move || runtimes.get()))
+        };
+        #[cfg(not(feature = "net"))]
+        let driver = Driver::ByHand;
         Ok(Self(Arc::new(Inner {
-            shared: Arc::new(Shared::new(store, hub, clock, settings.policies)),
+            shared: Arc::new(Shared::new(store, hub, clock, settings.policies, driver)),
             control: Mutex::new(control),
             #[cfg(feature = "net")]
-            given_runtime: settings.runtime,
+            runtimes,
         })))
     }
 
@@ -139,13 +149,7 @@ impl Cache {
 
     #[cfg(feature = "net")]
     pub(super) fn runtime(&self) -> io::Result<crate::io::runtime::Runtime> {
-        let mut control = self.control();
-        if let Some(runtime) = &control.runtime {
-            return Ok(runtime.clone());
-        }
-        let runtime = crate::io::runtime::Runtime::new(self.0.given_runtime.clone())?;
-        control.runtime = Some(runtime.clone());
-        Ok(runtime)
+        self.0.runtimes.get()
     }
 
     /// What the clock shows.
@@ -209,7 +213,7 @@ impl Cache {
         self.0.shared.is_closed()
     }
 
-    /// Closes the cache: stops and joins every feed, then ends every wait with
+    /// Closes the cache: stops and joins every feed, drops every fetch, then ends every wait with
     /// [`Closed`](super::Closed). Values stay readable. Works on any executor.
     ///
     /// # Errors
@@ -255,12 +259,13 @@ impl Cache {
             .filter(late)
             .map(|feed| format!("feed-{}", feed.name()))
             .collect();
+        // After the feeds, whose last messages fetches may still be laid under; before the hub, so
+        // that whoever waits for a fetch has seen that it ended.
+        let plane = self.0.shared.plane();
+        plane.stop();
+        stragglers.extend(plane.join(until.since(clock.now()).max(JOIN_GRACE)));
         #[cfg(feature = "net")]
-        let runtime = self
-            .control()
-            .runtime
-            .as_ref()
-            .and_then(|runtime| runtime.shut_down());
+        let runtime = self.0.runtimes.shut_down();
         #[cfg(not(feature = "net"))]
         let runtime = None;
         // Last, so that waiters have seen whatever the feeds published before.
@@ -325,13 +330,9 @@ impl Drop for Inner {
         control.feeds.values().for_each(|feed| feed.stop());
         // Handles that are kept hold on to inboxes, and those to the runtime: told to end now, its
         // thread does not outlive the cache for their sake.
+        self.shared.plane().stop();
         #[cfg(feature = "net")]
-        drop(
-            control
-                .runtime
-                .as_ref()
-                .and_then(|runtime| runtime.shut_down()),
-        );
+        drop(self.runtimes.shut_down());
         self.shared.hub.stop();
     }
 }

@@ -156,6 +156,12 @@ impl<P: Protocol> LocalFeed<P> {
         self.inner.deadline()
     }
 
+    /// Whether commands wait for [`settle`](Self::settle).
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_commands(&self) -> bool {
+        self.inner.has_commands()
+    }
+
     /// Its counters now.
     #[must_use]
     pub fn counters(&self) -> CounterValues {

@@ -104,6 +104,7 @@ mod decode;
 mod error;
 mod events;
 mod fetching;
+mod hooks;
 mod hydration;
 mod lens;
 mod list;
@@ -115,5 +116,20 @@ mod source;
 mod state;
 mod until;
 
-#[cfg(test)]
+pub use builder::QueryBuilder;
+pub use error::QueryError;
+pub use events::CacheEvents;
+pub use fetching::{Cancelling, Fetching, Invalidation, RefetchRequest, Refetched, Refetching};
+pub use hooks::Hook;
+pub(crate) use hooks::Hooks;
+pub use hydration::{DehydrateOptions, Hydrated, Hydrating};
+pub use list::{ListObserver, ListRow};
+pub use observer::Observer;
+pub use optimistic::Optimistic;
+pub use select::Selected;
+pub use settings::{Defaults, QueryConfig};
+pub use state::QueryState;
+pub use until::{Until, UntilState};
+
+#[cfg(all(test, feature = "testing"))]
 mod tests;

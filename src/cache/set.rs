@@ -15,9 +15,6 @@ pub enum SetError {
     /// The value has no JSON form.
     #[error("the value has no JSON form: {0}")]
     Json(String),
-    /// The key is of a document or a list, and this needs the slot of an entity and an id.
-    #[error("{0} names no slot")]
-    NotASlot(Key),
     /// The owner cannot take it.
     #[error(transparent)]
     Owner(#[from] CommandError),

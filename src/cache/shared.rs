@@ -6,9 +6,11 @@ use std::fmt;
 
 use super::entity::Entity;
 use super::freshness::Policy;
+use super::query::Hooks;
 use super::ready::near_misses;
 use crate::io::clock::Clock;
 use crate::io::owners::Owners;
+use crate::io::plane::{Driver, Plane};
 use crate::store::{Flag, Hub, Store};
 use crate::sync::Arc;
 
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     policies: HashMap<String, Policy>,
     owners: Arc<Owners>,
+    plane: Arc<Plane>,
+    hooks: Hooks,
     closed: Flag,
 }
 
@@ -28,14 +32,24 @@ impl Shared {
         hub: Arc<Hub>,
         clock: Clock,
         policies: HashMap<String, Policy>,
+        driver: Driver,
     ) -> Self {
         let owners = Arc::new(Owners::new(Arc::clone(&store), &hub, clock.clone()));
+        let plane = Plane::new(
+            Arc::clone(&store),
+            Arc::clone(&hub),
+            clock.clone(),
+            Arc::clone(&owners),
+            driver,
+        );
         Self {
             store,
             hub,
             clock,
             policies,
             owners,
+            plane,
+            hooks: Hooks::default(),
             closed: Flag::new(),
         }
     }
@@ -50,6 +64,16 @@ impl Shared {
 
     pub(crate) fn close(&self) {
         self.closed.raise();
+    }
+
+    /// Who fetches what.
+    pub(crate) fn plane(&self) -> &Arc<Plane> {
+        &self.plane
+    }
+
+    /// Hooks of a cache that is driven by hand.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Who writes what.

@@ -150,6 +150,15 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         drop(self.target.waste());
     }
 
+    /// Whether commands wait for [`settle`](Self::settle).
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "for virtual clocks")
+    )]
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
     /// When [`settle`](Self::settle) has something to notice, if ever.
     #[cfg_attr(
         not(feature = "testing"),

@@ -22,6 +22,42 @@ pub(crate) struct Runtime {
     own: Option<Arc<Own>>,
 }
 
+/// The runtime of one cache, made by whoever needs it first.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    given: Option<Handle>,
+    made: Mutex<Option<Runtime>>,
+}
+
+impl Runtimes {
+    pub(crate) fn new(given: Option<Handle>) -> Self {
+        Self {
+            given,
+            made: Mutex::new(None),
+        }
+    }
+
+    /// The runtime, as [`Runtime::new`] makes it for the first who asks.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub(crate) fn get(&self) -> io::Result<Runtime> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*made {
+            return Ok(runtime.clone());
+        }
+        let runtime = Runtime::new(self.given.clone())?;
+        *made = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// As [`Runtime::shut_down`], if it was made.
+    pub(crate) fn shut_down(&self) -> Option<JoinHandle<()>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.as_ref().and_then(Runtime::shut_down)
+    }
+}
+
 /// A runtime of our own. Dropping it tells the thread to end and waits for nothing, so it may
 /// happen anywhere, an async task included.
 struct Own {

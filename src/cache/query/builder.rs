@@ -13,7 +13,7 @@ use super::lens::{Lens, Placeholder};
 use super::list::ListObserver;
 use super::observer::Observer;
 use super::optimistic::Optimistic;
-use super::settings::{QueryConfig, initial_value, poll_by, pointer, setters, stale_by};
+use super::settings::{QueryConfig, initial_value, pointer, poll_by, setters, stale_by};
 use super::source::{Source, Target};
 use super::state::QueryState;
 use crate::Time;
@@ -157,7 +157,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> QueryBuilder<T> {
     pub fn state(&self) -> QueryState<T> {
         match Source::find(self.cache.shared(), &self.key) {
             Some(source) => self.resolved(Some(&source)).state(&source),
-            None => QueryState::nothing(self.lens.placeholder()),
+            None => self.resolved(None).nothing(),
         }
     }
 
@@ -208,7 +208,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> QueryBuilder<T> {
 
     fn source(&self) -> Result<Source, QueryError> {
         let shared = self.cache.shared();
-        let query = self.cache.plane().query(&self.key, self.own.of_query().as_ref())?;
+        let query = self
+            .cache
+            .plane()
+            .query(&self.key, self.own.of_query().as_ref())?;
         Ok(Source::new(Arc::clone(shared), query))
     }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::source::{Content, Held};
 use super::state::Version;
 use crate::cache::slot::Snapshot;
-use crate::record::{Document, Kind, RecordRef, Schema, Token, Tree, TypeError};
+use crate::record::{Document, Kind, RecordRef, Schema, SchemaSource, Token, Tree, TypeError};
 use crate::sync::{Arc, ArcSwapOption};
 
 /// The last version that was decoded. Whoever asks for that version again shares the value.
@@ -57,16 +57,6 @@ pub(super) fn read<T: DeserializeOwned>(held: &Held) -> Option<Result<T, TypeErr
         Held::Slot(snapshot) => Some(snapshot.deserialize()),
         Held::Document(tree) => Some(from_tree(tree)),
         Held::List(items) => Some(from_tree(&assembled(items))),
-    }
-}
-
-/// What is held as one JSON value; `None` if nothing is.
-pub(super) fn tree(held: &Held) -> Option<Tree> {
-    match held {
-        Held::None => None,
-        Held::Slot(snapshot) => snapshot.record().as_ref().to_tree(),
-        Held::Document(tree) => Some(tree.clone()),
-        Held::List(items) => Some(assembled(items)),
     }
 }
 

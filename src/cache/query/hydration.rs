@@ -8,15 +8,16 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::settings::pointer;
 use super::source::{Held, Source};
 use crate::Time;
 use crate::cache::freshness::{Freshness, Reasons};
 use crate::cache::handle::Cache;
 use crate::cache::slot::Slot;
 use crate::cache::stored::{JsonText, Stored, StoredQuery, StoredValue};
-use crate::io::clock::Clock;
-use crate::io::command::{Command, Restored};
+use crate::io::command::Restored;
 use crate::io::inbox::{CommandError, Completion};
+use crate::io::plane::{self, ListShape, Restoring, Settings};
 use crate::key::{Id, Key};
 use crate::query::Filter;
 use crate::sync::Arc;
@@ -125,7 +126,7 @@ struct Gathered {
 impl Gathered {
     fn query(&mut self, source: &Source) {
         if let Some(slot) = source.slot() {
-            self.slot(&slot);
+            self.slot(slot);
             return;
         }
         if let (Some(entity), Some(members)) = (source.list_entity(), source.members()) {
@@ -188,30 +189,46 @@ struct Pending {
 
 impl Pending {
     fn count(self, done: Result<(), CommandError>, into: &mut Hydrated) {
-        match (done, self.report.get()) {
-            (Ok(()), Some(Restored::Applied)) if self.was_empty => into.added += 1,
-            (Ok(()), Some(Restored::Applied)) => into.newer += 1,
-            (Ok(()), Some(Restored::Older)) => into.older += 1,
-            (Ok(()), None) | (Err(_), _) => into.refused += 1,
+        let taken = match (done, self.report.get()) {
+            (Ok(()), Some(Restored::Applied)) => Some(true),
+            (Ok(()), Some(Restored::Older)) => Some(false),
+            (Ok(()), None) | (Err(_), _) => None,
+        };
+        into.count(taken, self.was_empty);
+    }
+}
+
+impl Hydrated {
+    /// `taken`: `None` if it was refused.
+    fn count(&mut self, taken: Option<bool>, was_empty: bool) {
+        match taken {
+            Some(true) if was_empty => self.added += 1,
+            Some(true) => self.newer += 1,
+            Some(false) => self.older += 1,
+            None => self.refused += 1,
         }
     }
 }
 
 impl Hydrating {
+    /// What is known so far: complete at once where no feed owns what is restored.
+    #[must_use]
+    pub fn so_far(&self) -> Hydrated {
+        self.result
+    }
+
     /// Blocks this thread until everything is restored.
     ///
     /// # Errors
-    /// [`CommandError::TimedOut`] after `timeout`; what was handed on is restored all the same.
+    /// [`CommandError::TimedOut`] after `timeout` of the machine's time for one value; what was
+    /// handed on is restored all the same.
     pub fn wait(mut self, timeout: Duration) -> Result<Hydrated, CommandError> {
-        // Owners work by the machine's time, whatever clock the cache has.
-        let clock = Clock::real();
-        let until = clock.now().after(timeout);
         loop {
             self.send();
             let Some(first) = self.pending.pop_front() else {
                 return Ok(self.result);
             };
-            match first.done.wait(until.since(clock.now())) {
+            match first.done.wait(timeout) {
                 Err(error @ (CommandError::TimedOut | CommandError::WouldDeadlock)) => {
                     return Err(error);
                 }
@@ -222,62 +239,72 @@ impl Hydrating {
 
     /// Hands on as much as owners take. Leaves something pending unless everything is handed on.
     fn send(&mut self) {
-        while let Some(query) = self.queue.front() {
-            let Some((entity, id)) = query.key.slot().filter(|_| is_whole(&query.value)) else {
-                let query = self.queue.pop_front();
-                if let Some(query) = query {
-                    self.restore(query);
+        while let Some(stored) = self.queue.pop_front() {
+            let was_empty = self.is_empty(&stored.key);
+            match self.restore(&stored) {
+                Ok(Restoring::Done(taken)) => self.result.count(Some(taken), was_empty),
+                Ok(Restoring::Waiting(done, report)) => {
+                    let pending = Pending {
+                        done,
+                        report,
+                        was_empty,
+                    };
+                    match pending.done.result() {
+                        Some(done) => pending.count(done, &mut self.result),
+                        None => self.pending.push_back(pending),
+                    }
                 }
-                continue;
-            };
-            let slot = self.cache.entity(entity).slot(id);
-            let StoredValue::Whole(json) = &query.value else {
-                break;
-            };
-            let report = Arc::new(OnceLock::new());
-            let command = Command::Restore {
-                entity: Arc::clone(slot.entity().core().name()),
-                id: slot.id().clone(),
-                value: json.as_str().as_bytes().to_vec(),
-                received_at: query.updated_at,
-                sequence: query.sequence,
-                partial: query.partial,
-                report: Arc::clone(&report),
-            };
-            let was_empty = slot.freshness() == Freshness::Empty;
-            let core = slot.entity().core();
-            match self.cache.shared().owners().send(core, command) {
-                Ok(done) => self.pending.push_back(Pending {
-                    done,
-                    report,
-                    was_empty,
-                }),
-                // There is something to wait for, and room after that.
-                Err(CommandError::InboxFull) if !self.pending.is_empty() => return,
-                Err(_) => self.result.refused += 1,
+                Err(plane::QueryError::Owner(CommandError::InboxFull))
+                    if !self.pending.is_empty() =>
+                {
+                    // There is something to wait for, and room after that.
+                    self.queue.push_front(stored);
+                    return;
+                }
+                Err(_) => self.result.count(None, was_empty),
             }
-            self.queue.pop_front();
         }
     }
 
-    /// A document or a list, which no feed owns.
-    fn restore(&mut self, query: StoredQuery) {
-        let was_empty = self
-            .cache
-            .plane()
-            .find(&query.key)
-            .is_none_or(|query| !query.is_known());
-        match self.cache.plane().restore(query) {
-            Ok(true) if was_empty => self.result.added += 1,
-            Ok(true) => self.result.newer += 1,
-            Ok(false) => self.result.older += 1,
-            Err(_) => self.result.refused += 1,
+    fn is_empty(&self, key: &Key) -> bool {
+        match Source::find(self.cache.shared(), key) {
+            Some(source) => source.membership().0.is_none() && source.content().held.is_none(),
+            None => true,
+        }
+    }
+
+    fn restore(&self, stored: &StoredQuery) -> Result<Restoring, plane::QueryError> {
+        let plane = self.cache.plane();
+        let (at, sequence) = (stored.updated_at, stored.sequence);
+        match &stored.value {
+            StoredValue::Whole(json) => {
+                let query = plane.query(&stored.key, None)?;
+                let json = json.as_str().as_bytes().to_vec();
+                plane.restore(&query, json, at, sequence, stored.partial)
+            }
+            StoredValue::List(ids) => {
+                let query = match plane.find(&stored.key) {
+                    Some(query) => query,
+                    // Whoever observes it says where its items are.
+                    None => plane.query(&stored.key, Some(&a_list()))?,
+                };
+                let taken = plane.restore_members(&query, ids.clone(), at, sequence)?;
+                Ok(Restoring::Done(taken))
+            }
         }
     }
 }
 
-fn is_whole(value: &StoredValue) -> bool {
-    matches!(value, StoredValue::Whole(_))
+/// Says that a query is a list, if nobody has said so yet.
+fn a_list() -> Settings {
+    let shape = ListShape {
+        items: pointer(&[]),
+        id: pointer(&["id"]),
+    };
+    Settings {
+        list: Some(shape),
+        ..Settings::default()
+    }
 }
 
 impl Future for Hydrating {

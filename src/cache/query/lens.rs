@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::decode::Decoder;
 use super::error::QueryError;
-use super::source::{Content, Held, Source};
+use super::source::{Content, Source};
 use super::state::{Facts, Machine, QueryState, Version};
 use crate::Time;
 use crate::cache::freshness::{Freshness, Reasons};
@@ -93,36 +93,44 @@ impl<T: DeserializeOwned> Lens<T> {
 
     /// As [`state`](Self::state), of content that was looked at.
     pub(super) fn of(&self, source: &Source, content: &Content, machine: Machine) -> QueryState<T> {
+        let mut state = QueryState(Arc::new(self.facts(content, machine)));
+        let stale = self.enabled && is_stale(&state, self.stale_time(source), source.now());
+        if stale && let Some(facts) = Arc::get_mut(&mut state.0) {
+            facts.stale = true;
+        }
+        state
+    }
+
+    /// The state of a query that nobody has made yet.
+    pub(super) fn nothing(&self) -> QueryState<T> {
+        let mut facts = self.facts(&Content::none(), Machine::idle());
+        facts.stale = self.enabled;
+        QueryState(Arc::new(facts))
+    }
+
+    fn facts(&self, content: &Content, machine: Machine) -> Facts<T> {
         let (data, unreadable) = match self.decoder.decode(content) {
             None => (None, None),
             Some(Ok(data)) => (Some(data), None),
             Some(Err(error)) => (None, Some(QueryError::Decode(error))),
         };
-        let mut facts = Facts {
+        let known = !content.held.is_none() || content.freshness == Freshness::Removed;
+        let placeholder = match &self.placeholder {
+            Some(placeholder) if !known => placeholder(self.previous.as_ref()),
+            _ => None,
+        };
+        Facts {
             machine,
-            data,
+            placeholder: placeholder.is_some(),
+            data: data.or(placeholder),
             unreadable,
             freshness: content.freshness,
             version: content.version.clone(),
             updated_at: content.updated_at,
             received_at: content.received_at,
             stale: false,
-            placeholder: false,
-            known: !matches!(content.held, Held::None) || content.freshness == Freshness::Removed,
-        };
-        if !facts.known
-            && let Some(placeholder) = &self.placeholder
-            && let Some(data) = placeholder(self.previous.as_ref())
-        {
-            facts.data = Some(data);
-            facts.placeholder = true;
+            known,
         }
-        let mut state = QueryState(Arc::new(facts));
-        let stale = self.enabled && is_stale(&state, self.stale_time(source), source.now());
-        if stale && let Some(facts) = Arc::get_mut(&mut state.0) {
-            facts.stale = true;
-        }
-        state
     }
 
     pub(super) fn stale_time(&self, source: &Source) -> StaleTime {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::QueryError;
 use super::fetching::Fetching;
 use super::lens::Lens;
-use super::source::{Members, Target};
+use super::source::Target;
 use super::state::{QueryState, Version};
 use crate::Time;
 use crate::cache::changes::Changes;
@@ -20,6 +20,7 @@ use crate::cache::freshness::{Freshness, Reasons};
 use crate::cache::shared::Shared;
 use crate::cache::slot::Slot;
 use crate::cache::watch::{Closed, WaitError};
+use crate::io::plane::Members;
 use crate::key::{Id, Key};
 use crate::record::TypeError;
 use crate::store::{Registration, Seen, Woken};
@@ -79,10 +80,7 @@ impl<T> ListRow<T> {
 impl<T: DeserializeOwned> ListRow<T> {
     fn of(slot: Slot) -> Self {
         let snapshot = slot.snapshot();
-        let gone = matches!(
-            snapshot.freshness(),
-            Freshness::Empty | Freshness::Removed
-        );
+        let gone = matches!(snapshot.freshness(), Freshness::Empty | Freshness::Removed);
         let value = if gone {
             Ok(None)
         } else {
@@ -180,7 +178,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ListObserver<T> {
             .and_then(|target| target.source.list_entity());
         let items = entity.map(|entity| Items {
             changes: entity.changes_unobserved(),
-            entity,
+            entity: entity.clone(),
         });
         Self {
             key,
@@ -287,7 +285,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ListObserver<T> {
     /// Fetches the list now, as [`Observer::refetch`](super::Observer::refetch) does.
     pub fn refetch(&self) -> Fetching<Vec<T>> {
         match &self.target {
-            Ok(target) => Fetching::refetch(target.source.clone(), self.lens.clone()),
+            Ok(target) => Fetching::begin(target.source.clone(), self.lens.clone(), None, true),
             Err(error) => Fetching::failed(error.clone()),
         }
     }
@@ -386,9 +384,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ListObserver<T> {
             ..
         } = self;
         registration.get_or_insert_with(|| {
-            let mut sources = target
-                .as_ref()
-                .map_or_else(|_| Vec::new(), |target| target.source.watched_without_items());
+            let mut sources = target.as_ref().map_or_else(
+                |_| Vec::new(),
+                |target| target.source.watched_without_items(),
+            );
             if let Some(items) = items {
                 sources.push(items.entity.core().clone());
             }

@@ -177,7 +177,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Observer<T> {
     /// anew if there is data already, else joined. The handle may be awaited or dropped.
     pub fn refetch(&self) -> Fetching<T> {
         match &self.target {
-            Ok(target) => Fetching::refetch(target.source.clone(), self.lens.clone()),
+            Ok(target) => Fetching::begin(target.source.clone(), self.lens.clone(), None, true),
             Err(error) => Fetching::failed(error.clone()),
         }
     }

@@ -14,8 +14,8 @@ use crate::Time;
 use crate::cache::shared::Shared;
 use crate::io::command::Order;
 use crate::io::plane::{
-    self, FetchContext, FetchError, Fetched, Fetcher, Initial, ListShape, PollBy, Query, Retry, RetryDelay,
-    Settings, StaleBy,
+    self, FetchContext, FetchError, Fetched, Fetcher, Initial, ListShape, PollBy, Query, Retry,
+    RetryDelay, Settings, StaleBy,
 };
 use crate::json::Pointer;
 use crate::key::Key;
@@ -222,8 +222,7 @@ pub(super) fn pointer(path: &[&str]) -> Pointer {
         .iter()
         .map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
         .collect();
-    // Escaped as it is, it is a pointer; the empty one is the whole.
-    Pointer::new(&text).unwrap_or_else(|_| Pointer::whole())
+    Pointer::new(&text).expect("its names are escaped")
 }
 
 /// A poll function of a state with data of type `T`, as the slow plane calls it.

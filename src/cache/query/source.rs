@@ -117,7 +117,11 @@ impl Source {
             return false;
         };
         let now = place.slot();
-        if self.slot.as_ref().is_some_and(|slot| Arc::ptr_eq(slot.core(), &now)) {
+        if self
+            .slot
+            .as_ref()
+            .is_some_and(|slot| Arc::ptr_eq(slot.core(), &now))
+        {
             return false;
         }
         self.slot = Some(Slot::new(entity.clone(), now));
@@ -238,9 +242,7 @@ impl Source {
             .collect();
         let epochs = items.iter().map(Snapshot::epoch).collect();
         // The list is worth what its membership is, and no more than its items are.
-        let mut reasons = self
-            .worth(true, Some(whole_at), members.restored)
-            .reasons();
+        let mut reasons = self.worth(true, Some(whole_at), members.restored).reasons();
         for item in &items {
             reasons = reasons.union(super::list::in_list(item.freshness()).reasons());
         }
@@ -338,7 +340,7 @@ impl Target {
 }
 
 impl Content {
-    fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self {
             held: Held::None,
             version: Version::None,

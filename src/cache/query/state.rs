@@ -82,9 +82,7 @@ impl PartialEq for Version {
             (Self::None, Self::None) => true,
             (Self::Slot(one), Self::Slot(other)) => one == other,
             (Self::Document(_, one), Self::Document(_, other)) => one.is_same(other),
-            (Self::List(one, items), Self::List(other, others)) => {
-                one == other && items == others
-            }
+            (Self::List(one, items), Self::List(other, others)) => one == other && items == others,
             _ => false,
         }
     }
@@ -137,10 +135,7 @@ impl<T: ?Sized> QueryState<T> {
     /// is set or reset. Kept beside the data of before.
     #[must_use]
     pub fn error(&self) -> Option<&QueryError> {
-        self.0
-            .unreadable
-            .as_ref()
-            .or(self.0.machine.error.as_ref())
+        self.0.unreadable.as_ref().or(self.0.machine.error.as_ref())
     }
 
     /// When the last fetch failed, if any did.

@@ -340,7 +340,7 @@ impl Run {
 
     fn landed(&mut self) {
         self.told = true;
-        let (fetch, query) = (self.fetch, Arc::clone(&self.query));
+        let fetch = self.fetch;
         self.plane.with(|core, now| {
             if core.closed {
                 return;
@@ -349,7 +349,6 @@ impl Run {
             core.throw_away(running);
             core.machine.handle_landed(fetch, now, &core.table);
             core.publish(fetch.query(), now);
-            core.follow_up(&query, now);
         });
     }
 

@@ -86,10 +86,6 @@ impl SideTable {
         marked
     }
 
-    pub(super) fn is_followed(&self, entity: &str) -> bool {
-        self.entities.contains_key(entity)
-    }
-
     /// A mark of everything (`None`) or of an entity that is not to be looked at: what comes of it
     /// is decided elsewhere. Gives the entities that it concerns.
     pub(super) fn excuse_entities(&mut self, entity: Option<&str>) -> Vec<Arc<Entity>> {
@@ -245,25 +241,9 @@ impl Core {
             restart: false,
             cause: Cause::Invalidation,
         };
-        // Nobody waits for it in particular.
+        // Nobody waits for it in particular. If one runs that began before the marks, the machine
+        // has another one follow.
         let _ = self.machine.fetch(ix, want, now, &self.table);
-    }
-
-    /// A fetch of this query has landed. If it was marked meanwhile and is only followed, it is
-    /// fetched once more, as the machine does for what is observed.
-    pub(super) fn follow_up(&mut self, query: &Arc<Query>, now: Time) {
-        let Some(slot) = query.slot() else { return };
-        let entity = slot.entity();
-        if !self.side.is_followed(entity.name()) || !is_stale(&slot.slot()) {
-            return;
-        }
-        let at = *query
-            .at
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if at.is_some_and(|ix| !self.machine.is_active(ix)) && query.look().invalidated() {
-            self.fetch_followed(query, now);
-        }
     }
 }
 

@@ -191,7 +191,7 @@ fn scans_can_be_waited_for_and_publications_do_not_count() {
         slot.publish(round);
         wakes.batch().one(&*slot);
         turn(&mut runner);
-        assert_eq!((slots.count(), scans.count()), (round as usize, woken));
+        assert_eq!((slots.count(), scans.count()), (round, woken));
         if round == 2 {
             hub.scan();
         } else {
