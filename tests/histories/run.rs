@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tickcache::feed::{Envelope, MessageKind, Policy, Rule};
+use tickcache::key::IdRef;
 use tickcache::testing::TestFeed;
 use tickcache::{
-    Cache, Entity, Feed, FetchError, Fetched, Filter, Freshness, ListObserver, Missing, Observer,
+    Cache, Entity, Feed, FetchError, Fetched, Filter, Id, ListObserver, Missing, Observer,
     Optimistic, Reasons, Watch, key,
 };
 
@@ -89,7 +90,7 @@ impl Run {
             .stale_never()
             .retry(setup.retries)
             .fetch(move |cx| {
-                let call = cx.id().map(|id| asked.ask(Target::Key(number(&id))));
+                let call = cx.id().map(|id| asked.ask(Target::Key(key_of(&id))));
                 async move { call?.await }
             });
         let asked = Arc::clone(&desk);
@@ -357,7 +358,6 @@ impl Run {
     }
 
     fn settle(&mut self) {
-        self.cache.drive();
         self.feed.settle();
     }
 
@@ -367,13 +367,13 @@ impl Run {
         };
         let snapshot = slot.snapshot();
         let freshness = snapshot.freshness();
-        let holes = Reasons::GAP.union(Reasons::PARTIAL);
+        let holes = [Reasons::GAP, Reasons::PARTIAL];
         let value = (!snapshot.record().is_absent()).then(|| snapshot.record().to_json());
         Shown {
             value: value.map(|text| serde_json::from_str(&text).expect("it is JSON")),
             version: self.setup.numbering.and(snapshot.sequence()),
             live: freshness.is_live(),
-            holes: freshness.reasons().intersects(holes),
+            holes: holes.iter().any(|hole| freshness.reasons().contains(*hole)),
         }
     }
 
@@ -402,6 +402,14 @@ impl Run {
 /// What the venue calls a key.
 pub(crate) fn id(key: usize) -> i64 {
     key as i64 + 1
+}
+
+/// The key that the venue means.
+fn key_of(id: &Id) -> usize {
+    match id.as_ref() {
+        IdRef::Int(number) => number as usize - 1,
+        IdRef::Text(text) => panic!("no id is {text}"),
+    }
 }
 
 /// What a list says of an item: not everything.

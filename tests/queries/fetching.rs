@@ -12,7 +12,7 @@ fn case_42_a_fetch_asks_only_for_what_is_older_than_it_allows() {
     let server = Server::replying(|n| json!({ "fetched": n }));
     lab.serve(&key, &server);
     lab.set(&key, json!("written"));
-    let mut fetch = |lab: &mut Lab, stale| {
+    let fetch = |lab: &mut Lab, stale| {
         let mut asked = lab.query(&key).stale_after(ms(stale)).fetch();
         lab.drive();
         let got = poll(&mut asked).expect("answered").expect("succeeded");

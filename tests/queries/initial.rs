@@ -1,7 +1,9 @@
 //! Data from elsewhere: initial, placeholder, stored. Case 51, and sections 1.13 and 1.14.
 
 use serde_json::json;
-use tickcache::{Dehydrate, FetchStatus, Hydrated, QueryError, Reasons, Status, Stored, Time, key};
+use tickcache::{
+    DehydrateOptions, FetchStatus, Hydrated, QueryError, Reasons, Status, Stored, Time, key,
+};
 
 use crate::kit::{Lab, Server, ms, poll};
 
@@ -112,7 +114,7 @@ fn a_placeholder_is_seen_by_its_observer_only() {
 fn stored(fill: impl FnOnce(&mut Lab)) -> Stored {
     let mut lab = Lab::new();
     fill(&mut lab);
-    let stored = lab.cache.dehydrate(&Dehydrate::new());
+    let stored = lab.cache.dehydrate(DehydrateOptions::new());
     let text = stored.to_json();
     Stored::from_json(&text).expect("it was just written")
 }
@@ -120,9 +122,7 @@ fn stored(fill: impl FnOnce(&mut Lab)) -> Stored {
 fn hydrate(lab: &mut Lab, stored: Stored) -> Hydrated {
     let mut hydrating = lab.cache.hydrate(stored);
     lab.drive();
-    poll(&mut hydrating)
-        .expect("all of it is done")
-        .expect("and taken")
+    poll(&mut hydrating).expect("all of it is done")
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_is_stored_comes_back_as_restored() {
     let stored = stored(|lab| keys.iter().for_each(|key| lab.set(key, json!({ "n": 1 }))));
     let mut lab = Lab::new();
     let hydrated = hydrate(&mut lab, stored);
-    assert_eq!(hydrated.restored, 3);
+    assert_eq!(hydrated.added, 3);
     let server = Server::replying(|_| json!({ "n": 2 }));
     lab.serve(&key![], &server);
     for key in &keys {
@@ -172,9 +172,9 @@ fn what_is_older_does_not_replace_what_is_newer() {
         (old.clone(), old.clone(), "old", 0),
     ] {
         let mut lab = Lab::new();
-        assert_eq!(hydrate(&mut lab, first).restored, 1);
+        assert_eq!(hydrate(&mut lab, first).added, 1);
         let hydrated = hydrate(&mut lab, second);
-        assert_eq!((hydrated.restored, hydrated.replaced), (0, newer));
+        assert_eq!((hydrated.added, hydrated.newer), (0, newer));
         assert_eq!(hydrated.older, 1 - newer);
         assert_eq!(lab.get(&key), Some(json!(last)));
     }
@@ -190,7 +190,7 @@ fn what_has_failed_is_not_stored() {
         lab.drive();
     });
     let mut lab = Lab::new();
-    assert_eq!(hydrate(&mut lab, stored).restored, 1);
+    assert_eq!(hydrate(&mut lab, stored).added, 1);
     assert_eq!(lab.get(&key!["good"]), Some(json!(1)));
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use serde_json::Value;
-use tickcache::feed::Events;
+use tickcache::feed::presets::Events;
 use tickcache::testing::TestFeed;
 use tickcache::{
     Cache, CacheEvents, EventKind, Feed, FetchContext, FetchError, Fetched, Filter, Key,
@@ -39,9 +39,8 @@ impl Lab {
 
     /// Has everything done that is due, on this thread.
     pub(crate) fn drive(&mut self) -> Option<Duration> {
-        let due = self.cache.drive();
         self.feed.settle();
-        due
+        self.cache.drive()
     }
 
     /// Lets time pass; what falls due on the way is done when it is due.

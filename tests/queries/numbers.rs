@@ -41,9 +41,7 @@ impl Numbered {
     }
 
     fn drive(&mut self) {
-        self.cache.drive();
         self.feed.settle();
-        self.cache.drive();
     }
 
     fn answer(&mut self, value: Value, as_of: u64) {
