@@ -1,4 +1,5 @@
-//! Writing from outside a feed: enqueued for the owner, or published at once where there is none.
+//! Writing from outside a feed: enqueued for the feed that owns the entity, or published at once by
+//! the slow plane, which owns what no feed does.
 
 use serde::Serialize;
 
@@ -33,10 +34,14 @@ impl Slot {
     /// to await or wait on for what became of it; dropping the handle is fine.
     ///
     /// The feed that owns the entity publishes it, between two of its batches, also while it is
-    /// disconnected. An entity that nobody owns is written by the calling thread.
+    /// disconnected. What no feed owns is written before this returns, by the slow plane on the
+    /// calling thread, which may wait for another thread's write. It owns the entity from then on:
+    /// a feed that claims what nobody owns goes on writing there through it, and one that declares
+    /// the entity takes it over, values included.
     ///
     /// # Errors
-    /// If the value has no JSON form, the feed's inbox is full or the feed has ended.
+    /// If the value has no JSON form, the feed's inbox is full, or the feed that owns the entity is
+    /// just being attached or ending ([`CommandError::OwnerGone`]): try again.
     pub fn set<T: Serialize + ?Sized>(&self, value: &T) -> Result<Completion, SetError> {
         let json = serde_json::to_vec(value).map_err(|error| SetError::Json(error.to_string()))?;
         Ok(self.send(|entity, id| Command::Set {
@@ -50,8 +55,8 @@ impl Slot {
     /// As [`set`](Self::set), with JSON text: tokens are kept exactly as they are.
     ///
     /// # Errors
-    /// If the feed's inbox is full or the feed has ended. Text that is not JSON is refused through
-    /// the handle.
+    /// If the feed's inbox is full, or the feed is just being attached or ending. Text that is not
+    /// JSON is refused through the handle.
     pub fn set_json(&self, json: &str) -> Result<Completion, SetError> {
         Ok(self.send(|entity, id| Command::Set {
             entity,
@@ -64,7 +69,7 @@ impl Slot {
     /// Removes the value. As [`set`](Self::set).
     ///
     /// # Errors
-    /// If the feed's inbox is full or the feed has ended.
+    /// If the feed's inbox is full, or the feed is just being attached or ending.
     pub fn remove(&self) -> Result<Completion, SetError> {
         Ok(self.send(|entity, id| Command::Remove {
             entity,
@@ -77,7 +82,7 @@ impl Slot {
     /// the slot that the id gets if it comes again. As [`set`](Self::set).
     ///
     /// # Errors
-    /// If the feed's inbox is full or the feed has ended.
+    /// If the feed's inbox is full, or the feed is just being attached or ending.
     pub fn purge(&self) -> Result<Completion, SetError> {
         Ok(self.send(|entity, id| Command::Purge { entity, id })?)
     }

@@ -8,10 +8,13 @@
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
 mod apply;
+mod attention;
 mod claims;
 mod commands;
 mod coverage;
 mod forward;
+mod landing;
+mod overlay;
 
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
@@ -29,6 +32,8 @@ use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
+use attention::Attention;
+use commands::refusal;
 use coverage::open_word;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -91,6 +96,12 @@ struct Entry {
     whole_seen: bool,
     /// Whether the present connection was reported to be unable to heal it.
     reported: bool,
+    /// Numbers of two connections cannot be compared.
+    restarts: bool,
+    /// Fetches that run and optimistic writes, while there are any.
+    attention: Option<Box<Attention>>,
+    /// Slow writer: the connection that values were forwarded from.
+    connection: forward::Connection,
 }
 
 /// The landing place of one feed's messages. Not `Sync`: it is an owner.
@@ -237,6 +248,9 @@ impl Sink for Ingest {
             link: 0,
             whole_seen: false,
             reported: false,
+            restarts: false,
+            attention: None,
+            connection: forward::Connection::default(),
         };
         self.entries.push(entry);
         Ok(ix)
@@ -319,7 +333,7 @@ impl Target for Ingest {
     }
 
     fn finish(&mut self) {
-        let (moved, scan) = (
+        let (moved, mut scan) = (
             std::mem::take(&mut self.moved),
             std::mem::take(&mut self.scan),
         );
@@ -332,6 +346,7 @@ impl Target for Ingest {
             if let Role::Own(writer) = &mut entry.role {
                 writer.end_batch(&mut batch);
                 growths += writer.growths();
+                scan |= writer.take_suspect();
                 self.waste.append(writer.retired());
             }
         }
@@ -379,12 +394,17 @@ impl Target for Ingest {
         let Some(ix) = self.names.get(entity) else {
             return;
         };
-        let Role::Own(writer) = &mut self.entries[ix.index()].role else {
+        let entry = &mut self.entries[ix.index()];
+        let Role::Own(writer) = &mut entry.role else {
             return;
         };
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            if let Some(attention) = &mut entry.attention {
+                let id = writer.entity().canonical(id.as_ref());
+                attention.mark(&id, flags::UNSUBSCRIBED);
+            }
             self.moved = true;
             self.turns.finish(self.turn);
         }
@@ -395,18 +415,17 @@ impl Target for Ingest {
     }
 }
 
-const fn refusal(refused: json::Refused) -> Refusal {
-    match refused {
-        json::Refused::TooDeep => Refusal::TooDeep,
-        json::Refused::TooLarge => Refusal::TooLarge,
-    }
-}
-
-/// What the feed owned and covered is stopped, and those who wait are told.
+/// What the feed owned and covered is stopped, and those who wait are told. Optimistic writes are
+/// taken back.
 impl Drop for Ingest {
     fn drop(&mut self) {
         // A message that was half taken in when its protocol panicked.
         self.staging.clear();
+        self.turn += 1;
+        for entry in &mut self.entries {
+            entry.let_go(self.turn);
+        }
+        self.done();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
         self.release_all();

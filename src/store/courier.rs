@@ -5,6 +5,7 @@ use crate::key::IdRef;
 use crate::record::SchemaSource;
 use crate::store::entity::Entity;
 use crate::store::schema::SchemaHandle;
+use crate::store::shared::Begun;
 use crate::sync::Arc;
 
 /// Prepares updates for the owner of an entity. Any number of them, beside the owner.
@@ -12,23 +13,18 @@ use crate::sync::Arc;
 pub(crate) struct Courier {
     entity: Arc<Entity>,
     schema: SchemaHandle,
-    /// The owner's batch, and the sum of invalidations of everything and of the entity, when the
-    /// courier's own batch began.
-    batch: u64,
-    base: u64,
+    begun: Begun,
 }
 
 impl Courier {
     pub(super) fn new(entity: Arc<Entity>) -> Self {
         let schema = SchemaHandle::new(entity.shared().clone());
-        let mut courier = Self {
+        let begun = entity.shared().begin_beside();
+        Self {
             entity,
             schema,
-            batch: 0,
-            base: 0,
-        };
-        courier.begin_batch();
-        courier
+            begun,
+        }
     }
 
     /// What updates are compiled with. The owner has to
@@ -40,8 +36,7 @@ impl Courier {
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings and
     /// however late it is published.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch = self.entity.shared().seen_batch();
-        self.base = self.entity.shared().invalidations();
+        self.begun = self.entity.shared().begin_beside();
     }
 
     /// The link's word, to be read at the start of a batch.
@@ -52,7 +47,7 @@ impl Courier {
     /// The sum of invalidations of an id as it was at the start of the batch.
     pub(crate) fn invalidation(&self, id: IdRef<'_>) -> u64 {
         self.entity
-            .with(id, |slot| slot.invalidation_before(self.base, self.batch))
-            .unwrap_or(self.base)
+            .with(id, |slot| slot.invalidation_before(&self.begun))
+            .unwrap_or(self.begun.base)
     }
 }

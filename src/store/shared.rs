@@ -52,12 +52,12 @@ impl Shared {
         self.invalidated.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How often single slots were invalidated.
+    /// Twice the invalidations of single slots: once before each of them, and once after.
     pub(super) fn slots_invalidated(&self) -> u64 {
         self.slots_invalidated.load(Ordering::Acquire)
     }
 
-    /// A slot was invalidated.
+    /// A slot is about to be invalidated, or was.
     pub(super) fn slot_invalidated(&self) {
         self.slots_invalidated.fetch_add(1, Ordering::AcqRel);
     }
@@ -69,12 +69,17 @@ impl Shared {
         self.batch.load(Ordering::Relaxed)
     }
 
-    /// Who is not the owner: the owner's batch now. Pairs with the fence in
-    /// [`batch`](Self::batch): nobody who acts after this sees an earlier one.
-    pub(super) fn seen_batch(&self) -> u64 {
+    /// Who is not the owner: a batch of its own begins. What is invalidated from here on is not
+    /// healed by what was read before, however late the owner publishes it. The fence pairs with
+    /// the one in [`batch`](Self::batch): nobody who acts after this sees an earlier one.
+    pub(super) fn begin_beside(&self) -> Begun {
         let batch = self.batch.load(Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        batch
+        Begun {
+            batch,
+            slots: self.slots_invalidated(),
+            base: self.invalidations(),
+        }
     }
 
     /// Owner: what is invalidated from here on is not healed by what was read before. The fence
@@ -85,4 +90,15 @@ impl Shared {
         fence(Ordering::SeqCst);
         batch
     }
+}
+
+/// How things stood when somebody who is not the owner began a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Begun {
+    /// The owner's batch.
+    pub(super) batch: u64,
+    /// Invalidations of single slots.
+    pub(super) slots: u64,
+    /// The sum of invalidations of everything and of the entity.
+    pub(super) base: u64,
 }

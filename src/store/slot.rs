@@ -6,7 +6,7 @@ use crate::key::{Id, IdRef};
 use crate::store::block::{Block, VERSIONS};
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
-use crate::store::shared::Shared;
+use crate::store::shared::{Begun, Shared};
 use crate::store::wake::{Seen, Watched};
 use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -127,6 +127,8 @@ impl<const K: usize> Slot<K> {
 
     /// Marks the value as invalidated, whatever its epoch. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
+        // Before, for who compares with what was there when it began; and after, for who waits.
+        self.shared.slot_invalidated();
         let batch = self.shared.batch() & BATCH_MASK;
         let raise = |word: u64| Some(((word >> BATCH_BITS) + 1) << BATCH_BITS | batch);
         // The closure never refuses.
@@ -155,15 +157,15 @@ impl<const K: usize> Slot<K> {
         base + (word >> BATCH_BITS).saturating_sub(since)
     }
 
-    /// As [`invalidation_at`](Self::invalidation_at), for who is not the owner: `batch` was the
-    /// owner's when the caller's own began, and the owner may have begun others since.
-    pub(super) fn invalidation_before(&self, base: u64, batch: u64) -> u64 {
+    /// As [`invalidation_at`](Self::invalidation_at), for who is not the owner, as of `begun`.
+    pub(super) fn invalidation_before(&self, begun: &Begun) -> u64 {
         let word = self.invalidated.load(Ordering::Acquire);
-        // Later than the batch in the word, which was loaded before the word was stored.
+        // The batch in the word was loaded before the word was stored: now is no earlier.
         let now = self.shared.batch();
-        let after = |other: u64| other.wrapping_sub(batch) & BATCH_MASK;
-        let since = u64::from(after(word) <= after(now));
-        base + (word >> BATCH_BITS).saturating_sub(since)
+        let after = |batch: u64| batch.wrapping_sub(begun.batch) & BATCH_MASK;
+        // The batch may be the owner's since long; of all slots, some may be another one.
+        let since = self.shared.slots_invalidated() != begun.slots && after(word) <= after(now);
+        begun.base + (word >> BATCH_BITS).saturating_sub(u64::from(since))
     }
 }
 

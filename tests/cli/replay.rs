@@ -73,6 +73,7 @@ fn check(files: &[&Path], options: &[&str], reference: &Reference) -> [Ran; 2] {
             0,
             0,
             0,
+            0,
         ];
         assert_eq!(found.map(patches), expected, "{}", run.err);
         // What is unchanged but fresher than before counts as applied.

@@ -1,6 +1,7 @@
 //! Becoming the owner of an entity, and ceasing to be.
 
 use super::super::slow::{SLOW, Slow};
+use super::super::target::Target;
 use super::coverage::{self, NO_SOURCE};
 use super::forward::Lane;
 use super::{ClaimError, Entry, Ingest, Role};
@@ -99,6 +100,7 @@ impl Ingest {
     pub(in crate::io) fn begin_for(&mut self, entity: &str, now: Time) -> Result<bool, Refusal> {
         let ix = self.entity(entity)?;
         self.now = now;
+        self.connect(ix);
         let owned = self.owns(ix);
         self.entries[ix.index()].begin();
         Ok(owned)
@@ -113,13 +115,35 @@ impl Ingest {
         }
     }
 
-    /// Returns the claim of an entity; `false` if it had none. Between batches only: what was
-    /// published has to be told to those who wait.
-    pub(in crate::io) fn release(&mut self, entity: &str) -> bool {
-        let Some(ix) = self.names.get(entity) else {
-            return false;
-        };
-        self.entries[ix.index()].release(self.turn)
+    /// Returns the claims of entities, and answers which of them it had. Optimistic writes are taken
+    /// back, and what was kept for fetches is let go.
+    pub(in crate::io) fn release<'a>(
+        &mut self,
+        entities: impl Iterator<Item = &'a str>,
+    ) -> Vec<&'a str> {
+        let mut released = Vec::new();
+        let turn = self.turn + 1;
+        for name in entities {
+            let entry = self.names.get(name).map(|ix| &mut self.entries[ix.index()]);
+            if let Some(entry) = entry
+                && matches!(entry.role, Role::Own(_))
+            {
+                entry.let_go(turn);
+                released.push(name);
+            }
+        }
+        if released.is_empty() {
+            return released;
+        }
+        self.turn = turn;
+        self.done();
+        // While there is a writer to tell those who wait.
+        self.finish();
+        for name in &released {
+            let ix = self.names[*name];
+            self.entries[ix.index()].release(self.turn);
+        }
+        released
     }
 
     /// Returns all claims. The feed ends.
@@ -132,13 +156,11 @@ impl Ingest {
 
 impl Entry {
     /// Returns the claim, if it has one; the last turn was `turn`.
-    fn release(&mut self, turn: u64) -> bool {
-        let owned = matches!(self.role, Role::Own(_));
-        if owned {
+    fn release(&mut self, turn: u64) {
+        if matches!(self.role, Role::Own(_)) {
             self.entity.end_turns(turn);
             // Dropping the writer returns the claim.
             self.role = Role::Unclaimed;
         }
-        owned
     }
 }

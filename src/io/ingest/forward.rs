@@ -6,9 +6,10 @@
 
 use super::super::staging::{Item, What};
 use super::apply::judge_of_connection;
-use super::{Ingest, Role, coverage, refusal};
+use super::commands::refusal;
+use super::{Ingest, Role, coverage};
 use crate::Time;
-use crate::feed::{EntityIx, OnConnect, Refusal, Rule, Sink, Transaction, Update, Verdict};
+use crate::feed::{Across, EntityIx, OnConnect, Refusal, Rule, Sink, Transaction, Update, Verdict};
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Patch;
@@ -28,7 +29,13 @@ pub(in crate::io) struct Forwarded {
     received_at: Time,
     /// The feed sends what was missed after a reconnect, so that a patch renews the link's stamp.
     trust: bool,
-    /// The slow writer's turn, and the time, at which the feed's present connection opened.
+    connection: Connection,
+}
+
+/// Which connection of a feed a value came over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    /// The slow writer's turn, and the time, at which it opened.
     opened: (u64, Time),
     opens: u64,
 }
@@ -110,6 +117,7 @@ impl Ingest {
                 }
             }
             update.policy.rule = Rule::None;
+            update.policy.across = Across::Restarts;
         }
         let (Some(slow), Some(id)) = (self.slow.clone(), self.staging.id(item)) else {
             return self.counters.foreign.bump();
@@ -131,8 +139,10 @@ impl Ingest {
             invalidation: lane.courier.invalidation(id.as_ref()),
             received_at: self.now,
             trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
-            opened: (self.slow_opened, self.opened.1),
-            opens: self.opens,
+            connection: Connection {
+                opened: (self.slow_opened, self.opened.1),
+                opens: self.opens,
+            },
             id,
         };
         match slow.forward(forwarded) {
@@ -158,8 +168,7 @@ impl Ingest {
             invalidation,
             received_at,
             trust,
-            opened,
-            opens,
+            connection,
         } = forwarded;
         let owned = self.entity(entity.name()).ok().filter(|ix| self.owns(*ix));
         let Some(ix) = owned else {
@@ -168,6 +177,7 @@ impl Ingest {
         };
         let entry = &mut self.entries[ix.index()];
         entry.link = link;
+        entry.connection = connection;
         if let Role::Own(writer) = &mut entry.role {
             writer.renew_schema();
         }
@@ -176,17 +186,26 @@ impl Ingest {
             None => What::Remove(update),
         };
         self.staging.push(ix, Some(id.as_ref()), what);
-        let (now, own_opened, own_opens) = (self.now, self.opened, self.opens);
-        (self.now, self.opened, self.opens) = (received_at, opened, opens);
+        self.now = received_at;
+        self.connect(ix);
         self.as_of = Some(invalidation);
         if trust {
             self.config.on_connect = OnConnect::Trust;
         }
         self.commit();
-        (self.now, self.opened, self.opens) = (now, own_opened, own_opens);
         self.as_of = None;
         self.config.on_connect = OnConnect::Invalidate;
         self.entries[ix.index()].begin();
+    }
+}
+
+impl Ingest {
+    /// Slow writer: numbers are those of the connection that the entity's values came over.
+    pub(super) fn connect(&mut self, ix: EntityIx) {
+        Connection {
+            opened: self.opened,
+            opens: self.opens,
+        } = self.entries[ix.index()].connection;
     }
 }
 

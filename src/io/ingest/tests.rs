@@ -9,6 +9,10 @@ use crate::json::Message;
 use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken, flags};
 use std::time::Duration;
 
+mod fetches;
+mod overlays;
+mod random;
+
 /// A list of changes: `{"e":entity,"i":id,"k":kind,"v":value,"s":sequence,"r":rule}`.
 struct Wire(Claims);
 
@@ -46,7 +50,11 @@ impl Protocol for Wire {
                     Some("connection") => Rule::ContiguousPerConnection,
                     _ => Rule::SparseRising,
                 };
-                update = update.numbered(Policy::continuing(rule), Sequence::at(at));
+                let policy = match text("r") {
+                    Some("restarting") => Policy::restarting(rule),
+                    _ => Policy::continuing(rule),
+                };
+                update = update.numbered(policy, Sequence::at(at));
             }
             match (kind, id) {
                 ("invalidate", id) => sink.invalidate(entity, id)?,

@@ -201,7 +201,7 @@ fn scans_can_be_waited_for_and_publications_do_not_count() {
         woken += 1;
         assert_eq!(scans.count(), woken);
         seen.epoch = hub.scans().level();
-        assert_eq!(seen.epoch, woken as u64);
+        assert_eq!(seen.epoch, woken);
     }
 }
 

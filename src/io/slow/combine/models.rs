@@ -2,6 +2,7 @@
 //! items of one thread are done in their order.
 
 use super::*;
+use crate::sync;
 use loom::thread;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,12 +17,26 @@ pub(super) fn looks_once() -> bool {
     ONCE.get()
 }
 
-#[derive(Default)]
-struct Done(Vec<u32>);
+struct Done {
+    items: Vec<u32>,
+    batches: sync::AtomicUsize,
+}
+
+impl Done {
+    fn new() -> Self {
+        Self {
+            items: Vec::new(),
+            batches: sync::AtomicUsize::new(0),
+        }
+    }
+}
 
 impl Combiner<u32> for Done {
     fn combine(&mut self, items: impl Iterator<Item = u32>) {
-        self.0.extend(items);
+        self.items.extend(items);
+        // The end of a batch takes its time, too: the checker may stop a thread before an access,
+        // and there is none between the last look at the queue and the unlocking.
+        self.batches.fetch_add(1, sync::Ordering::Relaxed);
     }
 }
 
@@ -45,13 +60,13 @@ fn done(combining: &Combining<Done, u32>) -> Vec<u32> {
         .state
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .0
+        .items
         .clone()
 }
 
 /// Two that may not wait: each has its items done in order, by itself or by the other.
 fn two_that_push() {
-    let combining = Arc::new(Combining::new(Done::default(), 4));
+    let combining = Arc::new(Combining::new(Done::new(), 4));
     let other = thread::spawn({
         let combining = Arc::clone(&combining);
         move || {
@@ -90,12 +105,12 @@ fn without_the_second_look_it_is_left_lying() {
 #[test]
 fn who_waits_for_the_lock_does_what_came_meanwhile() {
     explore(|| {
-        let combining = Arc::new(Combining::new(Done::default(), 1));
+        let combining = Arc::new(Combining::new(Done::new(), 1));
         let pusher = thread::spawn({
             let combining = Arc::clone(&combining);
             move || combining.push(1).is_ok()
         });
-        combining.with(|done| done.0.push(7));
+        combining.with(|done| done.items.push(7));
         assert!(pusher.join().expect("the pusher ends"), "there was room");
         let mut done = done(&combining);
         done.sort_unstable();
@@ -107,7 +122,7 @@ fn who_waits_for_the_lock_does_what_came_meanwhile() {
 #[test]
 fn a_full_queue_gives_the_item_back() {
     explore(|| {
-        let combining = Arc::new(Combining::new(Done::default(), 1));
+        let combining = Arc::new(Combining::new(Done::new(), 1));
         let other = thread::spawn({
             let combining = Arc::clone(&combining);
             move || combining.push(1).ok().map(|()| 1)
