@@ -123,11 +123,16 @@ impl<E: Clone> Queries<E> {
             return;
         };
         let look = at.look(query);
-        // A success is good for its stamp. An error is good for nothing: whatever came since the
-        // attempt began has not been acted upon. A mark that was acted upon is not again, so this
-        // cannot go round by itself.
+        // A success is good for its stamp; an error is good for nothing. Only marks that came since
+        // the attempt began count, so this cannot go round by itself; and of those the excused ones
+        // only if somebody waits for what comes after them.
+        let acted = if flight.next.is_empty() {
+            q.acted
+        } else {
+            flight.sum
+        };
         let failed = matches!(outcome, Outcome::Failed(_));
-        let due = look.sum > q.acted && (failed || !look.known() || look.invalidated());
+        let due = look.sum > acted && (failed || !look.known() || look.invalidated());
         if flight.again {
             self.begin(query, flight.cause, flight.next, at);
         } else if due && wanted {
