@@ -23,7 +23,10 @@ pub(super) fn cache() -> (Cache, TestFeed<Events>) {
 /// What a future has come to, polled once.
 pub(super) fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
