@@ -55,7 +55,7 @@ impl Desk {
     pub(crate) fn ask(
         &self,
         target: Target,
-    ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + use<> {
         let call = Arc::new(Call {
             target,
             begun: self.step.load(Ordering::Relaxed),
