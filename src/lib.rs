@@ -74,7 +74,7 @@
 //! # Where things are
 //!
 //! Everything that an application needs is at the root. [`feed`] has the [`Protocol`] trait and the
-//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`key`] are the rooms
+//! pieces to write a venue of one's own; [`record`], [`json`], [`ws`] and [`mod@key`] are the rooms
 //! below it, public because a protocol names some of their types. The repository's `README.md` is
 //! the guide, `ARCHITECTURE.md` says how it works and why.
 //!
@@ -101,10 +101,14 @@ mod time;
 pub mod ws;
 
 pub use cache::{
-    Asc, AttachError, Batch, BuildError, By, Cache, CacheBuilder, Changes, CloseError, Closed, Cut,
-    CutError, Desc, Entity, Feed, Field, FieldsError, Freshness, LocalFeed, NotLive, NotReady,
-    NotReadyReason, Ordered, Polled, Reader, Reading, ReadyError, Reasons, Row, SetError, Slot,
-    Snapshot, Step, Tick, Typed, TypedSlot, TypedTick, TypedWatch, View, WaitError, Watch,
+    Asc, AttachError, Batch, BuildError, By, Cache, CacheBuilder, CacheEvents, Cancelling, Changes,
+    CloseError, Closed, Cut, CutError, Defaults, DehydrateOptions, Desc, Entity, Feed, Fetching,
+    Field, FieldsError, Freshness, Hook, Hydrated, Hydrating, Invalidation, JsonText, Kept,
+    ListObserver, ListRow, LocalFeed, NotLive, NotReady, NotReadyReason, Observer, Optimistic,
+    Ordered, Polled, QueryBuilder, QueryConfig, QueryError, QueryState, Reader, Reading,
+    ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Row, Selected, SetError, Slot,
+    Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
+    TypedTick, TypedWatch, Unmapped, Until, UntilState, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};
@@ -112,8 +116,10 @@ pub use feed::{
     Backoff, CounterValues, Covers, Envelope, Jitter, Lost, Missing, OnConnect, Pace, Protocol,
     Refusal, State, SubscribeError,
 };
+pub use io::command::Order;
 pub use io::inbox::{CommandError, Completion};
 pub use io::ingest::ClaimError;
+pub use io::plane::{CancelToken, FetchContext, FetchError, FetchErrorKind, Fetched, NotAList};
 #[cfg(feature = "net")]
 pub use io::{
     connect::{ConnectError, Proxy, Stage, UrlError},
@@ -123,6 +129,10 @@ pub use io::{
     tls::{Roots, TlsFailure, TlsSetupError},
 };
 pub use key::{Id, Key, Part};
+pub use query::{
+    CacheEvent, EventKind, FetchStatus, Filter, NetworkMode, Poll, QueryInfo, Refetch, RefetchKind,
+    StaleTime, Status, Update,
+};
 pub use record::{Decimal, FieldError, Mode, Record, RecordRef, TypeError, Value};
 pub use time::Time;
 

@@ -9,6 +9,7 @@ use super::entity::Entity;
 use super::slot::Slot;
 use super::watch::{Closed, WaitError};
 use crate::Time;
+use crate::io::plane::EntityObservation;
 use crate::store::{Registration, Seen, Subscriber, Woken};
 
 /// What one look came to.
@@ -30,22 +31,32 @@ pub struct Polled {
 /// Publications of a slot between two looks are conflated. A change of the entity's freshness ends
 /// a wait as a publication does, and is told once for the entity ([`Polled::freshness`]), never per
 /// slot.
+///
+/// The entity counts as observed: where somebody has said how its values are fetched
+/// ([`Cache::defaults`](super::Cache::defaults)), those that turn stale by an invalidation, a gap or
+/// a reconnect are fetched.
 pub struct Changes {
     entity: Entity,
     subscriber: Subscriber,
     registration: Option<Registration>,
     link: u64,
     invalidation: u64,
+    /// Who follows an entity observes what moves in it.
+    _observed: Option<EntityObservation>,
 }
 
 impl Changes {
-    pub(crate) fn new(entity: Entity, subscriber: Subscriber) -> Self {
+    /// `observed`: stale values are fetched, where somebody has said how.
+    pub(crate) fn new(entity: Entity, subscriber: Subscriber, observed: bool) -> Self {
+        let observe = || entity.shared().plane().observe_entity(entity.core());
+        let observed = observed.then(observe);
         let now = entity.core().seen(0);
         Self {
             subscriber,
             registration: None,
             link: now.link,
             invalidation: now.invalidation,
+            _observed: observed,
             entity,
         }
     }
@@ -118,7 +129,7 @@ impl Changes {
         }
     }
 
-    fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         Seen {
             epoch: self.subscriber.position(),
             link: self.link,

@@ -184,7 +184,7 @@ impl Entity {
         let subscriber = core
             .changes()
             .subscribe(core.numbers(), |slot| core.epoch_of(slot));
-        Changes::new(self.clone(), subscriber)
+        Changes::new(self.clone(), subscriber, true)
     }
 
     /// What there is, and what moves from now on.
@@ -193,6 +193,16 @@ impl Entity {
         Changes::new(
             self.clone(),
             store::Subscriber::from_nothing(self.0.core.changes()),
+            true,
+        )
+    }
+
+    /// As [`changes_from_nothing`](Self::changes_from_nothing), for who only looks.
+    pub(crate) fn changes_unobserved(&self) -> Changes {
+        Changes::new(
+            self.clone(),
+            store::Subscriber::from_nothing(self.0.core.changes()),
+            false,
         )
     }
 

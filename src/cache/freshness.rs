@@ -66,6 +66,12 @@ impl Reasons {
         Self(self.0 | other.0)
     }
 
+    /// The reasons of this set that `other` has not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     const fn when(self, condition: bool) -> Self {
         if condition { self } else { Self::NONE }
     }

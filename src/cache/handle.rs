@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +25,15 @@ use crate::sync::Arc;
 /// and waits end.
 #[derive(Clone)]
 pub struct Cache(Arc<Inner>);
+
+/// A cache, for who must not keep it.
+pub(super) struct WeakCache(Weak<Inner>);
+
+impl WeakCache {
+    pub(super) fn upgrade(&self) -> Option<Cache> {
+        self.0.upgrade().map(Cache)
+    }
+}
 
 struct Inner {
     shared: Arc<Shared>,
@@ -121,6 +130,10 @@ impl Cache {
         })))
     }
 
+    pub(super) fn downgrade(&self) -> WeakCache {
+        WeakCache(Arc::downgrade(&self.0))
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
@@ -150,12 +163,6 @@ impl Cache {
     #[cfg(feature = "net")]
     pub(super) fn runtime(&self) -> io::Result<crate::io::runtime::Runtime> {
         self.0.runtimes.get()
-    }
-
-    /// Has the slow plane do what is due, where it goes on by hand; when there is more.
-    #[cfg(feature = "testing")]
-    pub(crate) fn drive_plane(&self) -> Option<crate::Time> {
-        self.0.shared.plane().drive()
     }
 
     /// What the clock shows.

@@ -33,12 +33,15 @@ mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod order;
+pub mod query;
 mod reader;
 mod ready;
 mod set;
 mod shared;
 mod slot;
+mod stored;
 mod typed;
+mod unmapped;
 mod watch;
 
 #[cfg(feature = "net")]
@@ -59,11 +62,18 @@ pub use freshness::{Freshness, Reasons};
 pub use handle::{Cache, CloseError};
 pub use local::{Batch, LocalFeed};
 pub use order::{Asc, By, Desc, Ordered, Row};
+pub use query::{
+    CacheEvents, Cancelling, Defaults, DehydrateOptions, Fetching, Hook, Hydrated, Hydrating,
+    Invalidation, ListObserver, ListRow, Observer, Optimistic, QueryBuilder, QueryConfig,
+    QueryError, QueryState, RefetchRequest, Refetched, Refetching, Selected, Until, UntilState,
+};
 pub use reader::{Reader, Step};
 pub use ready::{NotReady, NotReadyReason, ReadyError};
 pub use set::SetError;
-pub use slot::{Reading, Slot, Snapshot, View};
+pub use slot::{Kept, Reading, Slot, Snapshot, View};
+pub use stored::{JsonText, Stored, StoredError, StoredQuery, StoredValue};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
+pub use unmapped::Unmapped;
 pub use watch::{Closed, Tick, WaitError, Watch};
 
 #[cfg(all(test, feature = "net"))]

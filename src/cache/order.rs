@@ -123,7 +123,7 @@ impl Ordered {
     pub(crate) fn new(entity: &Entity, by: By, limit: usize) -> Self {
         let path: Vec<&str> = by.path.iter().map(String::as_str).collect();
         Self {
-            changes: entity.changes_from_nothing(),
+            changes: entity.changes_unobserved(),
             // A schema without room for the field has no slot with it: the order stays empty.
             field: entity.field(&path).ok(),
             descending: by.descending,

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::entity::Entity;
 use super::freshness::Policy;
+use super::query::Hooks;
 use super::ready::near_misses;
 use crate::io::clock::Clock;
 use crate::io::owners::Owners;
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     policies: HashMap<String, Policy>,
     owners: Arc<Owners>,
     plane: Arc<Plane>,
+    hooks: Hooks,
     closed: Flag,
 }
 
@@ -47,6 +49,7 @@ impl Shared {
             policies,
             owners,
             plane,
+            hooks: Hooks::default(),
             closed: Flag::new(),
         }
     }
@@ -66,6 +69,11 @@ impl Shared {
     /// Who fetches what.
     pub(crate) fn plane(&self) -> &Arc<Plane> {
         &self.plane
+    }
+
+    /// Hooks of a cache that is driven by hand.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Who writes what.

@@ -9,6 +9,7 @@ use super::error::NotLive;
 use super::freshness::{Freshness, Surroundings, aged, is_undoubted, standing};
 use super::watch::Watch;
 use crate::Time;
+use crate::io::plane::SlotObservation;
 use crate::key::Id;
 use crate::record::{Record, RecordRef, TypeError, Value};
 use crate::store::{self, Head, Scratch, State};
@@ -175,6 +176,18 @@ impl Slot {
         Watch::new(self.clone())
     }
 
+    /// Keeps the value observed until the handle is dropped, for those who read it without
+    /// watching: where somebody has said how it is fetched, it is fetched when it is stale, and
+    /// refetched when it is invalidated. A handle of a slot or a read does not do that.
+    pub fn keep(&self) -> Kept {
+        Kept(self.observed())
+    }
+
+    pub(crate) fn observed(&self) -> SlotObservation {
+        let plane = self.entity.shared().plane();
+        plane.observe_slot(self.entity.core(), &self.id)
+    }
+
     /// Marks the value stale with the reason `Invalidated`, now: before this returns, every read
     /// says so, and whoever waits is woken. Only a whole message or a fetch begun later makes it
     /// live again. One store; lock-free.
@@ -233,6 +246,11 @@ impl Slot {
         NotLive::new(self, freshness, self.age(head))
     }
 }
+
+/// Keeps a slot observed; made by [`Slot::keep`].
+#[derive(Debug)]
+#[must_use = "dropping it ends the observation"]
+pub struct Kept(#[allow(dead_code, reason = "held for its drop")] SlotObservation);
 
 /// Lends memory for a whole copy, the thread's own unless that is in use further up its stack.
 fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {

@@ -9,6 +9,7 @@ use super::error::NotLive;
 use super::freshness::Freshness;
 use super::slot::{Slot, Snapshot};
 use crate::Time;
+use crate::io::plane::SlotObservation;
 use crate::record::{Record, Value};
 use crate::store::{Registration, Seen, Woken};
 
@@ -48,16 +49,23 @@ impl From<Closed> for WaitError {
 ///
 /// Everything that came between two looks is conflated into the newest: a slow watcher costs the
 /// writer nothing and holds nothing up. Dropping a wait half-way loses nothing.
+///
+/// A watched slot counts as observed: where somebody has said how it is fetched
+/// ([`Cache::defaults`](super::Cache::defaults)), it is fetched when it is stale, and refetched when
+/// it is invalidated.
 pub struct Watch {
     slot: Slot,
     registration: Option<Registration>,
     last: Option<Snapshot>,
     seen: Seen,
+    /// A watched slot is observed: fetched when it is stale, where somebody has said how.
+    _observed: SlotObservation,
 }
 
 impl Watch {
     pub(crate) fn new(slot: Slot) -> Self {
         Self {
+            _observed: slot.observed(),
             slot,
             registration: None,
             last: None,
