@@ -50,7 +50,7 @@ use self::core::Core;
 use self::executor::Executor;
 use self::timers::Timers;
 use super::clock::Clock;
-use super::latch::{Latch, WakeOn};
+use super::latch::Latch;
 use super::owners::Owners;
 use crate::Time;
 use crate::key::Key;
@@ -264,7 +264,10 @@ impl Plane {
             }
             core.close()
         };
-        let wake_on = WakeOn::here();
+        let wake_on = turn::waking();
+        for (promise, result) in ended.settled {
+            promise.set(result, &wake_on);
+        }
         for promise in ended.promises {
             promise.set(Err(QueryError::Closed), &wake_on);
         }
@@ -272,6 +275,9 @@ impl Plane {
             running.stop(&wake_on);
         }
         drop(trash);
+        if let Some(executor) = self.executor.get() {
+            executor.clear();
+        }
         self.ring();
     }
 

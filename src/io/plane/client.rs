@@ -398,6 +398,7 @@ impl Plane {
                 version: 0,
             });
             core.throw_away(old);
+            core.note_members(query);
             Ok(true)
         })?;
         self.republish(query);

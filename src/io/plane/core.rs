@@ -11,6 +11,7 @@ use super::error::QueryError;
 use super::events::Listener;
 use super::executor::Task;
 use super::fetch_error::FetchError;
+use super::list::Members;
 use super::lists::ListMarks;
 use super::query::{Query, State};
 use super::settings::Settings;
@@ -118,10 +119,14 @@ pub(super) enum Effect {
     Begin(Arc<Query>),
     /// The query was let go: and so is its slot, where no feed owns it.
     Forget(Arc<Query>),
+    /// A list was let go: and so are its items, where no feed owns them.
+    Leave(Arc<Entity>, Arc<Members>),
 }
 
 /// What [`Core::close`] leaves to be told.
 pub(super) struct Ended {
+    /// Promises whose end was decided already.
+    pub(super) settled: Vec<(Promise, Result<(), QueryError>)>,
     pub(super) promises: Vec<Promise>,
     pub(super) fetches: Vec<Running>,
 }
@@ -158,6 +163,12 @@ impl Core {
     /// The query of a key, if anybody holds it or the machine knows it.
     pub(super) fn known(&self, key: &Key) -> Option<Arc<Query>> {
         self.table.known.get(key)?.upgrade()
+    }
+
+    /// Whether anybody holds the query of this key.
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        let known = self.table.known.get(key);
+        known.is_some_and(|query| query.strong_count() > 0)
     }
 
     /// Makes a query known, unless there is one of its key: then it is that one.
@@ -365,7 +376,10 @@ impl Core {
                 return;
             }
             Place::Document(document) => self.throw_away(document.clear()),
-            Place::List(list) => self.throw_away(list.put(super::Members::default())),
+            Place::List(list) => {
+                self.throw_away(list.put(Members::default()));
+                self.note_members(&query);
+            }
         }
         self.begin_with_initial(&query, now);
         self.machine.handle_restored(ix, now, &self.table);
@@ -382,8 +396,13 @@ impl Core {
         match query.place() {
             Place::Slot(_) => self.effects.push_back(Effect::Forget(Arc::clone(&query))),
             Place::Document(document) => self.throw_away(document.clear()),
-            Place::List(list) => self.throw_away(list.put(super::Members::default())),
+            Place::List(list) => {
+                let members = list.put(Members::default());
+                let entity = Arc::clone(list.entity());
+                self.effects.push_back(Effect::Leave(entity, members));
+            }
         }
+        self.side.forget(query.key());
         self.throw_away(query.publish(State::blank()));
         self.moved.push(query);
     }
@@ -391,10 +410,18 @@ impl Core {
     /// Ends everything; what is given has to be told and dropped with no lock held.
     pub(super) fn close(&mut self) -> (Ended, impl Sized + use<>) {
         self.closed = true;
-        let ended = Ended {
+        let mut ended = Ended {
+            settled: Vec::new(),
             promises: self.promises.drain().map(|(_, promise)| promise).collect(),
             fetches: self.fetches.drain().map(|(_, running)| running).collect(),
         };
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Settle(promise, result) => ended.settled.push((promise, result)),
+                Effect::Abort(running) => ended.fetches.push(running),
+                other => self.throw_away(other),
+            }
+        }
         let fetching: HashSet<Key> = ended
             .fetches
             .iter()

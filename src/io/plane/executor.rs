@@ -66,10 +66,20 @@ impl Executor {
         }
     }
 
+    /// By hand: drops whatever is left, now or as soon as it is not being polled. On tokio what is
+    /// left ends by itself.
+    pub(super) fn clear(&self) {
+        match self {
+            Self::ByHand(hand) => hand.clear(),
+            #[cfg(feature = "net")]
+            Self::Tokio(..) => {}
+        }
+    }
+
     /// Waits for what runs to end, and gives the names of what has not.
     pub(super) fn stragglers(&self, patience: Duration) -> Vec<String> {
         match self {
-            // Whatever is left has been dropped, or is being polled by the thread that drives.
+            // After `clear` only what is being polled is left.
             Self::ByHand(hand) => hand.names(),
             #[cfg(feature = "net")]
             Self::Tokio(_, live) => live.wait(patience),
@@ -225,6 +235,13 @@ impl Hand {
         drop(table);
         // A user's code may run in its drop: with no lock held.
         drop(over);
+    }
+
+    fn clear(&self) {
+        let numbers: Vec<u64> = self.lock().entries.keys().copied().collect();
+        for number in numbers {
+            self.abort(number);
+        }
     }
 
     fn ring(&self, number: u64) {

@@ -12,7 +12,7 @@ use crate::sync::{Arc, ArcSwap};
 
 /// Items that are handed to an entity's owner in one command. The owner, a feed's thread, reads its
 /// socket between two of them.
-pub(super) const LAND_CHUNK: usize = 256;
+pub(super) const LAND_CHUNK: usize = if cfg!(test) { 16 } else { 256 };
 
 /// A list as readers see it.
 #[derive(Clone, Debug, Default)]

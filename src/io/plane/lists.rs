@@ -77,6 +77,16 @@ impl Core {
         self.lists.insert(ix, marks);
     }
 
+    /// Whether a list that is not let go holds this slot of the entity.
+    pub(super) fn is_listed(&self, entity: &Arc<Entity>, slot: &Slot) -> bool {
+        let mut lists = self.lists.iter().filter(|(ix, _)| {
+            let query = self.table.queries.get(*ix);
+            let list = query.and_then(|query| query.as_list());
+            list.is_some_and(|list| Arc::ptr_eq(list.entity(), entity))
+        });
+        lists.any(|(_, marks)| marks.words.contains_key(&slot.number()))
+    }
+
     /// `began`: members that are new here count as marked if any slot was since.
     fn compare(&mut self, query: &Arc<Query>, marks: &mut ListMarks, began: Option<u64>) {
         let Some(list) = query.as_list() else { return };
@@ -98,6 +108,17 @@ impl Core {
         }
         marks.slots_invalidated = count;
         marks.note(entity, &members);
+    }
+
+    /// A list has other members by other means than a fetch.
+    pub(super) fn note_members(&mut self, query: &Query) {
+        let at = *query
+            .at
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let (Some(ix), Some(list)) = (at, query.as_list()) {
+            self.lists.insert(ix, ListMarks::new(list));
+        }
     }
 
     /// Whether somebody has said how this one value is fetched.

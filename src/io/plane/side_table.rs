@@ -115,7 +115,7 @@ impl Plane {
         let noted = core.side.slots.entry(key.clone()).or_default();
         noted.watches += 1;
         let first = noted.watches == 1;
-        let known = first && (!core.defaults.is_empty() || core.known(&key).is_some());
+        let known = first && (!core.defaults.is_empty() || core.knows(&key));
         drop(core);
         if known {
             self.promote(&key);

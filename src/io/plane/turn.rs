@@ -5,17 +5,19 @@ use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Plane;
 use super::core::{Effect, Running};
 use super::query::Query;
 use super::run::{Run, work};
 use super::settings::Settings;
 use super::token::CancelToken;
-use super::{Place, Plane};
 use crate::Time;
 use crate::io::command::Command;
 use crate::io::latch::WakeOn;
 use crate::io::slow::SLOW;
+use crate::key::{Id, Key};
 use crate::query::{FetchId, ObserverId, QueryIx};
+use crate::store::{Entity, Slot};
 use crate::sync::Arc;
 
 /// Turns of one [`Plane::drive`]: more would be a fetcher that fails at once for ever.
@@ -127,7 +129,16 @@ impl Plane {
             } => self.ask(&query, observer, &settings),
             Effect::Restore(ix, query) => self.restore_slot(ix, &query),
             Effect::Begin(query) => self.begin(&query),
-            Effect::Forget(query) => self.purge(&query),
+            Effect::Forget(query) => {
+                if let Some(slot) = query.slot() {
+                    self.purge(slot.entity(), slot.id(), &slot.slot());
+                }
+            }
+            Effect::Leave(entity, members) => {
+                for (id, slot) in members.ids.iter().zip(&*members.slots) {
+                    self.purge(&entity, id, slot);
+                }
+            }
         }
     }
 
@@ -184,7 +195,9 @@ impl Plane {
 
     /// Puts a slot back to its initial data. What a feed writes stays: it is the stream's.
     fn restore_slot(self: &Arc<Self>, ix: QueryIx, query: &Arc<Query>) {
-        self.purge_slot(query);
+        if let Some(slot) = query.slot() {
+            self.purge_slot(slot.entity(), slot.id(), &slot.slot());
+        }
         self.begin(query);
         self.with(|core, now| {
             if !core.closed {
@@ -194,28 +207,28 @@ impl Plane {
         });
     }
 
-    /// Lets go of the value of a query that was let go, unless somebody still looks at it.
-    fn purge(&self, query: &Query) {
+    /// Lets go of a value that was fetched, unless somebody still looks at it: a query, a watch, a
+    /// list.
+    fn purge(&self, entity: &Arc<Entity>, id: &Id, slot: &Slot) {
+        let key = Key::of_slot(Arc::clone(entity.name()), id.clone());
         let core = self.lock();
-        let wanted = core.side.is_watched(query.key()) || core.machine.find(query.key()).is_some();
+        let wanted = core.side.is_watched(&key)
+            || core.machine.find(&key).is_some()
+            || core.is_listed(entity, slot);
         drop(core);
         if !wanted {
-            self.purge_slot(query);
+            self.purge_slot(entity, id, slot);
         }
     }
 
     /// Ends a slot that no feed owns.
-    fn purge_slot(&self, query: &Query) {
-        let Place::Slot(slot) = query.place() else {
-            return;
-        };
-        let entity = slot.entity();
-        if entity.owner().is_some_and(|owner| &*owner != SLOW) || slot.slot().is_detached() {
+    fn purge_slot(&self, entity: &Arc<Entity>, id: &Id, slot: &Slot) {
+        if entity.owner().is_some_and(|owner| &*owner != SLOW) || slot.is_detached() {
             return;
         }
         let command = Command::Purge {
             entity: Arc::clone(entity.name()),
-            id: slot.id().clone(),
+            id: id.clone(),
         };
         // A feed that has come just now has the value in its care.
         let _ = self.owners.send(entity, command);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::rig::{Rig, Upstream};
 use crate::io::plane::{Query, Settings};
 use crate::key;
-use crate::key::Key;
+use crate::key::{IdRef, Key};
 use crate::query::{Filter, RefetchKind, StaleTime};
 
 fn settings() -> Settings {
@@ -128,11 +128,7 @@ fn a_feeds_mark_fetches_what_is_observed_by_itself() {
     let (rig, upstream) = (Rig::new(), Upstream::new());
     let query = fresh(&rig, &upstream, key!["job", 7, "log"]);
     let _observation = rig.observe(&query);
-    let slot = rig
-        .store
-        .entity("job")
-        .expect("room")
-        .slot(crate::key::IdRef::Int(7));
+    let slot = rig.store.entity("job").expect("room").slot(IdRef::Int(7));
     slot.expect("room").invalidate();
     rig.hub.scan();
     rig.drive();
