@@ -34,25 +34,6 @@ pub(crate) enum QueryError {
     Closed,
 }
 
-impl QueryError {
-    /// Whether the same call may succeed later.
-    pub(crate) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Failed(_) | Self::Cancelled | Self::Moved | Self::NoRuntime(_) => true,
-            Self::Owner(error) => error.is_retryable(),
-            _ => false,
-        }
-    }
-
-    /// The error of the fetch, if it is one's.
-    pub(crate) fn fetch_error(&self) -> Option<&FetchError> {
-        match self {
-            Self::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
 impl std::fmt::Display for QueryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
