@@ -2,8 +2,10 @@
 
 use crate::Time;
 use crate::feed::{Refusal, Subscription, Update};
+use crate::json::{self, Value};
 use crate::key::Id;
-use crate::record::Mode;
+use crate::record::{Limits, Mode, Patch};
+use crate::store::Courier;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -102,15 +104,50 @@ pub(crate) struct Begun {
 }
 
 /// One value of a fetch's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct LandItem {
     pub(crate) id: Id,
-    /// JSON text; `None`: there is no such value any more.
-    pub(crate) value: Option<Vec<u8>>,
+    /// Compiled where that holds up nobody; `None`: there is no such value any more.
+    pub(crate) patch: Option<Arc<Patch>>,
     /// The value is all there is. If not, the members it names are set, and others stay.
     pub(crate) whole: bool,
     /// Where the value stands in the source's numbering.
     pub(crate) as_of: Option<u64>,
+}
+
+impl LandItem {
+    /// How it is laid over the value before it.
+    pub(crate) const fn mode(whole: bool) -> Mode {
+        if whole { Mode::Replace } else { Mode::Shallow }
+    }
+
+    /// A value, compiled: `courier` is of the entity that the item is for.
+    ///
+    /// # Errors
+    /// The value is nested too deep, or too long.
+    pub(crate) fn compiled(
+        id: Id,
+        value: Value<'_>,
+        whole: bool,
+        as_of: Option<u64>,
+        courier: &mut Courier,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
+        let mut patch = Patch::new();
+        let mode = Self::mode(whole);
+        json::compile(value, mode, limits, courier.schema(), &mut patch).map_err(|refused| {
+            match refused {
+                json::Refused::TooDeep => Refusal::TooDeep,
+                json::Refused::TooLarge => Refusal::TooLarge,
+            }
+        })?;
+        Ok(Self {
+            id,
+            patch: Some(Arc::new(patch)),
+            whole,
+            as_of,
+        })
+    }
 }
 
 /// How a result is laid over what came while it was fetched.

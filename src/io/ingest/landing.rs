@@ -9,7 +9,7 @@ use super::attention::{Attended, Keep, Kept, Position};
 use super::overlay::removal;
 use super::{Ingest, Role};
 use crate::feed::{Connection, EntityIx, Held, Refusal, Verdict};
-use crate::record::{Composed, Mode, Patch, Record, SchemaSource};
+use crate::record::{Composed, Patch, Record, SchemaSource};
 use crate::store::{self, Head, Outcome, State, flags};
 
 /// What an answer is compared with.
@@ -145,24 +145,15 @@ impl Ingest {
         item: LandItem,
         order: Order,
     ) -> Landed {
-        let mode = if item.whole {
-            Mode::Replace
-        } else {
-            Mode::Shallow
-        };
-        let patch = match item.value {
-            None => None,
-            Some(mut value) => match self.compiled(ix, &mut value, mode) {
-                Ok(patch) => Some(patch),
-                Err(refusal) => return Landed::Refused(refusal),
-            },
-        };
+        let (mode, patch) = (LandItem::mode(item.whole), item.patch);
         let (now, turn, opens, opened) = (self.now, self.turn, self.opens, self.opened);
         let entry = &mut self.entries[ix.index()];
         let restarts = entry.restarts;
         let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
             return Landed::Lost;
         };
+        // The patch was compiled with a schema that may be newer than this writer has seen.
+        writer.renew_schema();
         let id = writer.entity().canonical(item.id.as_ref());
         let lost = attention.keep(fetch).is_none_or(|keep| keep.lost);
         if lost || keep.id.as_ref().is_some_and(|own| *own != id) {

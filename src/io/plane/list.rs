@@ -4,15 +4,15 @@ use super::fetch_error::{FetchError, NotAList};
 use super::fetched::not_json;
 use super::settings::ListShape;
 use crate::Time;
-use crate::io::command::LandItem;
-use crate::json::Decoder;
+
+use crate::json::{Decoder, Value};
 use crate::key::Id;
 use crate::store::{Entity, Slot};
 use crate::sync::{Arc, ArcSwap};
 
 /// Items that are handed to an entity's owner in one command. The owner, a feed's thread, reads its
 /// socket between two of them.
-pub(super) const LAND_CHUNK: usize = if cfg!(test) { 16 } else { 256 };
+pub(super) const LAND_CHUNK: usize = if cfg!(test) { 16 } else { 64 };
 
 /// A list as readers see it.
 #[derive(Clone, Debug, Default)]
@@ -80,22 +80,22 @@ impl List {
     }
 }
 
-/// Takes the answer of a list apart: every item that `shape` finds, with its id.
+/// Takes the answer of a list apart: what `make` makes of every item that `shape` finds and its id.
 ///
 /// # Errors
-/// The text is not JSON, there is no array, or an item is no object with an id.
-pub(super) fn items(
+/// The text is not JSON, there is no array, an item is no object with an id, or `make` refuses it.
+pub(super) fn items<T>(
     json: &[u8],
     shape: &ListShape,
-    as_of: Option<u64>,
     max_depth: u32,
-) -> Result<Vec<LandItem>, FetchError> {
+    mut make: impl FnMut(Id, Value<'_>) -> Result<T, FetchError>,
+) -> Result<Vec<T>, FetchError> {
     let mut decoder = Decoder::new(max_depth);
     let message = decoder.decode(json).map_err(not_json)?;
     let array = message.root().at(&shape.items);
     let array = array.filter(|array| array.kind() == crate::record::Kind::Array);
     let array = array.ok_or_else(|| FetchError::not_a_list(None, NotAList::NoArray))?;
-    let item = |(index, item): (usize, crate::json::Value<'_>)| {
+    let item = |(index, item): (usize, Value<'_>)| {
         let wrong = |why| FetchError::not_a_list(index, why);
         if !item.is_object() {
             return Err(wrong(NotAList::NoObject));
@@ -106,12 +106,7 @@ pub(super) fn items(
             Some(Ok(None)) | None => return Err(wrong(NotAList::NoId)),
             Some(Err(_)) => return Err(wrong(NotAList::BadId)),
         };
-        Ok(LandItem {
-            id,
-            value: Some(item.raw().to_vec()),
-            whole: false,
-            as_of,
-        })
+        make(id, item)
     };
     array.elements().enumerate().map(item).collect()
 }
@@ -130,7 +125,8 @@ mod tests {
     }
 
     fn wrong(json: &str, shape: &ListShape) -> (Option<usize>, NotAList) {
-        let error = items(json.as_bytes(), shape, None, 64).expect_err("no list");
+        let made = items(json.as_bytes(), shape, 64, |_, _| Ok(()));
+        let error = made.expect_err("no list");
         match error.kind() {
             FetchErrorKind::NotAList { index, why } => (*index, *why),
             other => panic!("{other:?}"),
@@ -143,20 +139,13 @@ mod tests {
         let found = items(
             json.as_bytes(),
             &shape("/page/rows", "/key/id"),
-            Some(3),
             64,
+            |id, item| Ok((id, item.raw().to_vec())),
         );
         let found = found.expect("a list");
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].id, Id::from(7));
-        assert_eq!(found[1].id, Id::from("7"));
-        let text = r#"{"key":{"id":7}, "p": 1.50}"#;
-        assert_eq!(found[0].value.as_deref(), Some(text.as_bytes()));
-        assert!(
-            found
-                .iter()
-                .all(|item| !item.whole && item.as_of == Some(3))
-        );
+        let first = (Id::from(7), br#"{"key":{"id":7}, "p": 1.50}"#.to_vec());
+        let second = (Id::from("7"), br#"{"key":{"id":"7"}}"#.to_vec());
+        assert_eq!(found, [first, second]);
     }
 
     #[test]
@@ -172,7 +161,7 @@ mod tests {
         assert_eq!(wrong(r#"[{"id":1},{}]"#, &plain), (Some(1), NotAList::NoId));
         assert_eq!(wrong(r#"[{"id":null}]"#, &plain), (Some(0), NotAList::NoId));
         assert_eq!(wrong(r#"[{"id":1.5}]"#, &plain), (Some(0), NotAList::BadId));
-        let text = items(b"[{", &plain, None, 64).expect_err("no JSON");
+        let text = items(b"[{", &plain, 64, |_, _| Ok(())).expect_err("no JSON");
         assert!(
             matches!(text.kind(), FetchErrorKind::NotJson(_)),
             "{text:?}"

@@ -158,14 +158,14 @@ impl Plane {
             Place::List(list) => {
                 let Some(shape) = &settings.list else { return };
                 let depth = self.store.config().limits.max_depth;
-                let Ok(found) = items(&json, shape, None, depth) else {
-                    return;
-                };
-                let ids: Vec<Id> = found.iter().map(|item| item.id.clone()).collect();
-                for item in found {
+                let found = items(&json, shape, depth, |id, item| {
+                    Ok((id, item.raw().to_vec()))
+                });
+                let Ok(found) = found else { return };
+                let ids: Vec<Id> = found.iter().map(|(id, _)| id.clone()).collect();
+                for (id, value) in found {
                     let name = list.entity().name();
-                    let value = item.value.unwrap_or_default();
-                    let command = self.restoring(&item.id, name, value, at, true);
+                    let command = self.restoring(&id, name, value, at, true);
                     let _ = self.owners.send(list.entity(), command);
                 }
                 let _ = self.restore_members(query, ids, at, None);

@@ -20,9 +20,11 @@ use super::settings::Settings;
 use super::token::CancelToken;
 use super::{Place, Plane, SlotPlace};
 use crate::io::command::{KeepId, LandItem, Order};
+use crate::json::Decoder;
 use crate::key::Id;
 use crate::query::FetchId;
-use crate::record::Tree;
+use crate::record::{Limits, Tree};
+use crate::store::Entity;
 
 /// Answers with more bytes are read apart from the tasks, where the runtime has a place for that.
 #[cfg(feature = "net")]
@@ -81,15 +83,25 @@ impl Run {
         let (mut keep, begun) =
             OwnerKeep::begin(&self.plane, place.entity(), Some(place.id())).await?;
         let fetched = self.call(begun.sequence).await?;
-        let item = LandItem {
-            id: place.id().clone(),
-            as_of: fetched.as_of,
-            value: match fetched.value {
-                Answer::Json(json) => Some(json),
-                Answer::Removed => None,
-                Answer::Unfit(error) => return Err(error),
+        let (id, as_of, len) = (place.id().clone(), fetched.as_of, fetched.len());
+        let item = match fetched.value {
+            Answer::Json(json) => {
+                let (mut courier, limits) = (place.entity().courier(), self.limits());
+                let compile = move || {
+                    let mut decoder = Decoder::new(limits.max_depth);
+                    let message = decoder.decode(&json).map_err(not_json)?;
+                    LandItem::compiled(id, message.root(), true, as_of, &mut courier, &limits)
+                        .map_err(|refusal| FetchError::of(FetchErrorKind::Refused(refusal)))
+                };
+                self.offload(len, compile).await??
+            }
+            Answer::Removed => LandItem {
+                id,
+                patch: None,
+                whole: true,
+                as_of,
             },
-            whole: true,
+            Answer::Unfit(error) => return Err(error),
         };
         if !self.may_land() {
             return Ok(Ended::Dropped);
@@ -112,7 +124,7 @@ impl Run {
         {
             return Err(FetchError::of(FetchErrorKind::TooOld { as_of, held }));
         }
-        let items = self.items(fetched).await?;
+        let items = self.items(list.entity(), fetched).await?;
         let ids: Vec<Id> = items.iter().map(|item| item.id.clone()).collect();
         if !self.may_land() {
             return Ok(Ended::Dropped);
@@ -144,7 +156,11 @@ impl Run {
     }
 
     /// The items of an answer.
-    async fn items(&self, fetched: Fetched) -> Result<Vec<LandItem>, FetchError> {
+    async fn items(
+        &self,
+        entity: &Arc<Entity>,
+        fetched: Fetched,
+    ) -> Result<Vec<LandItem>, FetchError> {
         let (len, as_of) = (fetched.len(), fetched.as_of);
         let json = match fetched.value {
             Answer::Json(json) => json,
@@ -157,9 +173,18 @@ impl Run {
                 "nothing says where the items of the list are",
             ));
         };
-        let depth = self.plane.store.config().limits.max_depth;
-        self.offload(len, move || list::items(&json, &shape, as_of, depth))
-            .await?
+        let (mut courier, limits) = (entity.courier(), self.limits());
+        let compile = move || {
+            list::items(&json, &shape, limits.max_depth, |id, item| {
+                LandItem::compiled(id, item, false, as_of, &mut courier, &limits)
+                    .map_err(|refusal| FetchError::of(FetchErrorKind::Refused(refusal)))
+            })
+        };
+        self.offload(len, compile).await?
+    }
+
+    fn limits(&self) -> Limits {
+        self.plane.store.config().limits
     }
 
     /// The new members; the old ones' memory where they are the same.

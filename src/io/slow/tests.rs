@@ -85,12 +85,12 @@ impl World {
     /// Lands a whole value for a fetch of 1, if the slow writer owns it.
     fn land(&self, fetch: KeepId, value: &str) -> Landed {
         let report = Arc::default();
-        let item = LandItem {
-            id: 1.into(),
-            value: Some(value.as_bytes().to_vec()),
-            whole: true,
-            as_of: None,
-        };
+        let limits = self.store.config().limits;
+        let mut courier = self.store.entity("e").expect("room").courier();
+        let mut decoder = json::Decoder::new(limits.max_depth);
+        let message = decoder.decode(value.as_bytes()).expect("JSON");
+        let item = LandItem::compiled(1.into(), message.root(), true, None, &mut courier, &limits)
+            .expect("a value that may land");
         let command = Command::Land {
             entity: "e".into(),
             fetch,

@@ -28,7 +28,7 @@ pub(super) fn land(
     world: &mut World,
     feed: &mut Feed,
     fetch: KeepId,
-    items: Vec<LandItem>,
+    items: Vec<Answered>,
 ) -> Vec<Landed> {
     land_as(world, feed, fetch, items, true, Order::Underneath)
 }
@@ -37,15 +37,16 @@ fn land_as(
     world: &mut World,
     feed: &mut Feed,
     fetch: KeepId,
-    items: Vec<LandItem>,
+    items: Vec<Answered>,
     last: bool,
     order: Order,
 ) -> Vec<Landed> {
     let report = Arc::new(OnceLock::<LandReport>::new());
+    let items = items.into_iter().map(|item| item.compiled(world));
     let command = Command::Land {
         entity: "e".into(),
         fetch,
-        items,
+        items: items.collect(),
         last,
         order,
         report: Arc::clone(&report),
@@ -75,8 +76,41 @@ pub(super) fn overlay(
     obey(world, feed, command);
 }
 
-pub(super) fn item(id: i64, value: &str) -> LandItem {
-    LandItem {
+/// One value of an answer.
+pub(super) struct Answered {
+    pub(super) id: Id,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) whole: bool,
+    pub(super) as_of: Option<u64>,
+}
+
+impl Answered {
+    fn compiled(self, world: &World) -> LandItem {
+        let Self {
+            id,
+            value,
+            whole,
+            as_of,
+        } = self;
+        let Some(value) = value else {
+            return LandItem {
+                id,
+                patch: None,
+                whole,
+                as_of,
+            };
+        };
+        let limits = world.store.config().limits;
+        let mut decoder = json::Decoder::new(limits.max_depth);
+        let message = decoder.decode(&value).expect("JSON");
+        let mut courier = world.store.entity("e").expect("room").courier();
+        LandItem::compiled(id, message.root(), whole, as_of, &mut courier, &limits)
+            .expect("a value that may land")
+    }
+}
+
+pub(super) fn item(id: i64, value: &str) -> Answered {
+    Answered {
         id: id.into(),
         value: Some(value.as_bytes().to_vec()),
         whole: true,
@@ -84,22 +118,22 @@ pub(super) fn item(id: i64, value: &str) -> LandItem {
     }
 }
 
-fn of(number: u64, item: LandItem) -> LandItem {
-    LandItem {
+fn of(number: u64, item: Answered) -> Answered {
+    Answered {
         as_of: Some(number),
         ..item
     }
 }
 
-fn part(item: LandItem) -> LandItem {
-    LandItem {
+fn part(item: Answered) -> Answered {
+    Answered {
         whole: false,
         ..item
     }
 }
 
-fn gone(id: i64) -> LandItem {
-    LandItem {
+fn gone(id: i64) -> Answered {
+    Answered {
         value: None,
         ..item(id, "")
     }
@@ -117,7 +151,7 @@ fn start(on_connect: OnConnect) -> (World, Feed, Arc<Slot>) {
 }
 
 impl World {
-    fn land_one(&mut self, feed: &mut Feed, item: LandItem) -> Landed {
+    fn land_one(&mut self, feed: &mut Feed, item: Answered) -> Landed {
         let landed = land(self, feed, F, vec![item]);
         assert_eq!(landed.len(), 1);
         landed[0]
@@ -334,7 +368,7 @@ fn a_whole_value_or_a_removal_since_overtakes_a_result() {
     ] {
         keep(&mut world, &mut feed, Some(1), F);
         world.deliver(&mut feed, since);
-        let result = LandItem {
+        let result = Answered {
             as_of,
             ..item(1, "6")
         };
@@ -383,7 +417,7 @@ fn a_gap_since_the_start_stays_unless_the_answer_is_newer() {
             r#"[{"i":1,"k":"patch","v":{"p":13},"s":13,"r":"key"}]"#,
         );
         assert_eq!(slot.head().flags, flags::GAP);
-        let result = LandItem {
+        let result = Answered {
             as_of,
             ..item(1, r#"{"p":2,"q":1}"#)
         };
@@ -585,11 +619,11 @@ fn what_a_list_keeps_is_bounded() {
 }
 
 #[test]
-fn refused_values_and_other_owners_are_reported() {
+fn other_ids_and_other_owners_are_reported() {
     let (mut world, mut feed, slot) = start(OnConnect::Invalidate);
     keep(&mut world, &mut feed, Some(1), F);
-    let landed = land(&mut world, &mut feed, F, vec![item(1, "{"), item(2, "1")]);
-    assert_eq!(landed, [Landed::Refused(Refusal::Malformed), Landed::Lost]);
+    let landed = land(&mut world, &mut feed, F, vec![item(2, "1")]);
+    assert_eq!(landed, [Landed::Lost]);
     assert_eq!(slot.head().state, State::Empty);
     let foreign = Command::Keep {
         entity: "other".into(),
@@ -625,7 +659,7 @@ fn the_end_of_a_subscription_outlives_a_fetch_that_began_before() {
     let result = Command::Land {
         entity: "e".into(),
         fetch: F,
-        items: vec![item(1, "2")],
+        items: vec![item(1, "2").compiled(&world)],
         last: true,
         order: Order::Underneath,
         report: Arc::default(),

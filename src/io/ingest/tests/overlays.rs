@@ -1,8 +1,9 @@
 //! Optimistic writes over a stream.
 
+use super::fetches::Answered;
 use super::fetches::{item, keep, land, obey, overlay};
 use super::*;
-use crate::io::command::{KeepId, LandItem, Landed, OverlayChange, OverlayId};
+use crate::io::command::{KeepId, Landed, OverlayChange, OverlayId};
 use crate::record::Mode;
 
 const O: OverlayId = OverlayId(1);
@@ -41,7 +42,7 @@ impl Scene {
         self
     }
 
-    fn fetch(&mut self, item: LandItem) -> Landed {
+    fn fetch(&mut self, item: Answered) -> Landed {
         land(&mut self.world, &mut self.feed, F, vec![item])[0]
     }
 

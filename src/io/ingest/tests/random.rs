@@ -1,8 +1,9 @@
 //! A server, its stream, fetches of it that answer late, and what is shown meanwhile.
 
+use super::fetches::Answered;
 use super::fetches::{abandon, keep, land, overlay};
 use super::*;
-use crate::io::command::{KeepId, LandItem, Landed, OverlayChange, OverlayId};
+use crate::io::command::{KeepId, Landed, OverlayChange, OverlayId};
 use crate::record::Mode;
 use serde_json::{Map, Value as Json, json};
 use std::collections::VecDeque;
@@ -199,7 +200,7 @@ impl Run {
         if self.dice.roll(8) == 0 {
             return abandon(&mut self.world, &mut self.feed, fetch);
         }
-        let items = answer.iter().map(|(id, number, value)| LandItem {
+        let items = answer.iter().map(|(id, number, value)| Answered {
             id: (*id).into(),
             value: value.as_ref().map(|value| value.to_string().into_bytes()),
             whole: true,
