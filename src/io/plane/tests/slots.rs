@@ -212,14 +212,14 @@ fn a_list_holds_ids_and_its_items_are_the_streams() {
     feed.settle();
     feed.message(r#"{"entity":"job","id":30,"payload":{"n":-1}}"#)
         .expect("kept");
-    let items: Vec<String> = (0..40)
+    let items: Vec<String> = (0..100)
         .map(|id| format!(r#"{{"id":{id},"n":0}}"#))
         .collect();
     upstream.reply(Ok((format!("[{}]", items.join(",")), None)));
     feed.settle();
     let members = open.members().expect("a list");
-    assert_eq!(members.ids.len(), 40);
-    assert_eq!(members.ids[39], Id::from(39));
+    assert_eq!(members.ids.len(), 100);
+    assert_eq!(members.ids[99], Id::from(99));
     let read = |at: usize| members.slots[at].snapshot().record().get("n").i64();
     assert_eq!((read(0), read(30)), (Ok(0), Ok(-1)));
     feed.message(r#"{"entity":"job","id":0,"payload":{"n":5}}"#)
@@ -243,7 +243,7 @@ fn a_list_holds_ids_and_its_items_are_the_streams() {
         }
     );
     assert!(expected, "{kind:?}");
-    assert_eq!(open.members().expect("a list").ids.len(), 40);
+    assert_eq!(open.members().expect("a list").ids.len(), 100);
     assert_eq!(read(1), Ok(0), "nothing of it was taken");
 }
 
