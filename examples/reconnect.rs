@@ -37,9 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .url(events.url())
             .backoff(Backoff::fixed(Duration::from_millis(20))),
     )?;
-    while feed.counters().opens == 0 {
-        tokio::task::yield_now().await;
-    }
+    support::until_open(&feed).await;
 
     let mut job = cache.query::<Job>(key!["job", 42]).observe();
     let live = job.until_state(|job| job.live().is_some()).await?;

@@ -145,6 +145,8 @@ impl SlowPath {
         let stats = self.api.stats();
         let mut fetches = self.story.fetches;
         self.lines.iter().for_each(|line| line.count(&mut fetches));
+        let patches = self.feed.counters();
+        fetches.overtaken = patches.older + patches.duplicate;
         Slow {
             online: self.online,
             focused: self.focused,
