@@ -4,7 +4,7 @@
 mod kit;
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
 use kit::{BOOK, LONG, inserting, patch, say, venue, whole};
@@ -360,7 +360,7 @@ fn feeds_and_threads_that_write_one_entity_lose_nothing() {
     set(&slots[0], "0");
     set(&slots[FEEDS as usize + 1], "0");
     let start = Barrier::new(FEEDS as usize + 2);
-    let done = AtomicBool::new(false);
+    let (end, ended) = mpsc::channel::<()>();
     let counted: Vec<CounterValues> = thread::scope(|scope| {
         let feeds: Vec<_> = (1..=FEEDS)
             .map(|own| {
@@ -384,10 +384,11 @@ fn feeds_and_threads_that_write_one_entity_lose_nothing() {
                 })
             })
             .collect();
-        let reader = scope.spawn(|| {
+        let (slots, start) = (&slots, &start);
+        let reader = scope.spawn(move || {
             let mut seen = vec![0; FEEDS as usize + 1];
             start.wait();
-            while !done.load(Ordering::Acquire) {
+            while ended.try_recv() == Err(TryRecvError::Empty) {
                 for (slot, seen) in slots.iter().zip(&mut seen) {
                     let snapshot = slot.snapshot();
                     if let Ok(now) = snapshot.record().to_json().parse::<u64>() {
@@ -404,7 +405,7 @@ fn feeds_and_threads_that_write_one_entity_lose_nothing() {
         }
         let counted = feeds.into_iter().map(|feed| feed.join().expect("it ends"));
         let counted = counted.collect();
-        done.store(true, Ordering::Release);
+        drop(end);
         reader.join().expect("it ends");
         counted
     });
@@ -432,7 +433,6 @@ fn an_entity_that_changes_hands_keeps_what_was_written() {
     let cache = Cache::builder().build().expect("a cache");
     let slot = cache.entity(BOOK).slot(1);
     set(&slot, "0");
-    let done = AtomicBool::new(false);
     let (last, refused, taken) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let (mut last, mut refused) = (0, 0);
@@ -448,11 +448,10 @@ fn an_entity_that_changes_hands_keeps_what_was_written() {
                 let shown = number(&slot);
                 assert_eq!(shown, last, "what was answered is what is there");
             }
-            done.store(true, Ordering::Release);
             (last, refused)
         });
         let mut taken = 0;
-        while !done.load(Ordering::Acquire) {
+        while !writer.is_finished() {
             let mut owner = cache.local(venue()).expect("nobody else declares it");
             owner.open();
             for _ in 0..3 {

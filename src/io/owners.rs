@@ -130,7 +130,7 @@ impl Owners {
                 }
                 _ => match self.slow.carry_out(command) {
                     Ok(completion) => return Ok(completion),
-                    Err(back) => command = back,
+                    Err(back) => command = *back,
                 },
             }
         }

@@ -98,7 +98,7 @@ impl Slow {
     ///
     /// # Errors
     /// A feed owns the entity: the command comes back.
-    pub(crate) fn carry_out(&self, command: Command) -> Result<Completion, Command> {
+    pub(crate) fn carry_out(&self, command: Command) -> Result<Completion, Box<Command>> {
         let Some(_holding) = Holding::begin(self) else {
             return Ok(Completion::done(Err(CommandError::WouldDeadlock)));
         };
@@ -126,16 +126,17 @@ impl Slow {
     ///
     /// # Errors
     /// As many wait as may; it comes back.
-    pub(super) fn forward(&self, update: Forwarded) -> Result<(), Forwarded> {
+    pub(super) fn forward(&self, update: Forwarded) -> Result<(), Box<Forwarded>> {
         let _holding = Holding::begin(self);
-        self.work
-            .push(update)
-            .inspect_err(|_| self.counters.queue_refused.add(1))
+        self.work.push(update).map_err(|refused| {
+            self.counters.queue_refused.add(1);
+            Box::new(refused)
+        })
     }
 }
 
 impl Writer {
-    fn carry_out(&mut self, command: Command) -> Result<Result<(), CommandError>, Command> {
+    fn carry_out(&mut self, command: Command) -> Result<Result<(), CommandError>, Box<Command>> {
         let Some(entity) = command.entity().cloned() else {
             // There is nobody to subscribe with.
             return Ok(Err(CommandError::OwnerGone));
@@ -145,7 +146,7 @@ impl Writer {
             Err(refusal) => return Ok(Err(refusal.into())),
         };
         if !owned {
-            return Err(command);
+            return Err(Box::new(command));
         }
         // Nothing is written by the end of a fetch that is not known here.
         let claims = !matches!(command, Command::Land { .. } | Command::Abandon { .. });

@@ -7,6 +7,8 @@ use super::policy::{Activity, FetchStatus, Status};
 use crate::Time;
 use crate::key::Key;
 
+type Predicate = dyn Fn(&QueryInfo) -> bool + Send + Sync;
+
 /// Which queries are meant: every condition that is given must hold.
 ///
 /// A [`Key`] alone is a filter: all queries under it.
@@ -17,7 +19,7 @@ pub struct Filter {
     activity: Activity,
     stale: Option<bool>,
     fetching: Option<FetchStatus>,
-    predicate: Option<Arc<dyn Fn(&QueryInfo) -> bool + Send + Sync>>,
+    predicate: Option<Arc<Predicate>>,
 }
 
 impl Filter {

@@ -29,6 +29,8 @@ use crate::query::{
 use crate::store::Entity;
 use crate::sync::Arc;
 
+/// Names that were met.
+pub(super) type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What is under the lock.
@@ -422,7 +424,7 @@ impl Core {
                 other => self.throw_away(other),
             }
         }
-        let fetching: HashSet<Key> = ended
+        let fetching: Set<Key> = ended
             .fetches
             .iter()
             .map(|running| running.query.key().clone())

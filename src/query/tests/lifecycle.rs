@@ -249,3 +249,23 @@ fn a_known_absence_is_an_answer() {
     rig.observe(query, lasting());
     assert_eq!(rig.calls(query), 1);
 }
+
+#[test]
+fn what_is_due_does_not_look_at_the_others() {
+    let mut rig = Rig::new();
+    let crowd: Vec<QueryIx> = (0..10_000).map(|n| rig.query(key!["q", n])).collect();
+    let query = crowd[5000];
+    rig.observe(query, poller(polling(ms(10))));
+    let looks = |rig: &Rig| rig.store.1.take();
+    rig.land(query);
+    looks(&rig);
+    rig.advance(ms(10));
+    assert_eq!(rig.calls(query), 2);
+    assert!(looks(&rig) < 20);
+    // D9: nor do generations that moved, where nobody looks.
+    rig.marks();
+    assert!(looks(&rig) < 20);
+    rig.online(false);
+    rig.online(true);
+    assert!(looks(&rig) < 20);
+}

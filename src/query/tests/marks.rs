@@ -40,9 +40,9 @@ fn d4_a_result_that_began_late_enough_is_good_for_the_mark() {
     let mut rig = Rig::new();
     let query = rig.query(key!["a"]);
     rig.observe(query, lasting());
-    // The owner takes the fetch to heart after the mark: its stamp says so.
+    // The owner of the value hears of the fetch after the mark, and only then is it run.
     rig.mark(query);
-    rig.whole(query);
+    rig.kept(query);
     rig.land(query);
     rig.marks();
     assert_eq!(rig.calls(query), 1);

@@ -112,13 +112,22 @@ fn d6_a_busy_stream_does_not_put_polls_off() {
 fn d6_the_interval_runs_from_settled_to_the_next_fetch() {
     let mut rig = Rig::new();
     let query = rig.query(key!["a"]);
-    rig.observe(query, poller(polling(ms(50))));
+    let options = ObserverOptions {
+        asks: true,
+        ..poller(polling(ms(50)))
+    };
+    let observer = rig.observe(query, options);
+    rig.asked.clear();
     rig.advance(ms(120));
     assert_eq!(rig.calls(query), 1, "what runs is the poll");
+    assert_eq!(rig.asked, [], "and nobody need be asked for another");
     rig.land(query);
+    rig.answer(observer, options.polling);
     rig.advance(ms(49));
+    rig.answer(observer, options.polling);
     assert_eq!(rig.calls(query), 1);
     rig.advance(ms(1));
+    rig.answer(observer, options.polling);
     assert_eq!(rig.calls(query), 2);
 }
 

@@ -1,6 +1,7 @@
 //! A machine, the values it looks at, a runner of fetchers that does as it is told, and checks of
 //! what must hold of every action.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -14,12 +15,14 @@ pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// The values, and how often somebody looked at one.
 #[derive(Debug, Default)]
-pub(super) struct Store(pub(super) HashMap<QueryIx, Look>);
+pub(super) struct Store(pub(super) HashMap<QueryIx, Look>, pub(super) Cell<usize>);
 
 impl Values for Store {
     fn look(&self, query: QueryIx) -> Look {
-        self.0.get(&query).copied().unwrap_or(Look {
+        self.1.set(self.1.get() + 1);
+        self.0.get(&query).copied().unwrap_or_else(|| Look {
             quiet: true,
             ..Look::default()
         })
@@ -253,6 +256,12 @@ impl Rig {
         self.whole(query);
         self.queries.handle_set(query, self.now, &self.store);
         self.drain();
+    }
+
+    /// The attempt is kept note of only now: its result is good for the marks so far.
+    pub(super) fn kept(&mut self, query: QueryIx) {
+        let sum = self.store.look(query).sum;
+        self.running.get_mut(&query).expect("an attempt").sum = sum;
     }
 
     /// The attempt's result is about to be written; whether it may be.

@@ -118,7 +118,7 @@ fn changes_conflate_and_the_first_look_gives_what_there_is() {
 #[test]
 fn time_alone_makes_data_stale_and_tells() {
     let (cache, mut feed) = cache();
-    cache.set(&key!["note"], "hello").expect("taken");
+    drop(cache.set(&key!["note"], "hello").expect("taken"));
     let mut note = cache
         .query::<String>(key!["note"])
         .stale_after(ms(10))
@@ -200,7 +200,7 @@ fn a_selection_tells_when_it_is_another() {
     let key = key!["jobs", 1, "state"];
     let set = |json: &str| {
         let value: serde_json::Value = serde_json::from_str(json).expect("JSON");
-        cache.set(&key, &value).expect("taken");
+        drop(cache.set(&key, &value).expect("taken"));
     };
     set(r#"{"status":"running","steps":1}"#);
     let calls = Arc::new(std::sync::Mutex::new(0));
@@ -251,7 +251,7 @@ fn a_selection_tells_when_it_is_another() {
 #[test]
 fn placeholders_are_of_one_observer_and_may_be_what_was_shown_before() {
     let (cache, _feed) = cache();
-    cache.set(&key!["page", 1, "rows"], "one").expect("taken");
+    drop(cache.set(&key!["page", 1, "rows"], "one").expect("taken"));
     let page = |n: u32| cache.query::<String>(key!["page", n, "rows"]).stale_never();
     let mut shown = page(1).observe();
     shown.switch(page(2).keep_previous());
@@ -262,7 +262,7 @@ fn placeholders_are_of_one_observer_and_may_be_what_was_shown_before() {
     );
     assert!(state.live().is_none());
     assert_eq!((state.status(), page(2).get()), (Status::Success, None));
-    cache.set(&key!["page", 2, "rows"], "two").expect("taken");
+    drop(cache.set(&key!["page", 2, "rows"], "two").expect("taken"));
     let state = shown.state();
     assert_eq!(
         (state.data().map(String::as_str), state.is_placeholder()),
@@ -299,9 +299,11 @@ fn polling_is_a_function_of_the_state_and_ends_with_its_observer() {
     feed.advance(ms(1000));
     cache.drive();
     assert_eq!(server.calls(), 2, "it has stopped");
-    cache
-        .set(&key!["jobs"], &serde_json::json!({ "status": "again" }))
-        .expect("taken");
+    drop(
+        cache
+            .set(&key!["jobs"], &serde_json::json!({ "status": "again" }))
+            .expect("taken"),
+    );
     cache.drive();
     feed.advance(ms(110));
     cache.drive();

@@ -1,0 +1,16 @@
+//! The slow path held against query-core: the cases of its behaviour by their numbers, the races
+//! that it loses by theirs, and further ones beside them. By hand, on a virtual clock.
+
+mod cancelling;
+mod collecting;
+mod fetching;
+mod initial;
+mod invalidation;
+mod keys;
+mod kit;
+mod lists;
+mod network;
+mod numbers;
+mod observing;
+mod races;
+mod writes;
