@@ -6,7 +6,7 @@ use super::fetch_error::{FetchError, FetchErrorKind};
 use super::query::Query;
 use super::{Plane, Promise};
 use crate::io::latch::WakeOn;
-use crate::query::{Cancel, Cause, Filter, Info, QueryIx, RefetchKind, Want, Wanted};
+use crate::query::{Cancel, Cause, FetchStatus, Filter, Info, QueryIx, RefetchKind, Want, Wanted};
 use crate::sync::Arc;
 
 impl Plane {
@@ -24,7 +24,16 @@ impl Plane {
                 return Err(QueryError::Closed);
             }
             let ix = core.enter(query, now);
-            match core.machine.fetch(ix, want, now, &core.table) {
+            // A refetch goes by what the query says; a call for data that is fresh enough does not
+            // try again unless the query says so.
+            if want.stale.is_some() && query.state().fetch_status == FetchStatus::Idle {
+                core.once.insert(ix);
+            }
+            let wanted = core.machine.fetch(ix, want, now, &core.table);
+            if !matches!(wanted, Wanted::Waiting(_)) {
+                core.once.remove(&ix);
+            }
+            match wanted {
                 Wanted::Fresh => {
                     let promise = Promise::new();
                     promise.set(Ok(()), &WakeOn::here());

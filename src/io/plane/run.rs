@@ -15,6 +15,7 @@ use super::fetcher::FetchContext;
 use super::keep::OwnerKeep;
 use super::list::{self, LAND_CHUNK, List, Members};
 use super::query::Query;
+use super::retry::Retry;
 use super::settings::Settings;
 use super::token::CancelToken;
 use super::{Place, Plane, SlotPlace};
@@ -325,7 +326,13 @@ impl Run {
         self.told = true;
         // Functions of the user's: before the lock.
         let failures = self.attempt.saturating_sub(1);
-        let retry = self.settings.retry.clone().unwrap_or_default();
+        let once = self.plane.lock().once.contains(&self.fetch.query());
+        let unsaid = if once {
+            Retry::Times(0)
+        } else {
+            Retry::default()
+        };
+        let retry = self.settings.retry.clone().unwrap_or(unsaid);
         let again = catch(|| retry.again(failures, &error)).unwrap_or(false);
         let delay = self.settings.retry_delay.clone().unwrap_or_default();
         let steady = self.plane.is_by_hand();

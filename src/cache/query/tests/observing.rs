@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::kit::{Server, cache, ms, now};
-use crate::{FetchStatus, Poll, QueryError, QueryState, Reasons, Status, key};
+use crate::{Cache, FetchStatus, Fetched, Poll, QueryError, QueryState, Reasons, Status, key};
 
 #[derive(Debug, PartialEq, serde::Deserialize)]
 struct Job {
@@ -348,4 +349,48 @@ fn what_cannot_be_observed_says_why() {
         matches!(fetched, Some(Err(QueryError::Closed))),
         "{fetched:?}"
     );
+}
+
+struct Api;
+
+#[allow(non_upper_case_globals, reason = "as the design names it")]
+static api: Api = Api;
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+struct Reply {
+    body: serde_json::Value,
+    version: u64,
+}
+
+impl Api {
+    async fn job(&self, id: crate::Id) -> Result<Reply, std::io::Error> {
+        let body = serde_json::json!({ "id": id.to_string(), "status": "completed" });
+        Ok(Reply { body, version: 7 })
+    }
+}
+
+/// The lines of the design, as they are written there.
+#[test]
+#[rustfmt::skip]
+fn what_a_user_writes() {
+    async fn lines(cache: &Cache) -> Result<Arc<Job>, QueryError> {
+        cache.defaults(key!["job"]).fetch(|cx| async move { let r = api.job(cx.id()?).await?; Ok(Fetched::new(r.body).as_of(r.version)) });
+        let mut job = cache.query::<Job>(key!["job", 42])
+            .stale_after(Duration::MAX)
+            .poll(|s| match s.data() { Some(j) if j.status == "completed" => Poll::Stop, _ => Poll::every(secs(1)) })
+            .observe();
+        cache.drive();
+        let done = job.until(|j| j.status == "completed").timeout(secs(60)).await?;
+        cache.invalidate(key!["job"]);
+        Ok(done)
+    }
+    let (cache, _feed) = cache();
+    let done = now(lines(&cache)).expect("it was driven").expect("completed");
+    assert_eq!(done.status, "completed");
+    assert!(cache.query::<Job>(key!["job", 42]).state().is_invalidated());
+    let slot = cache.entity("job").slot(42);
+    assert_eq!(slot.snapshot().sequence(), Some(7));
 }

@@ -197,6 +197,27 @@ fn one_shot_calls_fetch_what_is_not_fresh() {
         matches!(failed, Some(Err(QueryError::Fetch(_)))),
         "it joined: {failed:?}"
     );
+    cache.defaults(key!["m"]).fetch(server.fetcher());
+    let calls = server.calls();
+    let fetching = cache.query::<i64>(key!["m"]).fetch();
+    server.fail("down");
+    feed.advance(ms(60_000));
+    assert_eq!(
+        server.calls(),
+        calls + 1,
+        "whoever asks tries again himself"
+    );
+    assert!(matches!(now(fetching), Some(Err(QueryError::Fetch(_)))));
+    let observer = cache.query::<i64>(key!["m"]).observe();
+    server.fail("down");
+    feed.settle();
+    server.answer("1");
+    feed.advance(ms(1_000));
+    assert_eq!(
+        observer.state().data(),
+        Some(&1),
+        "an observer's fetch is tried again"
+    );
     let many = cache.refetch(key!["n"]).into_future();
     assert_eq!(many.len(), 1);
     server.fail("still");
