@@ -3,6 +3,11 @@
 //!
 //! Run with `cargo run --example invalidation`.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is the library's: an example is run by no model"
+)]
+
 mod support;
 
 use std::error::Error;

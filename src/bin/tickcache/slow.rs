@@ -221,7 +221,7 @@ fn lines(cache: &Cache, addr: SocketAddr, polling: &Arc<AtomicBool>) -> Vec<Line
         key![ENTITY],
         addr,
         "/jobs".into(),
-        |query| Shown::List(query.list("id").observe_list()),
+        |query| Shown::List(Box::new(query.list("id").observe_list())),
     ));
     let polling = Arc::clone(polling);
     let note = "/notifications".into();

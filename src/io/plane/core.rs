@@ -44,7 +44,7 @@ pub(super) struct Core {
     promises: Map<PromiseId, Promise>,
     pub(super) fetches: Map<FetchId, Running>,
     /// Queries whose fetch was called for by somebody who tries again himself, if he wants to.
-    pub(super) once: HashSet<QueryIx>,
+    pub(super) once: Set<QueryIx>,
     /// What observers go by, for their functions.
     pub(super) observers: Map<ObserverId, Arc<Settings>>,
     listeners: Vec<Weak<Listener>>,
@@ -145,7 +145,7 @@ impl Core {
             lists: Map::default(),
             promises: Map::default(),
             fetches: Map::default(),
-            once: HashSet::default(),
+            once: Set::default(),
             observers: Map::default(),
             listeners: Vec::new(),
             notified: false,
