@@ -32,9 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ))
     });
     let feed = cache.attach(Feed::events().url(stream.url()).entities(["user"]))?;
-    while feed.counters().opens == 0 {
-        tokio::task::yield_now().await;
-    }
+    support::until_open(&feed).await;
 
     let mut ada = cache.query::<Value>(key!["user", 42]).observe();
     println!("detail {}", ada.until(|_| true).await?);

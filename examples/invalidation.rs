@@ -3,6 +3,11 @@
 //!
 //! Run with `cargo run --example invalidation`.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is the library's: an example is run by no model"
+)]
+
 mod support;
 
 use std::error::Error;
@@ -53,9 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Every open of this connection calls everything it covers outdated, the first one included.
     let feed = cache.attach(Feed::events().url(events.url()))?;
-    while feed.counters().opens == 0 {
-        tokio::task::yield_now().await;
-    }
+    support::until_open(&feed).await;
 
     // Fetched once, and then looked at by nobody.
     cache.query::<Job>(key!["job", 43]).fetch().await?;

@@ -3,6 +3,11 @@
 //!
 //! Run with `cargo run --example polling`. The intervals are short so that it ends soon.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is the library's: an example is run by no model"
+)]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -3,6 +3,11 @@
 //!
 //! Run with `cargo run --example reconnect`. The server drops the connection once.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is the library's: an example is run by no model"
+)]
+
 mod support;
 
 use std::error::Error;
@@ -37,9 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .url(events.url())
             .backoff(Backoff::fixed(Duration::from_millis(20))),
     )?;
-    while feed.counters().opens == 0 {
-        tokio::task::yield_now().await;
-    }
+    support::until_open(&feed).await;
 
     let mut job = cache.query::<Job>(key!["job", 42]).observe();
     let live = job.until_state(|job| job.live().is_some()).await?;

@@ -3,6 +3,11 @@
 //!
 //! Run with `cargo run --example stream_driven`.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the rule is the library's: an example is run by no model"
+)]
+
 mod support;
 
 use std::error::Error;
@@ -34,9 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         async move { Ok(Fetched::new(json!({ "size": 0, "limit": limit }))) }
     });
     let feed = cache.attach(Feed::events().url(stream.url()).entities(["position"]))?;
-    while feed.counters().opens == 0 {
-        tokio::task::yield_now().await;
-    }
+    support::until_open(&feed).await;
 
     let mut position = cache.query::<Position>(key!["position", "X"]).observe();
     let first = position.until(|_| true).await?;

@@ -145,6 +145,8 @@ impl SlowPath {
         let stats = self.api.stats();
         let mut fetches = self.story.fetches;
         self.lines.iter().for_each(|line| line.count(&mut fetches));
+        let patches = self.feed.counters();
+        fetches.overtaken = patches.older + patches.duplicate;
         Slow {
             online: self.online,
             focused: self.focused,
@@ -219,7 +221,7 @@ fn lines(cache: &Cache, addr: SocketAddr, polling: &Arc<AtomicBool>) -> Vec<Line
         key![ENTITY],
         addr,
         "/jobs".into(),
-        |query| Shown::List(query.list("id").observe_list()),
+        |query| Shown::List(Box::new(query.list("id").observe_list())),
     ));
     let polling = Arc::clone(polling);
     let note = "/notifications".into();

@@ -42,7 +42,7 @@ pub(super) struct Notes {
 /// What is shown of one query.
 pub(super) enum Shown {
     Job(Observer<Job>),
-    List(ListObserver<Job>),
+    List(Box<ListObserver<Job>>),
     Notes(Observer<Notes>),
 }
 

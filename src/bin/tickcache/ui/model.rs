@@ -160,7 +160,7 @@ pub(crate) struct Fetches {
     pub(crate) polls: u64,
     /// Answers not shown: the value was newer.
     pub(crate) older: u64,
-    /// Answers not shown: a whole value had come meanwhile.
+    /// Patches not shown: an answer that was fetched had them already.
     pub(crate) overtaken: u64,
 }
 

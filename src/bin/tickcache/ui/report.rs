@@ -67,8 +67,8 @@ pub(crate) fn slow_summary(model: &Model) -> Option<String> {
 /// What the cache did, in words.
 pub(super) fn done(fetches: &Fetches) -> String {
     format!(
-        "fetches {} (failed {}, retried {}, by events {}, polls {})  not shown: older {}, \
-         overtaken {}",
+        "fetches {} (failed {}, retried {}, by events {}, polls {})  not shown: {} old \
+         answers, {} old patches",
         count(fetches.started),
         count(fetches.failed),
         count(fetches.retried),

@@ -488,7 +488,7 @@ fn the_slow_path_has_a_panel_below_the_table() {
     let shown = picture(&model, &mut View::new(true), 120, 40);
     let expected = r#"
  SLOW PATH   WRONG VALUES SHOWN: 0  of 12,345 looked at   online focused polling
- fetches 321 (failed 45, retried 40, by events 120, polls 17)  not shown: older 22, overtaken 3
+ fetches 321 (failed 45, retried 40, by events 120, polls 17)  not shown: 22 old answers, 3 old patches
  served 321: late 200, old 90, refused 30, cut off 10, hanging 5
  QUERY              STATUS   FETCH     FRESHNESS                 AGE    OBS  TRIED FAILED VALUE
  [job, 1]           success  idle      ● live                  0.4 s      1  1,234      0 version 1, running

@@ -62,7 +62,7 @@ fn get(api: &Api, path: &str) -> Answer {
 #[test]
 fn answers_are_what_is_true_and_say_as_of_when() {
     let api = still(Faults::NONE);
-    let last = (0..500).map(|_| api.advance()).last().expect("some");
+    let last = (1..500).fold(api.advance(), |_, _| api.advance());
     for id in 1..=12 {
         let answer = get(&api, &format!("/jobs/{id}"));
         assert_eq!((answer.status, answer.revision), (200, Some(last.revision)));
