@@ -29,6 +29,10 @@ pub(crate) enum QueryError {
     /// Another write came in between.
     Moved,
     /// The system gave no thread to fetch on.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "there is none to make")
+    )]
     NoRuntime(String),
     /// The cache has been closed, or the runtime that it fetches on has ended.
     Closed,
