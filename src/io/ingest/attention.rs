@@ -319,10 +319,21 @@ impl Attention {
     /// What there is for an id of which something has come, for fetches of lists too. `floor` is
     /// the number that the slot had before.
     pub(super) fn attend(&mut self, id: &Id, floor: Option<u64>) -> &mut Attended {
+        self.attend_but(None, id, floor)
+    }
+
+    /// As [`attend`](Self::attend), of what has come by a fetch itself: that keeps nothing of it, or
+    /// an answer could have no more items than may be kept.
+    pub(super) fn attend_but(
+        &mut self,
+        fetch: Option<KeepId>,
+        id: &Id,
+        floor: Option<u64>,
+    ) -> &mut Attended {
         let mut full = Vec::new();
         let attended = self.slots.entry(id.clone()).or_default();
         for list in &self.lists {
-            if attended.kept(*list).is_some() {
+            if Some(*list) == fetch || attended.kept(*list).is_some() {
                 continue;
             }
             let Some(keep) = self.keeps.get_mut(list) else {

@@ -278,7 +278,8 @@ impl Ingest {
             },
         };
         // Other fetches of the same id learn of it.
-        let attended = attention.attend(&id, head.sequence.filter(|_| !restarts));
+        let floor = head.sequence.filter(|_| !restarts);
+        let attended = attention.attend_but(Some(fetch), &id, floor);
         tell(attended, fetch, keep, whole, number, &terms);
         attention.settle(&id);
         match outcome {

@@ -60,24 +60,37 @@ fn held(query: &Query) -> String {
     }
 }
 
+/// Has the feed own the entity.
+fn claim(feed: &mut TestFeed<impl crate::feed::Protocol>) {
+    let patch = r#"{"entity":"job","id":9,"payload":{"n":9}}"#;
+    feed.message(patch).expect("taken, and of nothing");
+}
+
 #[test]
 fn an_answer_goes_under_the_patches_that_came_meanwhile() {
-    let (cache, mut feed) = TestFeed::new(Feed::events());
-    let upstream = Upstream::new();
-    let job = query(&cache, key!["job", 42], &settings(&upstream));
-    let promise = fetch(&cache, &job);
-    feed.settle();
-    assert_eq!(upstream.calls(), 1);
-    // D2: there is nothing to patch yet, and it is not lost.
-    let patch = r#"{"entity":"job","id":42,"payload":{"progress":7}}"#;
-    feed.message(patch).expect("taken");
-    assert_eq!(held(&job), "nothing");
-    upstream.reply(Ok((r#"{"progress":1,"name":"x"}"#.into(), None)));
-    feed.settle();
-    assert_eq!(end(&promise), "data");
-    assert_eq!(held(&job), r#"{"progress":7,"name":"x"}"#);
-    assert!(job.state().error.is_none());
-    assert!(!job.look().invalidated());
+    // Of an entity that nobody owns yet, and of one that the feed does.
+    for claimed in [false, true] {
+        let (cache, mut feed) = TestFeed::new(Feed::events());
+        if claimed {
+            claim(&mut feed);
+        }
+        let upstream = Upstream::new();
+        let job = query(&cache, key!["job", 42], &settings(&upstream));
+        let promise = fetch(&cache, &job);
+        feed.settle();
+        assert_eq!(upstream.calls(), 1);
+        // D2: there is nothing to patch yet, and it is not lost.
+        let patch = r#"{"entity":"job","id":42,"payload":{"progress":7}}"#;
+        feed.message(patch).expect("taken");
+        assert_eq!(held(&job), "nothing");
+        upstream.reply(Ok((r#"{"progress":1,"name":"x"}"#.into(), None)));
+        feed.settle();
+        assert_eq!(end(&promise), "data");
+        assert_eq!(held(&job), r#"{"progress":7,"name":"x"}"#);
+        assert!(job.state().error.is_none());
+        assert!(!job.look().invalidated());
+        assert_eq!(feed.counters().held, u64::from(claimed));
+    }
 }
 
 #[test]
@@ -199,14 +212,14 @@ fn a_list_holds_ids_and_its_items_are_the_streams() {
     feed.settle();
     feed.message(r#"{"entity":"job","id":30,"payload":{"n":-1}}"#)
         .expect("kept");
-    let items: Vec<String> = (0..40)
+    let items: Vec<String> = (0..100)
         .map(|id| format!(r#"{{"id":{id},"n":0}}"#))
         .collect();
     upstream.reply(Ok((format!("[{}]", items.join(",")), None)));
     feed.settle();
     let members = open.members().expect("a list");
-    assert_eq!(members.ids.len(), 40);
-    assert_eq!(members.ids[39], Id::from(39));
+    assert_eq!(members.ids.len(), 100);
+    assert_eq!(members.ids[99], Id::from(99));
     let read = |at: usize| members.slots[at].snapshot().record().get("n").i64();
     assert_eq!((read(0), read(30)), (Ok(0), Ok(-1)));
     feed.message(r#"{"entity":"job","id":0,"payload":{"n":5}}"#)
@@ -230,7 +243,7 @@ fn a_list_holds_ids_and_its_items_are_the_streams() {
         }
     );
     assert!(expected, "{kind:?}");
-    assert_eq!(open.members().expect("a list").ids.len(), 40);
+    assert_eq!(open.members().expect("a list").ids.len(), 100);
     assert_eq!(read(1), Ok(0), "nothing of it was taken");
 }
 
@@ -273,6 +286,31 @@ fn a_list_is_fetched_for_an_item_that_nobody_else_can_fetch() {
         (3, 0),
         "its own fetcher is for that"
     );
+}
+
+#[test]
+fn an_item_that_is_marked_during_the_first_fetch_of_its_list_has_it_fetched_again() {
+    let (cache, mut feed) = TestFeed::new(Feed::events());
+    let upstream = Upstream::new();
+    let all = query(&cache, key!["job"], &list(&upstream));
+    let plane = cache.shared().plane();
+    let _observation = plane.observe(&all, None).expect("open");
+    feed.settle();
+    feed.message(r#"{"entity":"job","id":2}"#)
+        .expect("of nothing known");
+    let entity = cache.shared().store.entity("job").expect("room");
+    entity
+        .slot((&Id::from(2)).into())
+        .expect("room")
+        .invalidate();
+    cache.shared().hub.scan();
+    feed.settle();
+    assert_eq!(upstream.calls(), 1);
+    for calls in [2, 2] {
+        upstream.reply(Ok((r#"[{"id":1},{"id":2}]"#.into(), None)));
+        feed.settle();
+        assert_eq!(upstream.calls(), calls);
+    }
 }
 
 #[test]
@@ -322,6 +360,7 @@ fn a_feed_without_room_is_asked_again() {
 #[test]
 fn a_fetch_that_is_given_up_leaves_nothing_with_the_owner() {
     let (cache, mut feed) = TestFeed::new(Feed::events());
+    claim(&mut feed);
     let upstream = Upstream::new();
     let job = query(&cache, key!["job", 1], &settings(&upstream));
     let plane = cache.shared().plane();
