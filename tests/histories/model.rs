@@ -43,7 +43,7 @@ impl Server {
     pub(crate) fn new(keys: usize, numbering: Numbering) -> Self {
         let last = (numbering == Numbering::Global).then_some(0);
         let states = vec![vec![(0, None)]; keys];
-        let wire = None;
+        let wire = Some(VecDeque::new());
         Self { last, states, wire }
     }
 
@@ -120,6 +120,9 @@ struct Told {
     mark: Option<(u64, u64)>,
     /// The newest invalidation that was answered by a fetch.
     fetched: u64,
+    /// The newest answer that named some members only: until the stream has come that far, a value
+    /// may be of two versions.
+    mixed: u64,
     shown: u64,
 }
 
@@ -155,9 +158,10 @@ impl Witness {
         }
     }
 
-    /// A fetch that began at this step was answered.
-    pub(crate) fn answer(&mut self, key: usize, begun: u64) {
+    /// A fetch that began at this step was answered, in part if as of a number.
+    pub(crate) fn answer(&mut self, key: usize, begun: u64, partly: Option<u64>) {
         let told = &mut self.told[key];
+        told.mixed = told.mixed.max(partly.unwrap_or(0));
         if let Some((version, _)) = told.mark.take_if(|(_, came)| *came < begun) {
             told.fetched = told.fetched.max(version);
         }
@@ -186,7 +190,7 @@ impl Witness {
             ));
         }
         // With one counter for all, a cache cannot see a hole in what a doubted value was made of.
-        let exact = it.live || (server.last.is_none() && !it.holes);
+        let exact = version >= told.mixed && (it.live || server.last.is_none() && !it.holes);
         let truth = server.at(key, version);
         if exact && it.value.as_ref() != truth {
             return Err(format!(

@@ -239,16 +239,16 @@ impl Run {
         if matches!(message.what, What::Patch(_) | What::Whole(_)) {
             text["v"] = value.clone();
         }
-        if self.setup.numbering.is_some() && !matches!(message.what, What::Event) {
-            text["q"] = json!(message.version);
-        }
-        self.say(&text);
+        text["q"] = json!(message.version);
+        self.say(text);
     }
 
-    pub(crate) fn say(&mut self, message: &Value) {
-        self.feed
-            .message(&message.to_string())
-            .expect("the server speaks well");
+    pub(crate) fn say(&mut self, mut message: Value) {
+        let members = message.as_object_mut().expect("messages are objects");
+        // An envelope with numbers wants one in every message, and makes none of an event's.
+        members.entry("q").or_insert_with(|| json!(0));
+        let said = self.feed.message(&message.to_string());
+        said.unwrap_or_else(|refusal| panic!("{message} is refused: {refusal}"));
     }
 
     pub(crate) fn reconnect(&mut self) {
@@ -306,14 +306,14 @@ impl Run {
         let (number, values) = read.expect("it was just read");
         let answer = match call.target {
             Target::Key(key) => {
-                self.witness.answer(key, call.begun);
+                self.witness.answer(key, call.begun, None);
                 values[key]
                     .as_ref()
                     .map_or_else(Fetched::removed, Fetched::new)
             }
             Target::List => {
                 for key in (0..self.setup.keys).filter(|key| values[*key].is_some()) {
-                    self.witness.answer(key, call.begun);
+                    self.witness.answer(key, call.begun, Some(number));
                 }
                 let rows: Vec<Value> = values.iter().flatten().map(columns).collect();
                 Fetched::new(rows)
