@@ -1,58 +1,87 @@
 //! Event-based invalidation: `{entity, id}` says that a value is outdated, `{entity}` that all of
-//! the entity are. The service fetches what it looks at.
+//! the entity are. The cache fetches what somebody looks at, and the rest when it is next looked at.
 //!
-//! Run with `cargo run --example invalidation`. This version marks; fetching is done by hand, as
-//! below, until the cache does it.
+//! Run with `cargo run --example invalidation`.
 
 mod support;
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tickcache::{Cache, Feed, Freshness, Id, Reasons};
+use serde::Deserialize;
+use serde_json::json;
+use tickcache::{Cache, Feed, Fetched, QueryConfig, key};
 
-/// What a service would ask its REST interface.
-async fn fetch(_id: &Id, revision: u32) -> Value {
-    json!({ "status": "running", "revision": revision })
+/// What is asked for over REST: every job is in the same revision.
+#[derive(Default)]
+struct Api {
+    revision: AtomicU64,
+    /// How often job 43 was asked for.
+    unobserved: AtomicU64,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    revision: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let api = support::Server::start(|_| None)?;
+    let events = support::Server::start(|_| None)?;
+    let api = Arc::new(Api::default());
     let cache = Cache::builder().build()?;
-    let feed = cache.attach(Feed::events().url(api.url()))?;
 
-    // No feed writes `job`: the service does, and the feed vouches for it while it is connected.
-    let job = cache.entity("job").slot(42);
-    let mut events = [r#"{"entity":"job","id":42}"#, r#"{"entity":"job"}"#].into_iter();
-
-    let mut watch = job.watch();
-    for revision in 0.. {
-        let tick = watch.changed().await?;
-        let freshness = tick.freshness();
-        if freshness.is_live() && feed.counters().opens > 0 {
-            println!("live");
-            match events.next() {
-                Some(event) => {
-                    println!("event {event}");
-                    api.say(event);
-                }
-                None => break,
+    // Whoever looks at whichever job: this is how it is fetched.
+    let rest = Arc::clone(&api);
+    let jobs = cache
+        .defaults(key!["job"])
+        .config(QueryConfig::event_driven());
+    jobs.fetch(move |cx| {
+        let api = Arc::clone(&rest);
+        async move {
+            let id = cx.id()?;
+            if id == 43.into() {
+                api.unobserved.fetch_add(1, Relaxed);
             }
-        } else if freshness.reasons().contains(Reasons::INVALIDATED) {
-            // The old value is still there for who wants it.
-            let old = tick.snapshot().record().get("status");
-            println!("outdated, it was {:?}: fetching", old.str()?);
-            let detail = fetch(job.id(), revision).await;
-            job.set(&detail)?.await?;
-        } else if freshness == Freshness::Empty {
-            println!("nothing yet: fetching");
-            let detail = fetch(job.id(), revision).await;
-            job.set(&detail)?.await?;
+            Ok(Fetched::new(
+                json!({ "revision": api.revision.load(Relaxed) }),
+            ))
         }
+    });
+
+    // Every open of this connection calls everything it covers outdated, the first one included.
+    let feed = cache.attach(Feed::events().url(events.url()))?;
+    while feed.counters().opens == 0 {
+        tokio::task::yield_now().await;
     }
-    println!("invalidations: {}", feed.counters().invalidation);
+
+    // Fetched once, and then looked at by nobody.
+    cache.query::<Job>(key!["job", 43]).fetch().await?;
+    let mut job = cache.query::<Job>(key!["job", 42]).observe();
+    job.until(|job| job.revision == 0).await?;
+    println!("fetched");
+
+    for event in [r#"{"entity":"job","id":42}"#, r#"{"entity":"job"}"#] {
+        let revision = api.revision.fetch_add(1, Relaxed) + 1;
+        println!("event {event}");
+        events.say(event);
+        let seen = job.until(|job| job.revision == revision).await?;
+        println!("fetched again: revision {}", seen.revision);
+    }
+
+    let other = cache.query::<Job>(key!["job", 43]);
+    assert_eq!(api.unobserved.load(Relaxed), 1, "nobody looked at it");
+    assert!(other.state().is_invalidated());
+    println!("job 43 is only marked");
+    let seen = other.observe().until(|job| job.revision == 2).await?;
+    println!(
+        "and fetched when it is looked at: revision {}",
+        seen.revision
+    );
+
+    assert_eq!(feed.counters().invalidation, 2);
     cache.close(Duration::from_secs(2)).await?;
     Ok(())
 }

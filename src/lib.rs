@@ -108,7 +108,7 @@ pub use cache::{
     Ordered, Polled, QueryBuilder, QueryConfig, QueryError, QueryState, Reader, Reading,
     ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Row, Selected, SetError, Slot,
     Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
-    TypedTick, TypedWatch, Until, UntilState, View, WaitError, Watch,
+    TypedTick, TypedWatch, Unmapped, Until, UntilState, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};

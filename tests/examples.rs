@@ -86,9 +86,9 @@ fn direct_update() {
     check(
         "direct_update",
         &[
-            r#"{"address":{"city":"London","zip":"N1"},"name":"Ada","status":"online"}"#,
-            r#"{"address":{"city":"London"},"name":"Ada","status":"away"}"#,
-            r#"{"address":{"city":"London"},"name":"Ada","status":"busy"}"#,
+            r#"detail {"address":{"city":"London","zip":"N1"},"name":"Ada","status":"online"}"#,
+            "list   Ada is away, Bob is online",
+            "list   Ada is busy, Bob is online",
             "removed",
             "ignored: 1",
         ],
@@ -100,12 +100,52 @@ fn invalidation() {
     check(
         "invalidation",
         &[
-            "nothing yet: fetching",
+            "fetched",
             r#"event {"entity":"job","id":42}"#,
-            r#"outdated, it was "running": fetching"#,
+            "fetched again: revision 1",
             r#"event {"entity":"job"}"#,
-            r#"outdated, it was "running": fetching"#,
-            "live",
+            "fetched again: revision 2",
+            "job 43 is only marked",
+            "and fetched when it is looked at: revision 2",
+        ],
+    );
+}
+
+#[test]
+fn polling() {
+    check(
+        "polling",
+        &[
+            "polled, 3 unread",
+            "paused while out of focus",
+            "goes on in focus",
+            "completed at 100 %",
+        ],
+    );
+}
+
+#[test]
+fn stream_driven() {
+    check(
+        "stream_driven",
+        &[
+            "fetched once: size 0",
+            "the stream says: size 7",
+            "focus, network and a second observer fetched nothing",
+            "an event did: the limit rose by 100",
+        ],
+    );
+}
+
+#[test]
+fn reconnect() {
+    check(
+        "reconnect",
+        &[
+            "live: revision 1",
+            "the connection is lost, the old value stays: revision 1",
+            "live: revision 2",
+            "reconnects: 1",
         ],
     );
 }

@@ -55,6 +55,16 @@ impl Ours {
         ours
     }
 
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Carries out what other threads have asked of the feed, as a feed with a thread does between
+    /// batches.
+    pub(crate) fn settle(&mut self) {
+        self.feed.settle();
+    }
+
     pub(crate) fn entity(&self) -> &Entity {
         &self.entity
     }
@@ -106,6 +116,19 @@ impl Ours {
             let batch = messages.some(left.min(BATCH));
             left -= batch.len();
             self.batch(batch, &mut after);
+        }
+        thread_cpu() - start
+    }
+
+    /// As [`time`](Self::time), with a look at what other threads ask for after each batch.
+    pub(crate) fn time_settling(&mut self, messages: &mut Round<Vec<u8>>, count: u64) -> Duration {
+        let start = thread_cpu();
+        let mut left = count as usize;
+        while left > 0 {
+            let batch = messages.some(left.min(BATCH));
+            left -= batch.len();
+            self.batch(batch, || {});
+            self.settle();
         }
         thread_cpu() - start
     }

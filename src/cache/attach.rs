@@ -37,6 +37,7 @@ impl Cache {
             settings,
             inbox,
             max_items,
+            unmapped,
             mut thread,
         } = feed;
         let config = settings.check()?;
@@ -53,11 +54,16 @@ impl Cache {
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
         let ingest = self.ingest(&protocol, on_connect, max_items);
+        let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
         let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
-            let machine = Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
+            let mut machine =
+                Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
+            if let Some(tap) = &taps {
+                machine.tap(tap());
+            }
             Ok(Parts {
                 machine,
                 target: ingest(counters, turns)?,

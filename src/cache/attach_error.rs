@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::query::QueryError;
 use crate::feed::{ConfigError, SubscribeError};
 use crate::io::ingest::ClaimError;
 use crate::sync::Arc;
@@ -25,6 +26,9 @@ pub enum AttachError {
     /// The system gave no thread, poller or runtime.
     #[error("the system gave no thread, poller or runtime: {0}")]
     System(#[from] io::Error),
+    /// Its hook for messages of other shapes cannot be run.
+    #[error("its hook cannot be run: {0}")]
+    Hook(#[from] QueryError),
     /// The cache has been closed.
     #[error("the cache has been closed")]
     Closed,

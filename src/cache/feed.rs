@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
 #[cfg(feature = "net")]
@@ -34,6 +35,7 @@ pub struct Feed<P> {
     pub(super) settings: Settings,
     pub(super) inbox: usize,
     pub(super) max_items: usize,
+    pub(super) unmapped: Option<UnmappedHook>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
 }
@@ -52,6 +54,7 @@ impl<P: Protocol> Feed<P> {
             settings: Settings::default(),
             inbox: INBOX,
             max_items: MAX_ITEMS,
+            unmapped: None,
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +25,15 @@ use crate::sync::Arc;
 /// and waits end.
 #[derive(Clone)]
 pub struct Cache(Arc<Inner>);
+
+/// A cache, for who must not keep it.
+pub(super) struct WeakCache(Weak<Inner>);
+
+impl WeakCache {
+    pub(super) fn upgrade(&self) -> Option<Cache> {
+        self.0.upgrade().map(Cache)
+    }
+}
 
 struct Inner {
     shared: Arc<Shared>,
@@ -119,6 +128,10 @@ impl Cache {
             #[cfg(feature = "net")]
             runtimes,
         })))
+    }
+
+    pub(super) fn downgrade(&self) -> WeakCache {
+        WeakCache(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -47,13 +47,18 @@ impl Cache {
         let on_connect = config.settings().on_connect;
         let target = self.ingest(&feed.protocol, on_connect, feed.max_items);
         let target = target(Arc::clone(&counters), Arc::clone(&turns))?;
-        let (inner, inbox) = local::LocalFeed::new(
+        let tap = feed.unmapped.map(|hook| self.start_unmapped(hook));
+        let tap = tap.transpose()?;
+        let (mut inner, inbox) = local::LocalFeed::new(
             &config,
             feed.protocol,
             Arc::clone(&counters),
             target,
             feed.inbox,
         );
+        if let Some(tap) = tap {
+            inner.tap(tap());
+        }
         let owner = Owner {
             inbox,
             turns,

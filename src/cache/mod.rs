@@ -41,6 +41,7 @@ mod shared;
 mod slot;
 mod stored;
 mod typed;
+mod unmapped;
 mod watch;
 
 #[cfg(feature = "net")]
@@ -72,6 +73,7 @@ pub use set::SetError;
 pub use slot::{Kept, Reading, Slot, Snapshot, View};
 pub use stored::{JsonText, Stored, StoredError, StoredQuery, StoredValue};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
+pub use unmapped::Unmapped;
 pub use watch::{Closed, Tick, WaitError, Watch};
 
 #[cfg(all(test, feature = "net"))]

@@ -45,19 +45,19 @@
 //!
 //! | there | here |
 //! |---|---|
-//! | `new QueryClient({defaultOptions})`, `setQueryDefaults` | [`Cache::defaults`]; `key![]` is the whole cache |
-//! | `useQuery`, `QueryObserver` | [`Cache::query`] and [`observe`](QueryBuilder::observe); [`Observer`] |
-//! | `queryFn({queryKey, signal})` | [`fetch`](QueryBuilder::fetch), with a [`FetchContext`] |
-//! | `fetchQuery`, `ensureQueryData`, `prefetchQuery` | [`QueryBuilder::fetch_now`], [`ensure`](QueryBuilder::ensure), [`prefetch`](QueryBuilder::prefetch) |
-//! | `getQueryData`, `setQueryData`, `setQueriesData` | [`Cache::get`], [`Cache::set`], [`Cache::set_with`], [`Cache::set_many`] |
-//! | `invalidateQueries`, `refetchQueries`, `resetQueries`, `removeQueries`, `cancelQueries` | [`Cache::invalidate`], [`refetch`](Cache::refetch), [`reset`](Cache::reset), [`remove`](Cache::remove), [`cancel`](Cache::cancel) |
+//! | `new QueryClient({defaultOptions})`, `setQueryDefaults` | [`Cache::defaults`](crate::Cache::defaults); `key![]` is the whole cache |
+//! | `useQuery`, `QueryObserver` | [`Cache::query`](crate::Cache::query) and [`observe`](QueryBuilder::observe); [`Observer`] |
+//! | `queryFn({queryKey, signal})` | [`Defaults::fetch`], [`fetch_with`](QueryBuilder::fetch_with), with a [`FetchContext`](crate::FetchContext) |
+//! | `fetchQuery`, `ensureQueryData`, `prefetchQuery` | [`QueryBuilder::fetch`], [`ensure`](QueryBuilder::ensure), [`prefetch`](QueryBuilder::prefetch) |
+//! | `getQueryData`, `setQueryData`, `setQueriesData` | [`Cache::get`](crate::Cache::get), [`Cache::set`](crate::Cache::set), [`Cache::set_with`](crate::Cache::set_with), [`Cache::set_many`](crate::Cache::set_many) |
+//! | `invalidateQueries`, `refetchQueries`, `resetQueries`, `removeQueries`, `cancelQueries` | [`Cache::invalidate`](crate::Cache::invalidate), [`refetch`](crate::Cache::refetch), [`reset`](crate::Cache::reset), [`remove`](crate::Cache::remove), [`cancel`](crate::Cache::cancel) |
 //! | `refetchInterval`, `refetchIntervalInBackground` | [`poll`](QueryBuilder::poll), [`poll_in_background`](QueryBuilder::poll_in_background) |
 //! | `staleTime: Infinity`, `'static'` | [`stale_never`](QueryBuilder::stale_never), [`stale_static`](QueryBuilder::stale_static) |
 //! | `select`, `placeholderData`, `initialData` | [`Observer::select`], [`placeholder`](QueryBuilder::placeholder), [`initial`](QueryBuilder::initial) |
-//! | optimistic updates in `onMutate` | [`Cache::optimistic`] |
-//! | `queryCache.subscribe` | [`Cache::events`], [`Cache::on_event`] |
-//! | `onlineManager`, `focusManager` | [`Cache::set_online`], [`Cache::set_focused`] |
-//! | `dehydrate`, `hydrate` | [`Cache::dehydrate`], [`Cache::hydrate`] |
+//! | optimistic updates in `onMutate` | [`Cache::optimistic`](crate::Cache::optimistic) |
+//! | `queryCache.subscribe` | [`Cache::events`](crate::Cache::events), [`Cache::on_event`](crate::Cache::on_event) |
+//! | `onlineManager`, `focusManager` | [`Cache::set_online`](crate::Cache::set_online), [`Cache::set_focused`](crate::Cache::set_focused) |
+//! | `dehydrate`, `hydrate` | [`Cache::dehydrate`](crate::Cache::dehydrate), [`Cache::hydrate`](crate::Cache::hydrate) |
 //!
 //! The same: keys and partial matching, filters, the two statuses, one fetch in flight per key,
 //! retries and their back-off (with jitter), stale times, refetching on mount, focus and reconnect,
@@ -80,10 +80,10 @@
 //!
 //! # Guarantees
 //!
-//! * Where both the stream and [`Fetched::as_of`] have comparable sequence numbers, nothing older is
+//! * Where both the stream and [`Fetched::as_of`](crate::Fetched::as_of) have comparable sequence numbers, nothing older is
 //!   ever shown. Without them the newest value is shown once the stream has delivered what preceded
 //!   the fetch's answer.
-//! * [`Cache::invalidate`] has marked before it returns: every read from then on says so.
+//! * [`Cache::invalidate`](crate::Cache::invalidate) has marked before it returns: every read from then on says so.
 //! * At most one fetch per key is in flight, and after a storm of invalidations one more.
 //! * An observer sees the newest state, never a queue; the states of one observer never go back.
 //! * No user code runs under a lock of the engine or on a feed's thread. Fetchers, and functions of
@@ -93,9 +93,9 @@
 //!
 //! | operation | progress |
 //! |---|---|
-//! | [`Observer::state`], [`ListObserver::rows`], [`Cache::get`] | lock-free, but for the look-up of a key; they decode what is new |
-//! | [`Cache::invalidate`] | one store for values, then a short lock of the slow plane |
-//! | [`observe`](QueryBuilder::observe), [`refetch`](Cache::refetch), [`cancel`](Cache::cancel) and the like | a short lock of the slow plane; a feed never takes it |
+//! | [`Observer::state`], [`ListObserver::rows`], [`Cache::get`](crate::Cache::get) | lock-free, but for the look-up of a key; they decode what is new |
+//! | [`Cache::invalidate`](crate::Cache::invalidate) | one store for values, then a short lock of the slow plane |
+//! | [`observe`](QueryBuilder::observe), [`refetch`](crate::Cache::refetch), [`cancel`](crate::Cache::cancel) and the like | a short lock of the slow plane; a feed never takes it |
 //! | waiting | as [`Watch::changed`](crate::Watch::changed) |
 
 mod builder;

@@ -2,6 +2,7 @@
 //! back, and counted in the first ledger. Used by the [`Machine`](super::Machine), and alone where
 //! messages come without a connection (a replay through memory, tests of a protocol).
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::counters::Counters;
@@ -9,13 +10,16 @@ use super::outbox::{Outbox, OutboxFull};
 use super::protocol::{Class, Protocol, Refusal, Transaction};
 use crate::json::{self, JsonError};
 
+/// Gets the text of each message that the protocol does not map.
+pub type Tap = Box<dyn FnMut(&[u8]) + Send>;
+
 /// Takes messages for one protocol. Allocates nothing per message in steady state.
-#[derive(Debug)]
 pub struct Intake<P> {
     pub(super) protocol: P,
     pub(super) outbox: Outbox,
     json: json::Decoder,
     counters: Arc<Counters>,
+    tap: Option<Tap>,
 }
 
 impl<P: Protocol> Intake<P> {
@@ -27,7 +31,14 @@ impl<P: Protocol> Intake<P> {
             outbox,
             json: json::Decoder::new(max_depth),
             counters,
+            tap: None,
         }
+    }
+
+    /// Shows every message that the protocol does not map to `tap`, on the caller's thread: it
+    /// should take a copy and be done.
+    pub fn tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
     }
 
     /// A connection is open: the protocol forgets the last one, and queues its first texts.
@@ -55,6 +66,7 @@ impl<P: Protocol> Intake<P> {
             outbox,
             json,
             counters,
+            tap,
         } = self;
         match classify(protocol, outbox, json, text, sink) {
             Ok(class) => {
@@ -63,7 +75,12 @@ impl<P: Protocol> Intake<P> {
                     Class::Data => counters.data.bump(),
                     Class::Invalidation => counters.invalidation.bump(),
                     Class::Control(_) => counters.control.bump(),
-                    Class::Unmapped(channel) => counters.unmap(channel),
+                    Class::Unmapped(channel) => {
+                        counters.unmap(channel);
+                        if let Some(tap) = tap {
+                            tap(text);
+                        }
+                    }
                 }
                 Ok(class)
             }
@@ -101,6 +118,16 @@ impl<P: Protocol> Intake<P> {
     }
 }
 
+impl<P: fmt::Debug> fmt::Debug for Intake<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("protocol", &self.protocol)
+            .field("counters", &self.counters)
+            .field("tapped", &self.tap.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 #[inline]
 fn classify<'a, P: Protocol, S: Transaction>(
     protocol: &mut P,
@@ -122,5 +149,43 @@ fn refusal(error: JsonError) -> Refusal {
         JsonError::TooDeep => Refusal::TooDeep,
         JsonError::TooLarge => Refusal::TooLarge,
         _ => Refusal::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::presets::Events;
+    use crate::feed::testing::Recording;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_tap_gets_what_is_not_mapped_and_nothing_else() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let outbox = Outbox::new(1, 1);
+        let protocol = Events::new().other_shapes();
+        let mut intake = Intake::new(protocol, 128, outbox, Arc::default());
+        let ear = Arc::clone(&heard);
+        intake.tap(Box::new(move |text| {
+            ear.lock().expect("no panic").push(text.to_vec());
+        }));
+        let mut sink = Recording::default();
+        for text in [
+            r#"{"entity":"a","id":1}"#,
+            r#"{"type":"notice"}"#,
+            r#"{"broken"#,
+        ] {
+            // What is refused is counted.
+            let _ = intake.text(text.as_bytes(), &mut sink);
+        }
+        assert_eq!(
+            *heard.lock().expect("no panic"),
+            [br#"{"type":"notice"}"#.to_vec()]
+        );
+        let counted = intake.counters().snapshot();
+        assert_eq!(
+            (counted.invalidation, counted.unmapped, counted.refused),
+            (1, 1, 1)
+        );
     }
 }

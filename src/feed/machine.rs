@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::backoff::Random;
 use super::config::Config;
 use super::counters::Counters;
-use super::intake::Intake;
+use super::intake::{Intake, Tap};
 use super::outbox::{Outbox, Window};
 use super::outgoing::Outgoing;
 use super::protocol::{Class, Control, Protocol, SubscribeError, Transaction};
@@ -112,6 +112,11 @@ impl<P: Protocol> Machine<P> {
             counters,
             config,
         })
+    }
+
+    /// Shows every message that the protocol does not map to `tap`; see [`Intake::tap`].
+    pub fn tap(&mut self, tap: Tap) {
+        self.intake.tap(tap);
     }
 
     /// Where it stands.

@@ -8,6 +8,7 @@
 //! a number that each version carries, so that a reader can take several slots as of one message.
 
 mod apply;
+mod attend;
 mod attention;
 mod claims;
 mod commands;

@@ -9,7 +9,7 @@ use super::inbox::{CommandError, Commands, Inbox, Request, inbox};
 use super::latch::WakeOn;
 use super::target::Target;
 use crate::Time;
-use crate::feed::{Class, Config, Counters, Intake, Outbox, Protocol, Refusal, Subscription};
+use crate::feed::{Class, Config, Counters, Intake, Outbox, Protocol, Refusal, Subscription, Tap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,11 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
             now: Time::ZERO,
         };
         (feed, inbox)
+    }
+
+    /// Shows every message that the protocol does not map to `tap`.
+    pub(crate) fn tap(&mut self, tap: Tap) {
+        self.intake.tap(tap);
     }
 
     /// The connection is open. A feed that was open already is lost first.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::key::IdRef;
-use crate::record::{Document, Mode, Patch, Record, SchemaSource};
+use crate::record::{Document, Patch, Record, SchemaSource};
 use crate::store::StoreFull;
 use crate::store::block::VERSIONS;
 use crate::store::changes::Producer;
@@ -260,23 +260,6 @@ impl EntityWriter {
         let doubts = if before.has_value() { before.flags } else { 0 };
         self.suspect |= terms.flags & !doubts & (flags::PARTIAL | flags::GAP) != 0;
         self.note(slot, outcome)
-    }
-
-    /// Lays several patches over the slot's value, in order, and publishes the outcome as one
-    /// version with these `terms`: no reader sees what is between. As
-    /// [`replace`](Self::replace) otherwise; the patches are as for [`publish`](Self::publish).
-    #[cold]
-    pub(crate) fn publish_all<'p>(
-        &mut self,
-        slot: SlotIx,
-        patches: impl IntoIterator<Item = (&'p Patch, Mode)>,
-        terms: &Head,
-    ) -> Outcome {
-        let mut record = self.record(slot);
-        for (patch, mode) in patches {
-            record.apply(patch, mode, self.schema.layout());
-        }
-        self.replace(slot, &record, terms)
     }
 
     /// Whether a value has become partial, or one with a gap, by what was published since the last

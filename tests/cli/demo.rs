@@ -36,6 +36,50 @@ fn the_report_is_one_object_and_balances() {
     assert!(0.0 < latency[0] && latency.is_sorted(), "{report}");
 }
 
+/// Whatever the service does, nothing wrong is ever shown; and it did do something wrong.
+#[test]
+fn the_slow_path_shows_nothing_wrong() {
+    let args = "demo --symbols 5 --rate 500 --seconds 4 --json";
+    let run = run(args.split_whitespace()).ok();
+    let report: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON object");
+    let slow = &report["slow_path"];
+    assert_eq!(slow["wrong_shown"], 0, "{report}");
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or_else(|| panic!("{report}"));
+    for name in [
+        "checked",
+        "queries",
+        "fetches",
+        "failed",
+        "retried",
+        "by_events",
+    ] {
+        assert!(number(&slow[name]) > 0, "{name}: {report}");
+    }
+    let served = &slow["served"];
+    assert!(number(&served["answers"]) > 0, "{report}");
+    let bad = ["late", "old", "errors", "broken", "hung"].map(|name| number(&served[name]));
+    assert!(bad.iter().sum::<u64>() > 0, "{report}");
+    assert_eq!(report["balanced"], true, "{report}");
+}
+
+#[test]
+fn without_a_terminal_the_slow_path_has_a_line_of_its_own() {
+    let run = run("demo --symbols 5 --rate 500 --seconds 2".split_whitespace()).ok();
+    let slow: Vec<_> = run
+        .out
+        .lines()
+        .filter(|line| line.contains("slow path"))
+        .collect();
+    assert!(!slow.is_empty(), "{}", run.out);
+    for line in slow {
+        assert!(line.contains("wrong values shown: 0 of "), "{line}");
+        assert!(
+            line.contains("fetches ") && line.contains("served "),
+            "{line}"
+        );
+    }
+}
+
 /// More streams than the exchange allows on one connection.
 #[test]
 fn many_symbols_take_several_connections() {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, sink, stderr, stdout};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
+use tickcache::Order;
 use tickcache::cache::{Cache, Feed, FeedRef};
 use tickcache::feed::Backoff;
 
@@ -12,9 +13,10 @@ use crate::args::DemoArgs;
 use crate::pulse::{self, Pulse};
 use crate::reader::{Followed, Latencies, Reader};
 use crate::simulator::{Rate, Settings, Simulator, process_cpu, symbol_names, thread_cpu};
+use crate::slow::SlowPath;
 use crate::table::{self, Market};
 use crate::tally::Tally;
-use crate::ui::{Cpu, Interrupt, Model, Report, count, lines, live, summary};
+use crate::ui::{Cpu, Interrupt, Model, Report, count, lines, live, slow_summary, summary};
 
 /// Symbols of one connection: the exchange allows 1,024 streams, and each symbol has two.
 const SYMBOLS_PER_FEED: usize = 512;
@@ -37,22 +39,28 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut demo = Demo::start(args)?;
     let until = args.seconds.map(|seconds| Instant::now() + seconds);
     let done = || interrupt.is_set() || until.is_some_and(|until| Instant::now() >= until);
-    let sample = |model: &mut Model| demo.sample(model);
+    let mut sample = |model: &mut Model, typed: &[char]| demo.sample(model, typed);
     match (args.json, stdout().is_terminal(), stderr().is_terminal()) {
         (false, true, _) => live(sample, done)?,
-        (false, false, _) => lines(stdout(), sample, done)?,
-        (true, _, true) => lines(stderr(), sample, done)?,
-        (true, _, false) => lines(sink(), sample, done)?,
+        (false, false, _) => lines(stdout(), |model| sample(model, &[]), done)?,
+        (true, _, true) => lines(stderr(), |model| sample(model, &[]), done)?,
+        (true, _, false) => lines(sink(), |model| sample(model, &[]), done)?,
     }
     let (model, tally) = demo.end()?;
     if args.json {
         println!("{}", Report::of(&model, tally.balanced()).to_json()?);
     } else if stdout().is_terminal() {
         println!("{}", summary(&model));
+        slow_summary(&model)
+            .iter()
+            .for_each(|line| println!("{line}"));
         tally.lines().iter().for_each(|line| println!("{line}"));
     }
     tally.check()?;
-    Ok(())
+    match model.slow.and_then(|slow| slow.checked.first) {
+        None => Ok(()),
+        Some(wrong) => Err(format!("{wrong}: this is a bug, please report it").into()),
+    }
 }
 
 /// Everything that runs.
@@ -61,6 +69,7 @@ struct Demo {
     feeds: Vec<FeedRef>,
     simulator: Simulator,
     reader: Reader,
+    slow: SlowPath,
     market: Market,
     latencies: Latencies,
     pulse: Pulse,
@@ -115,6 +124,7 @@ impl Demo {
             count(symbols.len() as u64),
             simulator.url()
         );
+        let slow = SlowPath::start(&cache, fastrand::u64(..), Order::default())?;
         let latencies = Latencies::new(LATENCY_SECONDS);
         let (pulse, meter) = (Pulse::new(), Meter::new());
         Ok(Self {
@@ -122,6 +132,7 @@ impl Demo {
             feeds,
             simulator,
             reader,
+            slow,
             market,
             latencies,
             pulse,
@@ -130,7 +141,9 @@ impl Demo {
         })
     }
 
-    fn sample(&mut self, model: &mut Model) {
+    /// Brings the model up to date, after what was typed has been done.
+    fn sample(&mut self, model: &mut Model, typed: &[char]) {
+        typed.iter().for_each(|letter| self.slow.key(*letter));
         if model.title.is_empty() {
             "demo".clone_into(&mut model.title);
             self.source.clone_into(&mut model.source);
@@ -141,9 +154,12 @@ impl Demo {
         if let Some(beat) = beat {
             self.latencies.second(|second| self.reader.take(second));
             model.latency = self.latencies.recent();
-            let others = self.reader.cpu();
-            model.cpu = self.meter.second(beat, self.simulator.stats().cpu, others);
+            let (served, checked) = self.slow.cpu();
+            let simulated = self.simulator.stats().cpu + served;
+            let others = self.reader.cpu() + checked;
+            model.cpu = self.meter.second(beat, simulated, others);
         }
+        model.slow = Some(self.slow.sample());
         table::fill(&mut self.market, &self.cache, model, beat);
     }
 
@@ -154,6 +170,7 @@ impl Demo {
             feeds,
             simulator,
             reader,
+            mut slow,
             mut market,
             mut latencies,
             mut pulse,
@@ -169,14 +186,17 @@ impl Demo {
         pulse.beat(&mut model, &tally);
         table::fill(&mut market, &cache, &mut model, None);
         model.link = pulse::link(&feeds);
+        model.slow = Some(slow.sample());
         let elapsed = pulse.elapsed();
         cache.close_blocking(CLOSE_WITHIN)?;
         let mut rest = Ok(Duration::ZERO);
         latencies.second(|last| rest = reader.join(last));
-        let others = rest?;
-        let simulated = simulator.stats().cpu;
+        let events = slow.feed().clone();
+        let (served, checked) = slow.end()?;
+        let others = rest? + checked;
+        let simulated = simulator.stats().cpu + served;
         simulator.stop()?;
-        for feed in &feeds {
+        for feed in feeds.iter().chain([&events]) {
             if let Some(end) = feed
                 .wait_finished(Duration::ZERO)
                 .filter(|end| !end.is_clean())

@@ -25,6 +25,7 @@ mod preset;
 mod pulse;
 mod reader;
 mod replay;
+mod rest;
 #[allow(
     dead_code,
     unused_imports,
@@ -34,6 +35,7 @@ mod simulator;
 #[cfg(test)]
 #[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
+mod slow;
 mod state;
 mod table;
 mod tally;

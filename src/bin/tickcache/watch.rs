@@ -61,10 +61,10 @@ where
         pulse: Pulse::new(),
         url: &address,
     };
-    let sample = |model: &mut Model| view.sample(model);
+    let mut sample = |model: &mut Model| view.sample(model);
     let done = || interrupt.is_set() || until.reached(&feed);
     match (stdout().is_terminal(), args.print) {
-        (true, false) => live(sample, done)?,
+        (true, false) => live(|model, _| sample(model), done)?,
         (false, false) => lines(stdout(), sample, done)?,
         (_, true) => lines(stderr(), sample, done)?,
     }

@@ -170,7 +170,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> QueryBuilder<T> {
     /// Fetches, unless the data is fresh by this query's stale time, and gives the data. Begins at
     /// once, a fetch that runs is joined: the handle may be awaited, waited on, or dropped.
     ///
-    /// While the fetch is paused, waiting for the network, so is the handle.
+    /// A fetch that this begins is not tried again when it fails, unless the query or a default says
+    /// how often. While it is paused, waiting for the network, so is the handle.
     pub fn fetch(self) -> Fetching<T> {
         match self.source() {
             Ok(source) => {

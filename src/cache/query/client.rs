@@ -101,7 +101,7 @@ impl Cache {
             let json = to_json(&new)?;
             let query = self.plane().query(key, None)?;
             if query.document().is_none() {
-                self.plane().set(&query, json)?;
+                drop(self.plane().set(&query, json)?);
                 return Ok(Some(new));
             }
             let version = match content.map(|content| content.version) {

@@ -70,6 +70,27 @@ impl Cache {
         })
     }
 
+    /// Runs `hook` for each item that `next` gives, one after the other, until there is none.
+    pub(in crate::cache) fn hook_each<T, N, W, F, R>(
+        &self,
+        mut next: N,
+        mut hook: F,
+    ) -> Result<Hook, QueryError>
+    where
+        T: Send + 'static,
+        N: FnMut() -> W + Send + 'static,
+        W: Future<Output = Option<T>> + Send + 'static,
+        F: FnMut(T) -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let ran = Arc::clone(&self.shared().hooks().ran);
+        self.hook(async move {
+            while let Some(item) = next().await {
+                guarded(&ran, || hook(item)).await;
+            }
+        })
+    }
+
     fn hook(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<Hook, QueryError> {
         if self.plane().is_by_hand() {
             return Ok(self.shared().hooks().add(self.shared(), Box::pin(work)));
@@ -106,6 +127,14 @@ enum Kind {
     ByHand(Weak<Shared>, u64),
     #[cfg(feature = "net")]
     Task(tokio::task::AbortHandle),
+    Detached,
+}
+
+impl Hook {
+    /// Lets the hook run as long as the cache does.
+    pub fn detach(mut self) {
+        self.0 = Kind::Detached;
+    }
 }
 
 impl Drop for Hook {
@@ -118,6 +147,7 @@ impl Drop for Hook {
             }
             #[cfg(feature = "net")]
             Kind::Task(task) => task.abort(),
+            Kind::Detached => {}
         }
     }
 }

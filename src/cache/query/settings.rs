@@ -278,7 +278,11 @@ impl Defaults {
     }
 
     fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
-        self.shared.plane().change_defaults(&self.key, change);
+        let changed = self.shared.plane().change_defaults(&self.key, change);
+        if let Err(error) = changed {
+            // Closed, or without a thread to run on: queries say so themselves when they are used.
+            tracing::error!(key = %self.key, %error, "a default of queries is not set");
+        }
         self
     }
 

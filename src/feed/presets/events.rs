@@ -9,6 +9,8 @@
 //! | `entity`, `payload` | refused: one payload is not the value of every id |
 //! | an array of such objects | all of them, or, if one is refused, none |
 //!
+//! | anything else | refused, or, with [`Events::other_shapes`], unmapped |
+//!
 //! An `id` that is null is absent; `0` and `""` are ids. The order of members means nothing, the
 //! case of their names everything, and further members are left alone.
 
@@ -35,8 +37,12 @@ pub struct Events {
     wildcard: bool,
     covers: Covers,
     on_open: Vec<String>,
+    other_shapes: bool,
     names: Names,
 }
+
+/// What messages of other shapes are counted under.
+const OTHER_SHAPES: &str = "(other shapes)";
 
 impl Default for Events {
     fn default() -> Self {
@@ -57,6 +63,7 @@ impl Events {
             wildcard: true,
             covers: Covers::Unowned,
             on_open: Vec::new(),
+            other_shapes: false,
             names: Names::default(),
         }
     }
@@ -125,6 +132,23 @@ impl Events {
     pub fn on_open(mut self, text: &str) -> Self {
         self.on_open.push(text.to_owned());
         self
+    }
+
+    /// Messages that name no entity are expected: they are unmapped, not refused. For messages that
+    /// something else takes care of; see [`Intake::tap`](crate::feed::Intake::tap).
+    #[must_use]
+    pub const fn other_shapes(mut self) -> Self {
+        self.other_shapes = true;
+        self
+    }
+
+    /// Whether a message is about no entity at all: none of its events names one.
+    fn is_other(root: Value<'_>) -> bool {
+        let names_one = |event: Value<'_>| event.get("entity").is_some();
+        match root.kind() {
+            Kind::Array => !root.elements().any(names_one),
+            _ => !names_one(root),
+        }
     }
 
     fn event<S: Sink>(&mut self, event: Value<'_>, sink: &mut S) -> Result<bool, Refusal> {
@@ -198,6 +222,9 @@ impl Protocol for Events {
         _out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
         let root = message.root();
+        if self.other_shapes && Self::is_other(root) {
+            return Ok(Class::Unmapped(OTHER_SHAPES));
+        }
         let mut has_data = false;
         if root.kind() == Kind::Array {
             if root.is_empty() {

@@ -1,15 +1,13 @@
 //! From a staged item to a publication, and to the count of what became of it.
 
 use super::super::staging::{Item, Staging, What};
-use super::attention::{Position, covers_gap};
+use super::attention::Position;
 use super::{Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
     Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Update, Verdict,
 };
-use crate::record::SchemaSource;
 use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
-use std::sync::Arc;
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -115,164 +113,6 @@ impl Ingest {
     }
 
     #[cold]
-    #[inline(never)]
-    fn is_attended(&self, item: &Item) -> bool {
-        let entry = &self.entries[item.entity.index()];
-        let id = self.staging.id(item);
-        let (Some(attention), Some(id)) = (&entry.attention, id) else {
-            return false;
-        };
-        attention.covers(&entry.entity.canonical(id))
-    }
-
-    /// As [`update`](Self::update), for an id that is fetched, or has optimistic writes.
-    #[cold]
-    #[inline(never)]
-    fn update_attended(&mut self, item: &Item, update: &Update) {
-        let Some(id) = self.staging.id(item) else {
-            return;
-        };
-        let (counters, opens, as_of) = (Arc::clone(&self.counters), self.opens, self.as_of);
-        let entry = &mut self.entries[item.entity.index()];
-        let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
-            return;
-        };
-        let key = writer.entity().canonical(id);
-        let overlaid = attention
-            .get(&key)
-            .and_then(|attended| attended.overlaid.as_deref());
-        // The value without optimistic writes. An id that nobody knows gets no slot by this.
-        let head = match overlaid {
-            Some(overlaid) => Some(overlaid.head),
-            None if writer.entity().find(id).is_some() => writer
-                .locate(id, store::Missing::Insert)
-                .ok()
-                .map(|slot| writer.head(slot)),
-            None => None,
-        };
-        let has_value = head.is_some_and(|head| head.has_value());
-        let floor = head.as_ref().map(Position::from).filter(|position| {
-            let earlier = entry.restarts && !position.is_since(self.opened);
-            position.sequence.is_some() && !earlier
-        });
-        let attended = attention.attend(&key, floor.and_then(|position| position.sequence));
-        let mut stamp = Stamp {
-            mode: update.mode,
-            whole: update.whole,
-            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
-            link: entry.link,
-            invalidation: self.as_of,
-            sequence: update.sequence.map(|sequence| sequence.last),
-            received_at: self.now,
-            source_time: update.source_time.unwrap_or(0),
-            turn: self.turn,
-            ..Stamp::default()
-        };
-        let mut gap = None;
-        if update.sequence.is_some() {
-            entry.restarts |= restarts(update.policy);
-            // Without a value, what was kept for want of one is what is held.
-            let held = head.as_ref().filter(|head| head.sequence.is_some());
-            let position = attended
-                .last()
-                .filter(|_| !has_value)
-                .or(held.map(Position::from))
-                .unwrap_or(Position {
-                    sequence: None,
-                    received_at: self.now,
-                    turn: self.turn,
-                });
-            match judge(update, position, self.opened, &mut self.connection_sequence) {
-                Verdict::Fresh => {}
-                Verdict::Older => {
-                    counters.older.bump();
-                    return attention.settle(&key);
-                }
-                Verdict::Duplicate => {
-                    counters.duplicate.bump();
-                    return attention.settle(&key);
-                }
-                Verdict::Gap { expected, found } => {
-                    counters.gaps.bump();
-                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if update.policy.rule == Rule::ContiguousPerConnection {
-                        self.mark_gap();
-                        stamp.trust = false;
-                        stamp.link = self.entries[item.entity.index()].link;
-                    } else if !update.whole {
-                        stamp.flags |= flags::GAP;
-                        gap = Some(covers_gap(update.policy, found));
-                    }
-                }
-            }
-        }
-        let entry = &mut self.entries[item.entity.index()];
-        entry.whole_seen |= update.whole;
-        let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
-            return;
-        };
-        let Some(attended) = attention.get_mut(&key) else {
-            return;
-        };
-        let patch = match item.what {
-            What::Patch(number, _) => Some(self.staging.patch(number)),
-            _ => None,
-        };
-        let makes_value = patch.is_some() && update.missing == Missing::Insert;
-        if has_value || makes_value {
-            let Some(id) = self.staging.id(item) else {
-                return;
-            };
-            let Ok(slot) = writer.locate(id, store::Missing::Insert) else {
-                counters.patches_refused.bump();
-                return attention.settle(&key);
-            };
-            let outcome = match (attended.overlaid.as_deref_mut(), patch) {
-                (Some(overlaid), Some(patch)) => {
-                    let sum = as_of.unwrap_or_else(|| writer.invalidation(slot));
-                    overlaid.update(patch, &stamp, sum, writer.schema());
-                    overlaid.publish(writer, slot, self.turn)
-                }
-                (Some(overlaid), None) => {
-                    let sum = as_of.unwrap_or_else(|| writer.invalidation(slot));
-                    overlaid.remove(&stamp, sum);
-                    overlaid.publish(writer, slot, self.turn)
-                }
-                (None, Some(patch)) => writer.publish(slot, patch, &stamp),
-                (None, None) => writer.remove(slot, &stamp),
-            };
-            match outcome {
-                Outcome::Applied => counters.applied.bump(),
-                Outcome::Unchanged => counters.unchanged.bump(),
-            }
-            let sum = as_of.unwrap_or_else(|| writer.invalidation(slot));
-            for kept in attended.others(None) {
-                if update.whole || patch.is_none() {
-                    kept.replaced(stamp.sequence, stamp.link, sum);
-                }
-            }
-        } else if attended.is_kept() {
-            counters.held.bump();
-            for kept in attended.others(None) {
-                if patch.is_none() {
-                    kept.replaced(stamp.sequence, 0, 0);
-                }
-            }
-        } else {
-            counters.missing.bump();
-            return attention.settle(&key);
-        }
-        let layout = writer.schema().layout();
-        for kept in attended.others(None) {
-            if let Some(patch) = patch.filter(|_| !update.whole) {
-                kept.patch(patch, update, layout);
-            }
-            kept.note(update, &stamp, opens, gap);
-        }
-        attention.settle(&key);
-    }
-
-    #[cold]
     fn mark_invalid(&mut self, item: &Item) {
         let entry = &mut self.entries[item.entity.index()];
         match self.staging.id(item) {
@@ -289,12 +129,12 @@ impl Ingest {
 }
 
 /// Whether numbers of two connections cannot be compared.
-fn restarts(policy: Policy) -> bool {
+pub(super) fn restarts(policy: Policy) -> bool {
     policy.across == Across::Restarts || policy.rule == Rule::ContiguousPerConnection
 }
 
 /// What an update is next to what is held.
-fn judge(
+pub(super) fn judge(
     update: &Update,
     position: Position,
     opened: (u64, Time),

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) lists: Map<QueryIx, ListMarks>,
     promises: Map<PromiseId, Promise>,
     pub(super) fetches: Map<FetchId, Running>,
+    /// Queries whose fetch was called for by somebody who tries again himself, if he wants to.
+    pub(super) once: HashSet<QueryIx>,
     /// What observers go by, for their functions.
     pub(super) observers: Map<ObserverId, Arc<Settings>>,
     listeners: Vec<Weak<Listener>>,
@@ -141,6 +143,7 @@ impl Core {
             lists: Map::default(),
             promises: Map::default(),
             fetches: Map::default(),
+            once: HashSet::default(),
             observers: Map::default(),
             listeners: Vec::new(),
             notified: false,
@@ -260,6 +263,9 @@ impl Core {
     pub(super) fn publish(&mut self, ix: QueryIx, now: Time) {
         let Some(query) = self.query(ix) else { return };
         if let Some(info) = self.machine.info(ix, now, &self.table) {
+            if info.fetch_status == FetchStatus::Idle {
+                self.once.remove(&ix);
+            }
             let old = query.publish(State::new(info));
             self.throw_away(old);
             self.moved.push(query);
@@ -389,6 +395,7 @@ impl Core {
     /// The machine has let go of a query.
     fn forget(&mut self, ix: QueryIx) {
         self.lists.remove(&ix);
+        self.once.remove(&ix);
         let Some(query) = self.table.queries.remove(&ix) else {
             return;
         };

@@ -37,11 +37,6 @@ impl Defaults {
             .filter(|(prefix, _)| key.starts_with(prefix))
             .fold(Settings::default(), |base, (_, level)| level.over(&base))
     }
-
-    /// Gives everything back, to be dropped where a user's code may run.
-    pub(super) fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
 }
 
 #[cfg(test)]

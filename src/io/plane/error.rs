@@ -6,8 +6,7 @@ use crate::key::Key;
 
 /// Why a query has no answer.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum QueryError {
+pub(crate) enum QueryError {
     /// The fetch failed, after its retries.
     Failed(FetchError),
     /// The fetch was cancelled, or the query was removed.
@@ -37,8 +36,7 @@ pub enum QueryError {
 
 impl QueryError {
     /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Failed(_) | Self::Cancelled | Self::Moved | Self::NoRuntime(_) => true,
             Self::Owner(error) => error.is_retryable(),
@@ -47,8 +45,7 @@ impl QueryError {
     }
 
     /// The error of the fetch, if it is one's.
-    #[must_use]
-    pub fn fetch_error(&self) -> Option<&FetchError> {
+    pub(crate) fn fetch_error(&self) -> Option<&FetchError> {
         match self {
             Self::Failed(error) => Some(error),
             _ => None,

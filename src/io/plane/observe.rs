@@ -154,21 +154,6 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    pub(crate) fn query(&self) -> &Arc<Query> {
-        &self.query
-    }
-
-    pub(crate) fn plane(&self) -> &Arc<Plane> {
-        &self.plane
-    }
-
-    /// Whether this observer finds the data stale now.
-    pub(crate) fn is_stale(&self) -> bool {
-        let now = self.plane.clock.now();
-        let core = self.plane.lock();
-        core.machine.is_stale_to(self.id, now, &core.table)
-    }
-
     /// Adds to what this observer goes by: enabled, stale, polling, when to fetch again.
     pub(crate) fn change(&self, more: &Settings) {
         let mut own = self.settings.lock().unwrap_or_else(PoisonError::into_inner);

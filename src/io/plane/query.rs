@@ -12,14 +12,14 @@ use super::place::{Place, SlotPlace, Word};
 use super::settings::Settings;
 use crate::Time;
 use crate::key::Key;
-use crate::query::{FetchStatus, Info, Look, QueryIx, Status};
+use crate::query::{FetchStatus, Info, Look, QueryIx};
 use crate::store::{Flag, Seen, Watched};
 use crate::sync::{Arc, ArcSwap, AtomicU32};
 
-/// What is known of a query besides its data.
+/// What is known of a query besides its data. Whether that is stale is a matter of the moment, see
+/// [`Query::look`].
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    pub(crate) status: Status,
     pub(crate) fetch_status: FetchStatus,
     /// Of the last fetch that settled, if it failed and nothing was set since.
     pub(crate) error: Option<FetchError>,
@@ -30,19 +30,12 @@ pub(crate) struct State {
     /// Attempts of the present or last fetch that failed, and why the last did.
     pub(crate) failure_count: u32,
     pub(crate) failure: Option<FetchError>,
-    /// When this was said. Staleness by age moves on without a new state where nobody observes.
-    pub(crate) stale: bool,
-    pub(crate) invalidated: bool,
-    pub(crate) active: bool,
-    pub(crate) observers: usize,
-    pub(crate) updated_at: Option<Time>,
 }
 
 impl State {
     /// Of a query that the machine does not know.
     pub(super) fn blank() -> Self {
         Self {
-            status: Status::Pending,
             fetch_status: FetchStatus::Idle,
             error: None,
             error_at: None,
@@ -50,17 +43,11 @@ impl State {
             data_count: 0,
             failure_count: 0,
             failure: None,
-            stale: true,
-            invalidated: false,
-            active: false,
-            observers: 0,
-            updated_at: None,
         }
     }
 
     pub(super) fn new(info: Info<FetchError>) -> Self {
         Self {
-            status: info.status,
             fetch_status: info.fetch_status,
             error: info.error,
             error_at: info.error_at,
@@ -68,11 +55,6 @@ impl State {
             data_count: info.data_count,
             failure_count: info.failure_count,
             failure: info.failure,
-            stale: info.stale,
-            invalidated: info.invalidated,
-            active: info.active,
-            observers: info.observers,
-            updated_at: info.updated_at,
         }
     }
 }

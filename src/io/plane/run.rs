@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,22 +12,18 @@ use super::executor::Executor;
 use super::fetch_error::{FetchError, FetchErrorKind};
 use super::fetched::{Answer, Fetched, not_json};
 use super::fetcher::FetchContext;
+use super::keep::OwnerKeep;
 use super::list::{self, LAND_CHUNK, List, Members};
 use super::query::Query;
+use super::retry::Retry;
 use super::settings::Settings;
 use super::token::CancelToken;
 use super::{Place, Plane, SlotPlace};
-use crate::io::command::{Begun, Command, KeepId, LandItem, Landed, Order};
-use crate::io::inbox::CommandError;
+use crate::io::command::{KeepId, LandItem, Order};
 use crate::key::Id;
 use crate::query::FetchId;
 use crate::record::Tree;
-use crate::store::Entity;
 
-/// How often a command is sent again that its owner had no room for.
-const SEND_TRIES: u32 = 10;
-/// The first pause before that; doubled each time, so that all of them are about two seconds.
-const SEND_PAUSE: Duration = Duration::from_millis(2);
 /// Answers with more bytes are read apart from the tasks, where the runtime has a place for that.
 #[cfg(feature = "net")]
 const LARGE_ANSWER: usize = 256 << 10;
@@ -82,7 +78,8 @@ impl Run {
     }
 
     async fn slot(&mut self, place: &SlotPlace) -> Result<Ended, FetchError> {
-        let (mut keep, begun) = self.keep(place.entity(), Some(place.id())).await?;
+        let (mut keep, begun) =
+            OwnerKeep::begin(&self.plane, place.entity(), Some(place.id())).await?;
         let fetched = self.call(begun.sequence).await?;
         let item = LandItem {
             id: place.id().clone(),
@@ -105,7 +102,7 @@ impl Run {
         let stamp = self.query.word.sum();
         let marked = list.entity().slots_invalidated();
         let held = list.members().sequence;
-        let (mut keep, _) = self.keep(list.entity(), None).await?;
+        let (mut keep, _) = OwnerKeep::begin(&self.plane, list.entity(), None).await?;
         let fetched = self.call(held).await?;
         let as_of = fetched.as_of;
         let order = self.order();
@@ -265,33 +262,6 @@ impl Run {
         self.landing
     }
 
-    /// Has the owner keep what comes from now on.
-    async fn keep(
-        &self,
-        entity: &Arc<Entity>,
-        id: Option<&Id>,
-    ) -> Result<(OwnerKeep, Begun), FetchError> {
-        let fetch = KeepId(self.plane.number());
-        let begun: Arc<OnceLock<Begun>> = Arc::default();
-        // Given back even if this is dropped before the owner has answered.
-        let keep = OwnerKeep {
-            plane: Arc::clone(&self.plane),
-            entity: Arc::clone(entity),
-            fetch,
-            ended: false,
-        };
-        let command = || Command::Keep {
-            entity: Arc::clone(entity.name()),
-            id: id.cloned(),
-            fetch,
-            begun: Arc::clone(&begun),
-        };
-        self.plane.tell(entity, command).await?;
-        let begun = begun.get().copied();
-        let begun = begun.ok_or_else(|| FetchError::of(FetchErrorKind::Lost))?;
-        Ok((keep, begun))
-    }
-
     /// Calls the fetcher. A panic in it is its error.
     async fn call(&self, sequence: Option<u64>) -> Result<Fetched, FetchError> {
         let Some(fetcher) = self.settings.fetcher.clone() else {
@@ -356,7 +326,13 @@ impl Run {
         self.told = true;
         // Functions of the user's: before the lock.
         let failures = self.attempt.saturating_sub(1);
-        let retry = self.settings.retry.clone().unwrap_or_default();
+        let once = self.plane.lock().once.contains(&self.fetch.query());
+        let unsaid = if once {
+            Retry::Times(0)
+        } else {
+            Retry::default()
+        };
+        let retry = self.settings.retry.clone().unwrap_or(unsaid);
         let again = catch(|| retry.again(failures, &error)).unwrap_or(false);
         let delay = self.settings.retry_delay.clone().unwrap_or_default();
         let steady = self.plane.is_by_hand();
@@ -394,111 +370,6 @@ impl Plane {
                 core.throw_away(error);
             }
         });
-    }
-
-    /// Has the owner of an entity carry a command out; again and again, with growing pauses, while
-    /// it has no room or is just coming or going.
-    async fn tell(
-        self: &Arc<Self>,
-        entity: &Entity,
-        command: impl Fn() -> Command + Send + Sync,
-    ) -> Result<(), FetchError> {
-        let mut pause = SEND_PAUSE;
-        for _ in 0..SEND_TRIES {
-            let sent = self.owners.send(entity, command());
-            let result = match sent {
-                Ok(completion) => completion.await,
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(()) => return Ok(()),
-                Err(CommandError::InboxFull | CommandError::OwnerGone) => {
-                    if self.is_closed() {
-                        return Err(FetchError::of(FetchErrorKind::Cancelled));
-                    }
-                    self.wait_until(self.clock.now().after(pause)).await;
-                    pause *= 2;
-                }
-                Err(error) => return Err(FetchError::owner(error)),
-            }
-        }
-        Err(FetchError::owner(CommandError::InboxFull))
-    }
-
-    /// Lets go of what an owner keeps; again at the next turn, if it has no room.
-    pub(super) fn abandon(&self, entity: &Arc<Entity>, fetch: KeepId) -> Result<(), CommandError> {
-        let command = Command::Abandon {
-            entity: Arc::clone(entity.name()),
-            fetch,
-        };
-        match self.owners.send(entity, command) {
-            // An owner that is gone keeps nothing.
-            Ok(_) | Err(CommandError::OwnerGone) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// What an owner keeps for a fetch. Dropped before its end, it is given back.
-struct OwnerKeep {
-    plane: Arc<Plane>,
-    entity: Arc<Entity>,
-    fetch: KeepId,
-    ended: bool,
-}
-
-impl OwnerKeep {
-    /// Hands items to the owner and learns what became of them.
-    async fn land(
-        &mut self,
-        items: Vec<LandItem>,
-        last: bool,
-        order: Order,
-    ) -> Result<(), FetchError> {
-        let report = Arc::default();
-        let command = || Command::Land {
-            entity: Arc::clone(self.entity.name()),
-            fetch: self.fetch,
-            items: items.clone(),
-            last,
-            order,
-            report: Arc::clone(&report),
-        };
-        self.plane.tell(&self.entity, command).await?;
-        self.ended = last;
-        let report: Option<&crate::io::command::LandReport> = report.get();
-        let Some(report) = report else {
-            return Err(FetchError::of(FetchErrorKind::Lost));
-        };
-        let whole = items.iter().map(|item| item.whole);
-        for (landed, whole) in report.landed.iter().zip(whole) {
-            match *landed {
-                Landed::Applied | Landed::Unchanged | Landed::Overtaken => {}
-                // Of a list: the item is newer than the list, which is as good.
-                Landed::Older { .. } if !whole => {}
-                Landed::Older { as_of, held } => {
-                    return Err(FetchError::of(FetchErrorKind::TooOld { as_of, held }));
-                }
-                Landed::Lost => return Err(FetchError::of(FetchErrorKind::Lost)),
-                Landed::Refused(refusal) => {
-                    return Err(FetchError::of(FetchErrorKind::Refused(refusal)));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for OwnerKeep {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        // An owner that has let go already takes this for nothing.
-        if self.plane.abandon(&self.entity, self.fetch).is_err() {
-            let mut core = self.plane.lock();
-            core.abandoned.push((Arc::clone(&self.entity), self.fetch));
-        }
     }
 }
 

@@ -30,9 +30,7 @@ impl Plane {
     /// can go on), until nothing is. Gives when something is due next. With a runtime of its own the
     /// plane goes on by itself, and this only helps.
     pub(crate) fn drive(self: &Arc<Self>) -> Option<Time> {
-        let Some(executor) = self.executor.get() else {
-            return None;
-        };
+        let executor = self.executor.get()?;
         for _ in 0..MAX_TURNS {
             let next = self.turn();
             let polled = executor.poll_ready();

@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::{Value as Json, json};
 
 use super::kit::{Dice, compile, json_of, merged, owner, publish, whole};
-use crate::record::{Limits, Mode, Patch};
+use crate::record::{Limits, Mode, Patch, SchemaSource};
 use crate::store::{
     EntityWriter, Head, Missing, Outcome, SlotIx, Stamp, State, StoreConfig, flags,
 };
@@ -38,8 +38,11 @@ fn terms(head: &Head, number: u64) -> Head {
 
 fn all(writer: &mut EntityWriter, at: SlotIx, messages: &[(Json, Mode)], terms: &Head) -> Outcome {
     let patches = patches(writer, messages);
-    let patches = patches.iter().map(|(patch, mode)| (patch, *mode));
-    writer.publish_all(at, patches, terms)
+    let mut record = writer.record(at);
+    for (patch, mode) in &patches {
+        record.apply(patch, *mode, writer.schema().layout());
+    }
+    writer.replace(at, &record, terms)
 }
 
 fn random_value(dice: &mut Dice, depth: u64) -> Json {

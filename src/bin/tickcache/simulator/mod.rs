@@ -18,6 +18,8 @@
 //! fastwebsockets does the handshake, reads what the client sends and writes the frame heads. The
 //! frames of one wake are put into one buffer and written by one call ([`wire::Outbox`]).
 //!
+//! Beside the exchange, [`Api`] is a service with a REST interface and events, on a thread of its own.
+//!
 //! The module uses nothing of the engine, so that tests can include it by path; its own tests are
 //! declared in `main.rs`, so that they do not run again there.
 
@@ -27,6 +29,7 @@
     reason = "a program of its own beside the engine: it reads clocks and is run by no model"
 )]
 
+mod api;
 mod clock;
 mod cpu;
 pub(crate) mod encode;
@@ -41,6 +44,10 @@ mod wire;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+pub(crate) use api::{
+    Api, ApiSettings, ApiStats, Change, ENTITY, Facts, Fate, Faults, REVISION, Told, Truth,
+    content, told,
+};
 pub(crate) use clock::Clock;
 pub(crate) use cpu::{process_cpu, thread_cpu};
 pub(crate) use market::symbol_names;

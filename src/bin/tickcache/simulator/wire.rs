@@ -181,17 +181,43 @@ async fn read_frames(begun: Bytes, read: OwnedReadHalf, events: mpsc::Sender<Eve
 }
 
 /// Serves HTTP on one socket. `route` decides on a WebSocket request by its address: `Ok` takes the
-/// connection over when the handshake is done, `Err` is the status that refuses it.
+/// connection over when the handshake is done, `Err` is the status that refuses it. Nothing else is
+/// served.
 pub(crate) async fn serve_http<R>(socket: TcpStream, route: R) -> Result<(), hyper::Error>
 where
     R: Fn(&Uri, upgrade::UpgradeFut) -> Result<(), StatusCode>,
+{
+    let other = |_| std::future::ready(refused(StatusCode::UPGRADE_REQUIRED));
+    serve_http_and(socket, route, other).await
+}
+
+/// As [`serve_http`], where `other` answers the requests that want no WebSocket. Its future is
+/// dropped when the client goes away.
+pub(crate) async fn serve_http_and<R, O, F>(
+    socket: TcpStream,
+    route: R,
+    other: O,
+) -> Result<(), hyper::Error>
+where
+    R: Fn(&Uri, upgrade::UpgradeFut) -> Result<(), StatusCode>,
+    O: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Full<Bytes>>>,
 {
     // Neither is needed for anything but speed.
     let _ = socket.set_nodelay(true);
     let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES);
     let service = service_fn(|mut request: Request<Incoming>| {
-        let response = answer(&mut request, &route);
-        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        let answer = if upgrade::is_upgrade_request(&request) {
+            Answer::Ready(upgraded(&mut request, &route))
+        } else {
+            Answer::Later(other(request))
+        };
+        async move {
+            Ok::<_, std::convert::Infallible>(match answer {
+                Answer::Ready(response) => response,
+                Answer::Later(response) => response.await,
+            })
+        }
     });
     let http = http1::Builder::new();
     http.serve_connection(TokioIo::new(socket), service)
@@ -199,25 +225,28 @@ where
         .await
 }
 
-fn answer<R>(request: &mut Request<Incoming>, route: &R) -> Response<Full<Bytes>>
+enum Answer<F> {
+    Ready(Response<Full<Bytes>>),
+    Later(F),
+}
+
+fn refused(status: StatusCode) -> Response<Full<Bytes>> {
+    let text = status.canonical_reason().unwrap_or("refused");
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+fn upgraded<R>(request: &mut Request<Incoming>, route: &R) -> Response<Full<Bytes>>
 where
     R: Fn(&Uri, upgrade::UpgradeFut) -> Result<(), StatusCode>,
 {
-    let refuse = |status: StatusCode| {
-        let text = status.canonical_reason().unwrap_or("refused");
-        let mut response = Response::new(Full::from(text));
-        *response.status_mut() = status;
-        response
-    };
-    if !upgrade::is_upgrade_request(request) {
-        return refuse(StatusCode::UPGRADE_REQUIRED);
-    }
     let uri = request.uri().clone();
     let Ok((response, upgrade)) = upgrade::upgrade(request) else {
-        return refuse(StatusCode::BAD_REQUEST);
+        return refused(StatusCode::BAD_REQUEST);
     };
     match route(&uri, upgrade) {
         Ok(()) => response.map(|_| Full::default()),
-        Err(status) => refuse(status),
+        Err(status) => refused(status),
     }
 }

@@ -8,8 +8,11 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Sparkline, Widget};
 
-use super::format::{age, bytes, count, percent, rate, running, span};
+use super::format::{
+    age, bytes, clean, count, padded, percent, rate, running, shortened, span, stale,
+};
 use super::model::{Align, Cell, Column, Link, Model, Row, State, Tone};
+use super::slow;
 
 const MIN_WIDTH: u16 = 40;
 const MIN_HEIGHT: u16 = 6;
@@ -29,8 +32,8 @@ const AGE_WIDTH: u16 = 6;
 const STATE_WIDTH: u16 = 14;
 const TILE_WIDTH: u16 = 13;
 
-const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(super) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 
 /// Where the user stands in the table, and whether colours may be used.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ pub(crate) struct View {
     /// Rows that fit, from the last time it was drawn.
     page: usize,
     colour: bool,
+    /// The slow path in place of the table.
+    slow: bool,
 }
 
 impl View {
@@ -48,11 +53,16 @@ impl View {
             top: 0,
             page: 1,
             colour,
+            slow: false,
         }
     }
 
     /// Moves by a key; says whether it was one that moves.
     pub(crate) fn key(&mut self, key: KeyCode) -> bool {
+        if key == KeyCode::Tab {
+            self.slow = !self.slow;
+            return true;
+        }
         self.top = match key {
             KeyCode::Up | KeyCode::Char('k') => self.top.saturating_sub(1),
             KeyCode::Down | KeyCode::Char('j') => self.top + 1,
@@ -105,11 +115,25 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, view: &mut View) {
         compact(buffer, line(1), model);
         2
     };
-    let body = Rect {
+    let mut body = Rect {
         y: inner.y + head,
         height: inner.height - head - 1,
         ..inner
     };
+    if let Some(panel) = &model.slow {
+        let all = body.height;
+        body.height = if view.slow {
+            0
+        } else {
+            all - slow::height(panel, all)
+        };
+        let area = Rect {
+            y: body.y + body.height,
+            height: all - body.height,
+            ..body
+        };
+        slow::panel(buffer, area, panel);
+    }
     view.page = usize::from(body.height.saturating_sub(1)).max(1);
     view.top = view.top.min(model.rows.len().saturating_sub(view.page));
     rows(buffer, body, model, view);
@@ -328,6 +352,9 @@ fn fitting(model: &Model, width: u16) -> (Vec<(usize, &Column)>, u16) {
 }
 
 fn rows(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
+    if area.height == 0 {
+        return;
+    }
     let (columns, gap) = fitting(model, area.width);
     let gap = " ".repeat(usize::from(gap));
     let head = DIM.add_modifier(Modifier::UNDERLINED);
@@ -403,18 +430,6 @@ fn table_row(
     Line::from(spans)
 }
 
-/// Where there is no room for the word and the reasons, the sign and the colour stand for the word.
-fn stale(why: &str, room: usize) -> String {
-    let long = clean(&format!("stale: {why}"));
-    if why.is_empty() {
-        "stale".to_owned()
-    } else if Span::raw(long.as_str()).width() <= room {
-        long
-    } else {
-        shortened(why, room)
-    }
-}
-
 fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
     let first = (view.top + 1).min(model.rows.len());
     let last = (view.top + view.page).min(model.rows.len());
@@ -423,13 +438,29 @@ fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
     let width = place.width() as u16;
     let mut room = usize::from(area.width.saturating_sub(width + 1));
     let mut spans = Vec::new();
-    for (keys, does) in [
-        ("q", "quit"),
+    let table: &[_] = &[
         ("↑↓", "scroll"),
         ("PgUp PgDn", "page"),
         ("Home End", "ends"),
-    ] {
-        let keys = Span::styled(keys, BOLD);
+    ];
+    let slow: &[_] = match &model.slow {
+        Some(slow) => &[
+            (
+                "o",
+                if slow.online {
+                    "go offline"
+                } else {
+                    "go online"
+                },
+            ),
+            ("f", if slow.focused { "look away" } else { "look" }),
+            ("p", if slow.polling { "pause polls" } else { "poll" }),
+            ("Tab", "slow path"),
+        ],
+        None => &[],
+    };
+    for (keys, does) in [("q", "quit")].iter().chain(slow).chain(table) {
+        let keys = Span::styled(*keys, BOLD);
         let does = Span::styled(format!(" {does}   "), DIM);
         let needed = keys.width() + does.width();
         if needed > room {
@@ -445,33 +476,4 @@ fn footer(buffer: &mut Buffer, area: Rect, model: &Model, view: &View) {
         area.width.saturating_sub(width + 1),
     );
     buffer.set_line(area.right().saturating_sub(width), area.y, &place, width);
-}
-
-/// Text of a stranger without what could move the cursor.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '·' } else { c })
-        .collect()
-}
-
-/// At most `width` terminal cells, the last one an ellipsis where something was cut.
-fn shortened(text: &str, width: usize) -> String {
-    let mut text = clean(text);
-    if Span::raw(text.as_str()).width() <= width {
-        return text;
-    }
-    while Span::raw(text.as_str()).width() + 1 > width && text.pop().is_some() {}
-    text.push('…');
-    text
-}
-
-/// Exactly `width` terminal cells.
-fn padded(text: &str, width: u16, align: Align) -> String {
-    let width = usize::from(width);
-    let text = shortened(text, width);
-    let pad = " ".repeat(width.saturating_sub(Span::raw(text.as_str()).width()));
-    match align {
-        Align::Left => text + &pad,
-        Align::Right => pad + &text,
-    }
 }

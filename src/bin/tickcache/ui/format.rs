@@ -1,6 +1,10 @@
-//! Numbers and times as short text.
+//! Numbers and times as short text, and text that fits its place.
 
 use std::time::Duration;
+
+use ratatui::text::Span;
+
+use super::model::Align;
 
 /// A count with its thousands apart: `1,234,567`; from ten billion on `12.3 G`.
 pub(crate) fn count(value: u64) -> String {
@@ -96,4 +100,45 @@ pub(crate) fn plain_decimal(text: &str, places: usize) -> &str {
     let keep = (point + 1 + places).min(text.len());
     let end = text.trim_end_matches('0').len().max(keep);
     text[..end].trim_end_matches('.')
+}
+
+/// Where there is no room for the word and the reasons, the sign and the colour stand for the word.
+pub(super) fn stale(why: &str, room: usize) -> String {
+    let long = clean(&format!("stale: {why}"));
+    if why.is_empty() {
+        "stale".to_owned()
+    } else if Span::raw(long.as_str()).width() <= room {
+        long
+    } else {
+        shortened(why, room)
+    }
+}
+
+/// Text of a stranger without what could move the cursor.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
+}
+
+/// At most `width` terminal cells, the last one an ellipsis where something was cut.
+pub(super) fn shortened(text: &str, width: usize) -> String {
+    let mut text = clean(text);
+    if Span::raw(text.as_str()).width() <= width {
+        return text;
+    }
+    while Span::raw(text.as_str()).width() + 1 > width && text.pop().is_some() {}
+    text.push('…');
+    text
+}
+
+/// Exactly `width` terminal cells.
+pub(super) fn padded(text: &str, width: u16, align: Align) -> String {
+    let width = usize::from(width);
+    let text = shortened(text, width);
+    let pad = " ".repeat(width.saturating_sub(Span::raw(text.as_str()).width()));
+    match align {
+        Align::Left => text + &pad,
+        Align::Right => pad + &text,
+    }
 }

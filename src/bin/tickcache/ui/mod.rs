@@ -9,6 +9,7 @@ mod format;
 mod lines;
 mod model;
 mod report;
+mod slow;
 mod terminal;
 
 #[cfg(test)]
@@ -17,7 +18,8 @@ mod tests;
 pub(crate) use format::{count, plain_decimal, span};
 pub(crate) use lines::lines;
 pub(crate) use model::{
-    Align, Cell, Column, Cpu, Latency, Link, Model, Recorder, Row, State, Tone, Totals,
+    Align, Cell, Checked, Column, Cpu, Fetches, Latency, Link, Model, Query, Recorder, Row, Served,
+    Slow, State, Tone, Totals,
 };
-pub(crate) use report::{Report, summary};
+pub(crate) use report::{Report, slow_summary, summary};
 pub(crate) use terminal::{Interrupt, live};

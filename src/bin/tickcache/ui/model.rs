@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) columns: Vec<Column>,
     /// The rows, in the order in which they are shown.
     pub(crate) rows: Vec<Row>,
+    /// The slow path, where the command has one.
+    pub(crate) slow: Option<Slow>,
 }
 
 /// State of the connection.
@@ -128,6 +130,78 @@ pub(crate) enum State {
     /// With its reasons, as text.
     Stale(String),
     Removed,
+}
+
+/// The slow path: what is fetched, how it goes, and whether anything wrong was ever shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slow {
+    /// What the cache is told of the world.
+    pub(crate) online: bool,
+    pub(crate) focused: bool,
+    /// Whether the queries poll.
+    pub(crate) polling: bool,
+    pub(crate) fetches: Fetches,
+    pub(crate) served: Served,
+    pub(crate) checked: Checked,
+    /// In the order in which they are shown.
+    pub(crate) queries: Vec<Query>,
+}
+
+/// What the cache did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fetches {
+    /// Attempts begun, the first and the repeated ones.
+    pub(crate) started: u64,
+    pub(crate) failed: u64,
+    /// Attempts that repeat one that failed.
+    pub(crate) retried: u64,
+    /// Begun because an event had called the value outdated.
+    pub(crate) by_events: u64,
+    pub(crate) polls: u64,
+    /// Answers not shown: the value was newer.
+    pub(crate) older: u64,
+    /// Answers not shown: a whole value had come meanwhile.
+    pub(crate) overtaken: u64,
+}
+
+/// What the server did wrong on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) answers: u64,
+    pub(crate) late: u64,
+    pub(crate) old: u64,
+    pub(crate) errors: u64,
+    pub(crate) broken: u64,
+    pub(crate) hung: u64,
+}
+
+/// What came of holding the shown values against the truth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) values: u64,
+    pub(crate) wrong: u64,
+    /// The first one that was wrong.
+    pub(crate) first: Option<String>,
+}
+
+/// One query.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    /// Its key as text, such as `[job, 3]`.
+    pub(crate) key: String,
+    /// What is known: pending, success or error.
+    pub(crate) status: &'static str,
+    /// What its fetcher does: idle, fetching or paused.
+    pub(crate) fetch: &'static str,
+    pub(crate) state: State,
+    /// Time since the value was last confirmed as a whole.
+    pub(crate) age: Option<Duration>,
+    pub(crate) observers: u64,
+    /// Attempts begun and failed.
+    pub(crate) fetches: u64,
+    pub(crate) failed: u64,
+    /// The value, shortly.
+    pub(crate) value: String,
 }
 
 /// Collects latencies, from a nanosecond to a hundred seconds, to three digits.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::format::{count, percent, rate, running, span};
-use super::model::{Link, Model, State};
+use super::model::{Fetches, Link, Model, Served, Slow, State};
 
 /// One line that says how it stands.
 pub(crate) fn summary(model: &Model) -> String {
@@ -42,6 +42,56 @@ pub(crate) fn summary(model: &Model) -> String {
     line
 }
 
+/// One line that says how the slow path stands, where there is one.
+pub(crate) fn slow_summary(model: &Model) -> Option<String> {
+    let slow = model.slow.as_ref()?;
+    let live = slow
+        .queries
+        .iter()
+        .filter(|query| query.state == State::Live);
+    let mut line = format!(
+        "     slow path  wrong values shown: {} of {}  live {}/{}  {}  {}",
+        slow.checked.wrong,
+        count(slow.checked.values),
+        live.count(),
+        slow.queries.len(),
+        done(&slow.fetches),
+        served(&slow.served),
+    );
+    if let Some(first) = &slow.checked.first {
+        line += &format!("  first: {}", first.replace(char::is_control, " "));
+    }
+    Some(line)
+}
+
+/// What the cache did, in words.
+pub(super) fn done(fetches: &Fetches) -> String {
+    format!(
+        "fetches {} (failed {}, retried {}, by events {}, polls {})  not shown: older {}, \
+         overtaken {}",
+        count(fetches.started),
+        count(fetches.failed),
+        count(fetches.retried),
+        count(fetches.by_events),
+        count(fetches.polls),
+        count(fetches.older),
+        count(fetches.overtaken),
+    )
+}
+
+/// What the server did, in words.
+pub(super) fn served(served: &Served) -> String {
+    format!(
+        "served {}: late {}, old {}, refused {}, cut off {}, hanging {}",
+        count(served.answers),
+        count(served.late),
+        count(served.old),
+        count(served.errors),
+        count(served.broken),
+        count(served.hung),
+    )
+}
+
 /// The whole run in numbers, for `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
@@ -61,6 +111,59 @@ pub(crate) struct Report {
     latency_us: Option<LatencyMicros>,
     /// Per cent of one core.
     cpu_percent: CpuPercent,
+    /// `null` where there is no slow path.
+    slow_path: Option<SlowReport>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct SlowReport {
+    wrong_shown: u64,
+    checked: u64,
+    queries: usize,
+    fetches: u64,
+    failed: u64,
+    retried: u64,
+    by_events: u64,
+    polls: u64,
+    dropped_older: u64,
+    dropped_overtaken: u64,
+    served: ServedReport,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct ServedReport {
+    answers: u64,
+    late: u64,
+    old: u64,
+    errors: u64,
+    broken: u64,
+    hung: u64,
+}
+
+impl SlowReport {
+    fn of(slow: &Slow) -> Self {
+        let (fetches, served) = (&slow.fetches, &slow.served);
+        Self {
+            wrong_shown: slow.checked.wrong,
+            checked: slow.checked.values,
+            queries: slow.queries.len(),
+            fetches: fetches.started,
+            failed: fetches.failed,
+            retried: fetches.retried,
+            by_events: fetches.by_events,
+            polls: fetches.polls,
+            dropped_older: fetches.older,
+            dropped_overtaken: fetches.overtaken,
+            served: ServedReport {
+                answers: served.answers,
+                late: served.late,
+                old: served.old,
+                errors: served.errors,
+                broken: served.broken,
+                hung: served.hung,
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -104,6 +207,7 @@ impl Report {
                 engine: model.cpu.engine.map(tenths),
                 simulator: model.cpu.simulator.map(tenths),
             },
+            slow_path: model.slow.as_ref().map(SlowReport::of),
         }
     }
 

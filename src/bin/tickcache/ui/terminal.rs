@@ -25,20 +25,23 @@ static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 static UNSAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HOOK: Once = Once::new();
 
-/// Shows the table until `done` or until the user quits; `sample` brings the model up to date. The terminal is as before when this
-/// returns, and when it unwinds.
+/// Shows the table until `done` or until the user quits; `sample` brings the model up to date, and
+/// is given the letters that were typed since it was last called and mean nothing to the table. The
+/// terminal is as before when this returns, and when it unwinds.
 pub(crate) fn live<S, D>(mut sample: S, mut done: D) -> io::Result<()>
 where
-    S: FnMut(&mut Model),
+    S: FnMut(&mut Model, &[char]),
     D: FnMut() -> bool,
 {
     let mut screen = Screen::enter()?;
     // The convention of no-color.org.
     let mut view = View::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
     let mut model = Model::default();
+    let mut typed = Vec::new();
     while !done() {
         let next = Instant::now() + PICTURE_EVERY;
-        sample(&mut model);
+        sample(&mut model, &typed);
+        typed.clear();
         screen.0.draw(|frame| draw(frame, &model, &mut view))?;
         loop {
             // A terminal that is gone is always ready and has nothing to say.
@@ -50,6 +53,13 @@ where
                 Event::Key(key) if quits(&key) => return Ok(()),
                 Event::Key(key) if key.kind != KeyEventKind::Release && view.key(key.code) => {
                     screen.0.draw(|frame| draw(frame, &model, &mut view))?;
+                }
+                Event::Key(KeyEvent {
+                    code: KeyCode::Char(letter),
+                    kind: KeyEventKind::Press,
+                    ..
+                }) => {
+                    typed.push(letter);
                 }
                 Event::Resize(..) => {
                     screen.0.draw(|frame| draw(frame, &model, &mut view))?;

@@ -86,6 +86,67 @@ fn model(symbols: usize) -> Model {
             column("VOLUME", 14, 3),
         ],
         rows: rows.collect(),
+        slow: None,
+    }
+}
+
+/// The slow path of a demo, with that many queries and wrong values.
+fn slow(queries: u64, wrong: u64) -> Slow {
+    let states = [
+        (State::Live, "success", "idle"),
+        (
+            State::Stale("invalidated".to_owned()),
+            "success",
+            "fetching",
+        ),
+        (
+            State::Stale("disconnected+partial".to_owned()),
+            "error",
+            "paused",
+        ),
+        (State::Empty, "pending", "fetching"),
+    ];
+    let queries = (1..=queries).map(|id| {
+        let (state, status, fetch) = states[(id - 1) as usize % states.len()].clone();
+        Query {
+            key: format!("[job, {id}]"),
+            status,
+            fetch,
+            state,
+            age: Some(Duration::from_millis(400 * id)),
+            observers: 1,
+            fetches: 1234 * id,
+            failed: id - 1,
+            value: format!("version {id}, running"),
+        }
+    });
+    Slow {
+        online: true,
+        focused: true,
+        polling: wrong == 0,
+        fetches: Fetches {
+            started: 321,
+            failed: 45,
+            retried: 40,
+            by_events: 120,
+            polls: 17,
+            older: 22,
+            overtaken: 3,
+        },
+        served: Served {
+            answers: 321,
+            late: 200,
+            old: 90,
+            errors: 30,
+            broken: 10,
+            hung: 5,
+        },
+        checked: Checked {
+            values: 12_345,
+            wrong,
+            first: (wrong > 0).then(|| "[job, 2] went back\u{1b}".to_owned()),
+        },
+        queries: queries.collect(),
     }
 }
 
@@ -418,4 +479,83 @@ fn numbers_are_short_and_right() {
     );
     assert_eq!(format::bytes(8.31e6), "8.3 MB");
     assert_eq!(format::running(Duration::from_secs(3723)), "1:02:03");
+}
+
+#[test]
+fn the_slow_path_has_a_panel_below_the_table() {
+    let mut model = model(200);
+    model.slow = Some(slow(4, 0));
+    let shown = picture(&model, &mut View::new(true), 120, 40);
+    let expected = r#"
+ SLOW PATH   WRONG VALUES SHOWN: 0  of 12,345 looked at   online focused polling
+ fetches 321 (failed 45, retried 40, by events 120, polls 17)  not shown: older 22, overtaken 3
+ served 321: late 200, old 90, refused 30, cut off 10, hanging 5
+ QUERY              STATUS   FETCH     FRESHNESS                 AGE    OBS  TRIED FAILED VALUE
+ [job, 1]           success  idle      ● live                  0.4 s      1  1,234      0 version 1, running
+ [job, 2]           success  fetching  ◐ stale: invalidated    0.8 s      1  2,468      1 version 2, running
+ [job, 3]           error    paused    ◐ disconnected+partial  1.2 s      1  3,702      2 version 3, running
+ [job, 4]           pending  fetching  ○ empty                 1.6 s      1  4,936      3 version 4, running"#;
+    let expected: Vec<_> = expected.lines().skip(1).collect();
+    assert_eq!(shown[31..39], expected[..], "{}", shown.join("\n"));
+    assert!(shown[39].contains("o go offline   f look away   p pause polls   Tab slow path"));
+    assert!(
+        shown[30].contains("live"),
+        "the table is above: {}",
+        shown.join("\n")
+    );
+}
+
+#[test]
+fn the_slow_path_alone_after_a_key() {
+    let mut model = model(200);
+    model.slow = Some(slow(30, 0));
+    let mut view = View::new(true);
+    assert!(view.key(KeyCode::Tab));
+    let shown = picture(&model, &mut view, 100, 40);
+    assert!(
+        shown[10].contains("WRONG VALUES SHOWN: 0"),
+        "{}",
+        shown.join("\n")
+    );
+    assert!(shown[38].starts_with(" [job, 25]"), "{}", shown.join("\n"));
+    assert!(view.key(KeyCode::Tab));
+    let shown = picture(&model, &mut view, 100, 40);
+    assert!(shown[10].contains("SYMBOL"), "{}", shown.join("\n"));
+}
+
+/// The verdict is on every terminal that has room for a line of it.
+#[test]
+fn low_terminals_keep_the_verdict() {
+    let mut model = model(9);
+    model.slow = Some(slow(4, 0));
+    for (width, height) in [(40, 6), (40, 8), (80, 12), (60, 24), (300, 100)] {
+        let shown = picture(&model, &mut View::new(true), width, height).join("\n");
+        assert!(
+            shown.contains("WRONG VALUES SHOWN: 0"),
+            "{width}x{height}\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_is_red_and_named_in_the_line() {
+    let mut model = model(3);
+    model.slow = Some(slow(2, 7));
+    let terminal = terminal(&model, &mut View::new(true), 140, 30);
+    let cells = &terminal.backend().buffer().content;
+    let red = cells.iter().filter(|cell| cell.fg == Color::Red).count();
+    assert!(red > 10, "{red}");
+    let line = slow_summary(&model).expect("a slow path");
+    assert!(
+        line.contains("wrong values shown: 7 of 12,345") && line.contains("[job, 2] went back"),
+        "{line}"
+    );
+    assert!(!line.contains('\u{1b}'), "{line:?}");
+    let report = Report::of(&model, true).to_json().expect("JSON");
+    assert!(
+        report.contains(r#""wrong_shown":7,"checked":12345"#),
+        "{report}"
+    );
+    model.slow = None;
+    assert_eq!(slow_summary(&model), None);
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::kit::{Server, cache, ms, now};
-use crate::{FetchStatus, Poll, QueryError, QueryState, Reasons, Status, key};
+use crate::{Cache, FetchStatus, Fetched, Poll, QueryError, QueryState, Reasons, Status, key};
 
 #[derive(Debug, PartialEq, serde::Deserialize)]
 struct Job {
@@ -118,7 +119,7 @@ fn changes_conflate_and_the_first_look_gives_what_there_is() {
 #[test]
 fn time_alone_makes_data_stale_and_tells() {
     let (cache, mut feed) = cache();
-    cache.set(&key!["note"], "hello").expect("taken");
+    drop(cache.set(&key!["note"], "hello").expect("taken"));
     let mut note = cache
         .query::<String>(key!["note"])
         .stale_after(ms(10))
@@ -200,7 +201,7 @@ fn a_selection_tells_when_it_is_another() {
     let key = key!["jobs", 1, "state"];
     let set = |json: &str| {
         let value: serde_json::Value = serde_json::from_str(json).expect("JSON");
-        cache.set(&key, &value).expect("taken");
+        drop(cache.set(&key, &value).expect("taken"));
     };
     set(r#"{"status":"running","steps":1}"#);
     let calls = Arc::new(std::sync::Mutex::new(0));
@@ -251,7 +252,7 @@ fn a_selection_tells_when_it_is_another() {
 #[test]
 fn placeholders_are_of_one_observer_and_may_be_what_was_shown_before() {
     let (cache, _feed) = cache();
-    cache.set(&key!["page", 1, "rows"], "one").expect("taken");
+    drop(cache.set(&key!["page", 1, "rows"], "one").expect("taken"));
     let page = |n: u32| cache.query::<String>(key!["page", n, "rows"]).stale_never();
     let mut shown = page(1).observe();
     shown.switch(page(2).keep_previous());
@@ -262,7 +263,7 @@ fn placeholders_are_of_one_observer_and_may_be_what_was_shown_before() {
     );
     assert!(state.live().is_none());
     assert_eq!((state.status(), page(2).get()), (Status::Success, None));
-    cache.set(&key!["page", 2, "rows"], "two").expect("taken");
+    drop(cache.set(&key!["page", 2, "rows"], "two").expect("taken"));
     let state = shown.state();
     assert_eq!(
         (state.data().map(String::as_str), state.is_placeholder()),
@@ -299,9 +300,11 @@ fn polling_is_a_function_of_the_state_and_ends_with_its_observer() {
     feed.advance(ms(1000));
     cache.drive();
     assert_eq!(server.calls(), 2, "it has stopped");
-    cache
-        .set(&key!["jobs"], &serde_json::json!({ "status": "again" }))
-        .expect("taken");
+    drop(
+        cache
+            .set(&key!["jobs"], &serde_json::json!({ "status": "again" }))
+            .expect("taken"),
+    );
     cache.drive();
     feed.advance(ms(110));
     cache.drive();
@@ -346,4 +349,48 @@ fn what_cannot_be_observed_says_why() {
         matches!(fetched, Some(Err(QueryError::Closed))),
         "{fetched:?}"
     );
+}
+
+struct Api;
+
+#[allow(non_upper_case_globals, reason = "as the design names it")]
+static api: Api = Api;
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+struct Reply {
+    body: serde_json::Value,
+    version: u64,
+}
+
+impl Api {
+    async fn job(&self, id: crate::Id) -> Result<Reply, std::io::Error> {
+        let body = serde_json::json!({ "id": id.to_string(), "status": "completed" });
+        Ok(Reply { body, version: 7 })
+    }
+}
+
+/// The lines of the design, as they are written there.
+#[test]
+#[rustfmt::skip]
+fn what_a_user_writes() {
+    async fn lines(cache: &Cache) -> Result<Arc<Job>, QueryError> {
+        cache.defaults(key!["job"]).fetch(|cx| async move { let r = api.job(cx.id()?).await?; Ok(Fetched::new(r.body).as_of(r.version)) });
+        let mut job = cache.query::<Job>(key!["job", 42])
+            .stale_after(Duration::MAX)
+            .poll(|s| match s.data() { Some(j) if j.status == "completed" => Poll::Stop, _ => Poll::every(secs(1)) })
+            .observe();
+        cache.drive();
+        let done = job.until(|j| j.status == "completed").timeout(secs(60)).await?;
+        cache.invalidate(key!["job"]);
+        Ok(done)
+    }
+    let (cache, _feed) = cache();
+    let done = now(lines(&cache)).expect("it was driven").expect("completed");
+    assert_eq!(done.status, "completed");
+    assert!(cache.query::<Job>(key!["job", 42]).state().is_invalidated());
+    let slot = cache.entity("job").slot(42);
+    assert_eq!(slot.snapshot().sequence(), Some(7));
 }

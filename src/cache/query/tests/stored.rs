@@ -17,10 +17,14 @@ fn restart(stored: &Stored) -> Stored {
 #[test]
 fn what_is_stored_comes_back_and_is_restored_until_confirmed() {
     let (old, mut feed) = cache();
-    old.set(&key!["note"], &json!({ "a": 1.50 }))
-        .expect("taken");
-    old.set(&key!["user", 7], &json!({ "name": "x" }))
-        .expect("taken");
+    drop(
+        old.set(&key!["note"], &json!({ "a": 1.50 }))
+            .expect("taken"),
+    );
+    drop(
+        old.set(&key!["user", 7], &json!({ "name": "x" }))
+            .expect("taken"),
+    );
     feed.message(r#"{"entity":"stream","id":1,"payload":{"p":"0.10"}}"#)
         .expect("taken");
     assert_eq!(old.dehydrate(DehydrateOptions::new()).queries.len(), 2);
@@ -61,7 +65,7 @@ fn what_is_stored_comes_back_and_is_restored_until_confirmed() {
     );
     feed.message(r#"{"entity":"stream","id":1,"payload":{"p":"0.20"}}"#)
         .expect("taken");
-    new.set(&key!["note"], &json!(2)).expect("taken");
+    drop(new.set(&key!["note"], &json!(2)).expect("taken"));
     for key in [&keys[0], &keys[2]] {
         assert!(
             new.query::<Value>(key).state().freshness().is_live(),
@@ -104,7 +108,7 @@ fn older_never_replaces_newer() {
     let at = |value: i32, advance: u64| {
         let (cache, mut feed) = cache();
         feed.advance(std::time::Duration::from_secs(advance));
-        cache.set(&key, &value).expect("taken");
+        drop(cache.set(&key, &value).expect("taken"));
         cache.dehydrate(DehydrateOptions::new())
     };
     let (first, second) = (at(1, 0), at(2, 1));

@@ -64,15 +64,17 @@ fn an_update_of_a_document_is_made_again_when_another_write_came_in_between() {
     let mut interfered = false;
     let set = cache.set_with(&key, |old: Option<&i64>| {
         if !std::mem::replace(&mut interfered, true) {
-            cache.set(&key, &10).expect("taken");
+            drop(cache.set(&key, &10).expect("taken"));
         }
         Some(old.copied().unwrap_or(0) + 1)
     });
     assert_eq!(set.expect("taken"), Some(11));
     let endless = cache.set_with(&key, |old: Option<&i64>| {
-        cache
-            .set(&key, &(old.copied().unwrap_or(0) + 1))
-            .expect("taken");
+        drop(
+            cache
+                .set(&key, &(old.copied().unwrap_or(0) + 1))
+                .expect("taken"),
+        );
         Some(0)
     });
     assert!(matches!(endless, Err(QueryError::Contended)), "{endless:?}");
@@ -82,9 +84,9 @@ fn an_update_of_a_document_is_made_again_when_another_write_came_in_between() {
 fn many_are_written_by_filter_and_none_is_made() {
     let (cache, _feed) = cache();
     for n in 1..=2 {
-        cache.set(&key!["key", n], &n).expect("taken");
+        drop(cache.set(&key!["key", n], &n).expect("taken"));
     }
-    cache.set(&key!["other"], &0).expect("taken");
+    drop(cache.set(&key!["other"], &0).expect("taken"));
     let written = cache.set_many(key!["key"], |old: Option<&i64>| Some(old? + 5));
     let written: Vec<_> = written
         .into_iter()
@@ -107,9 +109,11 @@ fn many_are_written_by_filter_and_none_is_made() {
 fn an_optimistic_write_of_a_document_is_an_overlay() {
     let (cache, _feed) = cache();
     let key = key!["profile"];
-    cache
-        .set(&key, &json!({ "name": "a", "age": 1 }))
-        .expect("taken");
+    drop(
+        cache
+            .set(&key, &json!({ "name": "a", "age": 1 }))
+            .expect("taken"),
+    );
     let shown = || cache.get::<Value>(&key).expect("data");
     let write = cache
         .optimistic(&key, &json!({ "name": "b" }))
@@ -193,6 +197,27 @@ fn one_shot_calls_fetch_what_is_not_fresh() {
         matches!(failed, Some(Err(QueryError::Fetch(_)))),
         "it joined: {failed:?}"
     );
+    cache.defaults(key!["m"]).fetch(server.fetcher());
+    let calls = server.calls();
+    let fetching = cache.query::<i64>(key!["m"]).fetch();
+    server.fail("down");
+    feed.advance(ms(60_000));
+    assert_eq!(
+        server.calls(),
+        calls + 1,
+        "whoever asks tries again himself"
+    );
+    assert!(matches!(now(fetching), Some(Err(QueryError::Fetch(_)))));
+    let observer = cache.query::<i64>(key!["m"]).observe();
+    server.fail("down");
+    feed.settle();
+    server.answer("1");
+    feed.advance(ms(1_000));
+    assert_eq!(
+        observer.state().data(),
+        Some(&1),
+        "an observer's fetch is tried again"
+    );
     let many = cache.refetch(key!["n"]).into_future();
     assert_eq!(many.len(), 1);
     server.fail("still");
@@ -206,7 +231,7 @@ fn events_come_in_order_and_what_is_too_much_is_counted() {
     let (cache, _feed) = cache();
     let mut events = cache.events();
     assert!(now(events.next()).is_none());
-    cache.set(&key!["a"], &1).expect("taken");
+    drop(cache.set(&key!["a"], &1).expect("taken"));
     let kinds: Vec<_> = std::iter::from_fn(|| events.try_next())
         .map(|e| e.kind)
         .collect();
@@ -216,7 +241,7 @@ fn events_come_in_order_and_what_is_too_much_is_counted() {
         "{kinds:?}"
     );
     for n in 0..2000 {
-        cache.set(&key!["a"], &n).expect("taken");
+        drop(cache.set(&key!["a"], &n).expect("taken"));
     }
     let taken = std::iter::from_fn(|| events.try_next()).count();
     assert!(taken >= 1 && events.missed() > 0);
@@ -251,12 +276,12 @@ fn hooks_run_on_the_slow_plane_until_they_are_dropped() {
         })
         .expect("it runs");
     let taken = || std::mem::take(&mut *log.lock().expect("the log"));
-    cache.set(&key!["a"], &1).expect("taken");
-    cache.set(&key!["b"], &1).expect("taken");
+    drop(cache.set(&key!["a"], &1).expect("taken"));
+    drop(cache.set(&key!["b"], &1).expect("taken"));
     assert!(taken().is_empty(), "not in here");
     cache.drive();
     assert_eq!(taken(), [r#"["a"]"#]);
-    cache.set(&key!["a"], &2).expect("taken");
+    drop(cache.set(&key!["a"], &2).expect("taken"));
     cache.drive();
     assert_eq!(taken(), [r#"["a"]"#], "a panic ends one run");
     feed.message(r#"{"entity":"stream","id":1,"payload":{}}"#)
@@ -269,7 +294,7 @@ fn hooks_run_on_the_slow_plane_until_they_are_dropped() {
     assert_eq!(taken(), ["stream"]);
     assert!(cache.query::<i64>(key!["a"]).state().is_invalidated());
     drop((updates, marks));
-    cache.set(&key!["a"], &3).expect("taken");
+    drop(cache.set(&key!["a"], &3).expect("taken"));
     cache.invalidate(key!["stream"]);
     cache.drive();
     assert!(taken().is_empty());

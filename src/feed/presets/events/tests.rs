@@ -186,3 +186,23 @@ fn claims_are_a_choice() {
     };
     assert_eq!(claims, expected);
 }
+
+#[test]
+fn messages_of_other_shapes_may_be_left_to_somebody_else() {
+    check(
+        Events::new().other_shapes(),
+        &[
+            (
+                r#"{"type":"notice","text":"x"}"#,
+                &["unmapped (other shapes)"],
+            ),
+            ("[]", &["unmapped (other shapes)"]),
+            ("7", &["unmapped (other shapes)"]),
+            (r#"{"entity":"a","id":1}"#, &["invalidate a 1"]),
+            // What names an entity is an event, and has to be a good one.
+            (r#"{"entity":5}"#, &["refused NoEntity"]),
+            (r#"[{"entity":"a","id":1},{"id":2}]"#, &["refused NoEntity"]),
+            (r#"{"type""#, &["refused Malformed"]),
+        ],
+    );
+}

@@ -26,11 +26,11 @@ fn settings() -> Settings {
 fn two_observers_and_a_call_are_one_fetch() {
     let (rig, upstream) = (Rig::new(), Upstream::new());
     let query = rig.query(key!["todos"], &upstream, settings());
-    assert_eq!(query.state().status, Status::Pending);
+    assert_eq!(rig.info(&query).status, Status::Pending);
     let _first = rig.observe(&query);
     let _second = rig.observe(&query);
     assert_eq!(query.state().fetch_status, FetchStatus::Fetching);
-    assert_eq!(query.state().observers, 2);
+    assert_eq!(rig.info(&query).observers, 2);
     let called = rig.fetch(&query);
     assert_eq!((upstream.calls(), end(&called)), (1, "open".into()));
     upstream.answer(&rig, r#"[1,2]"#);
@@ -38,7 +38,7 @@ fn two_observers_and_a_call_are_one_fetch() {
         (end(&called), text(&query)),
         ("data".into(), "[1,2]".into())
     );
-    let state = query.state();
+    let state = rig.info(&query);
     assert_eq!(
         (state.status, state.fetch_status),
         (Status::Success, FetchStatus::Idle)
@@ -69,7 +69,7 @@ fn what_fails_is_tried_again_three_times_and_then_said() {
     assert_eq!(end(&promise), "open");
     upstream.fail(&rig, "still no");
     assert_eq!(end(&promise), "failed: still no");
-    let state = query.state();
+    let state = rig.info(&query);
     assert_eq!(
         (state.status, state.fetch_status),
         (Status::Error, FetchStatus::Idle)
@@ -96,12 +96,12 @@ fn a_cancelled_fetch_is_dropped_with_its_future_and_its_late_answer() {
     );
     upstream.answer(&rig, "\"late\"");
     assert_eq!(text(&query), "\"data\"");
-    assert_eq!(query.state().status, Status::Success);
+    assert_eq!(rig.info(&query).status, Status::Success);
 
     let promise = rig.fetch(&query);
     rig.plane.cancel(&Filter::all(), false);
     assert_eq!(
-        (end(&promise), query.state().status),
+        (end(&promise), rig.info(&query).status),
         ("the fetch was cancelled".into(), Status::Error)
     );
 }
@@ -144,10 +144,10 @@ fn any_number_of_marks_during_a_fetch_are_one_more_fetch() {
     assert_eq!(upstream.calls(), 1);
     upstream.answer(&rig, "1");
     assert_eq!(upstream.calls(), 2, "the first began before the marks");
-    assert!(query.state().invalidated);
+    assert!(rig.info(&query).invalidated);
     upstream.answer(&rig, "2");
     assert_eq!((upstream.calls(), text(&query)), (2, "2".into()));
-    assert!(!query.state().invalidated);
+    assert!(!rig.info(&query).invalidated);
     drop(rig.plane.mark(&Filter::under(key!["todos"])));
     rig.drive();
     assert_eq!(upstream.calls(), 3);
@@ -199,7 +199,7 @@ fn an_older_answer_is_an_error_that_retries_see() {
         "{kind:?}"
     );
     assert_eq!(
-        (text(&query), query.state().status),
+        (text(&query), rig.info(&query).status),
         ("7".into(), Status::Error)
     );
 }
@@ -314,7 +314,7 @@ fn initial_data_is_there_from_the_start_and_after_a_reset() {
     };
     let query = rig.query(key!["todos"], &upstream, more);
     assert_eq!(
-        (text(&query), query.state().status),
+        (text(&query), rig.info(&query).status),
         (r#"{"a":0}"#.into(), Status::Success)
     );
     rig.fetch(&query);
@@ -327,7 +327,7 @@ fn initial_data_is_there_from_the_start_and_after_a_reset() {
     assert_eq!(text(&query), r#"{"a":0}"#);
     assert_eq!(query.state().data_count, 0);
     assert_eq!(rig.plane.remove(&Filter::all()), 1);
-    assert_eq!(query.state().status, Status::Pending);
+    assert_eq!(rig.info(&query).status, Status::Pending);
 }
 
 #[test]

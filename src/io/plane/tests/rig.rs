@@ -12,7 +12,7 @@ use crate::io::plane::{
     QueryError, Settings,
 };
 use crate::key::Key;
-use crate::query::{Cause, Want};
+use crate::query::{Cause, Info, Want};
 use crate::store::{Hub, Store, StoreConfig};
 
 pub(super) const START: Time = Time::from_nanos(1_000_000_000_000);
@@ -64,6 +64,14 @@ impl Rig {
         }
         self.clock.advance_to(until);
         self.drive();
+    }
+
+    /// What the machine says of a query.
+    pub(super) fn info(&self, query: &Query) -> Info<FetchError> {
+        let core = self.plane.lock();
+        let ix = core.machine.find(query.key()).expect("known");
+        let info = core.machine.info(ix, self.clock.now(), &core.table);
+        info.expect("known")
     }
 
     /// A query with this upstream.

@@ -5,7 +5,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::io::plane::{FetchContext, FetchError, Fetched, Fetcher, Observation, Plane, Settings};
+use crate::io::plane::{
+    FetchContext, FetchError, Fetched, Fetcher, Observation, Plane, Query, Settings,
+};
 use crate::key;
 use crate::query::{Cause, Filter, StaleTime, Want};
 
@@ -19,7 +21,7 @@ fn want() -> Want {
     }
 }
 
-fn observe(plane: &Arc<Plane>, fetcher: Fetcher, delay: Duration) -> Observation {
+fn observe(plane: &Arc<Plane>, fetcher: Fetcher, delay: Duration) -> (Arc<Query>, Observation) {
     let settings = Settings {
         fetcher: Some(fetcher),
         stale: Some(StaleTime::Never),
@@ -31,7 +33,8 @@ fn observe(plane: &Arc<Plane>, fetcher: Fetcher, delay: Duration) -> Observation
     let query = plane
         .query(&key!["todos"], Some(&settings))
         .expect("a query");
-    plane.observe(&query, None).expect("open")
+    let observation = plane.observe(&query, None).expect("open");
+    (query, observation)
 }
 
 #[test]
@@ -49,14 +52,14 @@ fn it_fetches_retries_and_follows_marks_by_itself() {
             Ok(Fetched::new("x".repeat(1 << 19)))
         }
     });
-    let observation = observe(plane, fetcher, Duration::from_millis(1));
-    let promise = plane.fetch(observation.query(), want()).expect("a fetcher");
+    let (query, _observation) = observe(plane, fetcher, Duration::from_millis(1));
+    let promise = plane.fetch(&query, want()).expect("a fetcher");
     promise.wait(Some(LONG)).expect("in time").expect("data");
     assert_eq!(
         [1, 2],
         [1, 2].map(|_| calls.recv_timeout(LONG).expect("called"))
     );
-    let text: String = observation.query().read().expect("a text");
+    let text: String = query.read().expect("a text");
     assert_eq!(text.len(), 1 << 19);
     // As a feed marks: nobody tells the plane.
     cache.invalidate_all();
@@ -83,8 +86,8 @@ fn closing_names_a_fetcher_that_does_not_end() {
             Ok(Fetched::removed())
         }
     });
-    let observation = observe(plane, fetcher, Duration::ZERO);
-    let promise = plane.fetch(observation.query(), want()).expect("a fetcher");
+    let (query, _observation) = observe(plane, fetcher, Duration::ZERO);
+    let promise = plane.fetch(&query, want()).expect("a fetcher");
     calls.recv_timeout(LONG).expect("called");
     let error = cache
         .close_blocking(Duration::ZERO)
@@ -107,8 +110,8 @@ fn a_runtime_that_ends_ends_the_plane() {
         .build()
         .expect("a cache");
     let fetcher = Fetcher::new(|_: FetchContext| std::future::pending());
-    let observation = observe(cache.shared().plane(), fetcher, Duration::ZERO);
-    let promise = cache.shared().plane().fetch(observation.query(), want());
+    let (query, _observation) = observe(cache.shared().plane(), fetcher, Duration::ZERO);
+    let promise = cache.shared().plane().fetch(&query, want());
     let promise = promise.expect("a fetcher");
     runtime.block_on(tokio::task::yield_now());
     drop(runtime);

@@ -1,5 +1,6 @@
 //! The simulator against a client that is not ours: tungstenite.
 
+mod api;
 mod playback;
 
 use std::collections::HashMap;
