@@ -9,8 +9,8 @@ use tickcache::feed::{Envelope, MessageKind, Policy, Rule};
 use tickcache::key::IdRef;
 use tickcache::testing::TestFeed;
 use tickcache::{
-    Cache, Entity, Feed, FetchError, Fetched, Filter, Id, ListObserver, Missing, Observer,
-    Optimistic, Reasons, Watch, key,
+    Cache, Entity, Feed, FetchError, Fetched, Filter, Freshness, Id, ListObserver, Missing,
+    Observer, Optimistic, Reasons, Watch, key,
 };
 
 use crate::desk::{Call, Desk, Target};
@@ -373,7 +373,9 @@ impl Run {
             value: value.map(|text| serde_json::from_str(&text).expect("it is JSON")),
             version: self.setup.numbering.and(snapshot.sequence()),
             live: freshness.is_live(),
-            holes: holes.iter().any(|hole| freshness.reasons().contains(*hole)),
+            // What is not there any more has a number, but nothing that could be wrong.
+            holes: freshness == Freshness::Removed
+                || holes.iter().any(|hole| freshness.reasons().contains(*hole)),
         }
     }
 
