@@ -38,6 +38,7 @@ impl<E: Clone> Queries<E> {
             failing: 0,
             idle_since: now,
             acted: 0,
+            doubted: false,
             flagged: None,
             restores: 0,
             restoring: Vec::new(),

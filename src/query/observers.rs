@@ -137,6 +137,7 @@ impl<E: Clone> Queries<E> {
         let first = q.enabled == 1;
         if first && q.flight.is_none() {
             q.acted = look.sum;
+            q.doubted = look.unsure;
         }
         let fetchable = q.fetchable;
         if first {

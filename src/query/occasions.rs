@@ -11,9 +11,9 @@ use super::want::Cause;
 use crate::Time;
 
 impl<E: Clone> Queries<E> {
-    /// Generations have moved: every active query that has been invalidated since it was last seen
-    /// to is fetched; one that is being fetched already is fetched exactly once more, when that has
-    /// settled and if its result is not good for the marks (D4).
+    /// Generations have moved, or a value has come into doubt: every active query that this has
+    /// happened to since it was last seen to is fetched; one that is being fetched already is
+    /// fetched exactly once more, when that has settled and if its result is not good for it (D4).
     ///
     /// Looks once at every active query, and at no other (D9).
     pub(crate) fn handle_marks(&mut self, now: Time, values: &dyn Values) {
@@ -21,7 +21,11 @@ impl<E: Clone> Queries<E> {
         let active: Vec<QueryIx> = self.registry.active().values().copied().collect();
         for query in active {
             let look = at.look(query);
-            if self.registry.get(query).is_some_and(|q| look.sum > q.acted) {
+            let Some(q) = self.registry.get_mut(query) else {
+                continue;
+            };
+            let doubted = std::mem::replace(&mut q.doubted, look.unsure);
+            if look.sum > q.acted || look.unsure && !doubted {
                 self.marked(query, &look, at);
             }
         }
@@ -37,7 +41,7 @@ impl<E: Clone> Queries<E> {
             // The next attempt, or what is decided when the fetch settles, sees to it.
             return;
         }
-        if follows && (!look.known() || look.invalidated()) {
+        if follows && (!look.known() || look.invalidated() || look.unsure) {
             self.begin(query, Cause::Invalidation, Vec::new(), at);
         } else {
             q.acted = look.sum;

@@ -132,7 +132,10 @@ impl<E: Clone> Queries<E> {
             flight.sum
         };
         let failed = matches!(outcome, Outcome::Failed(_));
-        let due = look.sum > acted && (failed || !look.known() || look.invalidated());
+        let marked = look.sum > acted && (failed || !look.known() || look.invalidated());
+        // A result leaves a doubt only if that came while it was fetched.
+        q.doubted = look.unsure;
+        let due = marked || look.unsure && !failed;
         if flight.again {
             self.begin(query, flight.cause, flight.next, at);
         } else if due && wanted {

@@ -29,6 +29,8 @@ pub(super) struct Query<E> {
     /// Invalidations that need not be acted upon (any more): a fetch began after them, or they are
     /// excused. Never above the value's sum.
     pub(super) acted: u64,
+    /// Whether the value was in doubt when generations were last looked at, or a fetch settled.
+    pub(super) doubted: bool,
     /// The stamp with which the value was last found invalidated; another one says that it has been
     /// renewed in between.
     pub(super) flagged: Option<u64>,

@@ -29,6 +29,8 @@ use crate::query::{
 use crate::store::Entity;
 use crate::sync::Arc;
 
+/// Names that were met.
+pub(super) type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What is under the lock.
@@ -42,7 +44,7 @@ pub(super) struct Core {
     promises: Map<PromiseId, Promise>,
     pub(super) fetches: Map<FetchId, Running>,
     /// Queries whose fetch was called for by somebody who tries again himself, if he wants to.
-    pub(super) once: HashSet<QueryIx>,
+    pub(super) once: Set<QueryIx>,
     /// What observers go by, for their functions.
     pub(super) observers: Map<ObserverId, Arc<Settings>>,
     listeners: Vec<Weak<Listener>>,
@@ -143,7 +145,7 @@ impl Core {
             lists: Map::default(),
             promises: Map::default(),
             fetches: Map::default(),
-            once: HashSet::default(),
+            once: Set::default(),
             observers: Map::default(),
             listeners: Vec::new(),
             notified: false,
@@ -429,7 +431,7 @@ impl Core {
                 other => self.throw_away(other),
             }
         }
-        let fetching: HashSet<Key> = ended
+        let fetching: Set<Key> = ended
             .fetches
             .iter()
             .map(|running| running.query.key().clone())

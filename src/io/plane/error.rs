@@ -29,28 +29,13 @@ pub(crate) enum QueryError {
     /// Another write came in between.
     Moved,
     /// The system gave no thread to fetch on.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "there is none to make")
+    )]
     NoRuntime(String),
     /// The cache has been closed, or the runtime that it fetches on has ended.
     Closed,
-}
-
-impl QueryError {
-    /// Whether the same call may succeed later.
-    pub(crate) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Failed(_) | Self::Cancelled | Self::Moved | Self::NoRuntime(_) => true,
-            Self::Owner(error) => error.is_retryable(),
-            _ => false,
-        }
-    }
-
-    /// The error of the fetch, if it is one's.
-    pub(crate) fn fetch_error(&self) -> Option<&FetchError> {
-        match self {
-            Self::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
 }
 
 impl std::fmt::Display for QueryError {

@@ -9,7 +9,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+#[cfg(feature = "net")]
+use std::sync::Condvar;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -80,7 +82,10 @@ impl Executor {
     pub(super) fn stragglers(&self, patience: Duration) -> Vec<String> {
         match self {
             // After `clear` only what is being polled is left.
-            Self::ByHand(hand) => hand.names(),
+            Self::ByHand(hand) => {
+                let _ = patience;
+                hand.names()
+            }
             #[cfg(feature = "net")]
             Self::Tokio(_, live) => live.wait(patience),
         }
@@ -283,6 +288,7 @@ impl Wake for Bell {
 }
 
 /// What runs elsewhere and has not ended.
+#[cfg(feature = "net")]
 #[derive(Default)]
 pub(super) struct Live {
     names: Mutex<(u64, HashMap<u64, String, foldhash::fast::RandomState>)>,

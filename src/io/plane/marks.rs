@@ -6,9 +6,7 @@
 
 use std::fmt;
 
-use hashbrown::HashSet;
-
-use super::core::Core;
+use super::core::{Core, Set};
 use super::place::Above;
 use super::{Place, Plane, Promise};
 use crate::Time;
@@ -105,9 +103,9 @@ impl Core {
         chosen: &[QueryIx],
     ) -> Vec<Arc<Entity>> {
         let mut followed = Vec::new();
-        let meant: HashSet<QueryIx> = chosen.iter().copied().collect();
+        let meant: Set<QueryIx> = chosen.iter().copied().collect();
         // Those that a slot has marked already.
-        let mut marked: HashSet<QueryIx> = HashSet::new();
+        let mut marked: Set<QueryIx> = Set::default();
         let slots = chosen.iter().filter_map(|ix| self.query(*ix));
         let slots: Vec<_> = slots
             .filter(|query| matches!(query.place(), Place::Slot(_)))

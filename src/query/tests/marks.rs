@@ -250,3 +250,41 @@ fn a_cancel_while_a_result_lands_comes_too_late() {
     rig.land(query);
     assert_eq!(rig.outcome(promise), Some(&Outcome::Data));
 }
+
+fn doubt(rig: &mut Rig, query: QueryIx, unsure: bool) {
+    rig.store.0.entry(query).or_default().unsure = unsure;
+}
+
+#[test]
+fn a_doubt_about_the_value_is_one_fetch() {
+    let mut rig = Rig::new();
+    let query = rig.fetched(key!["a"]);
+    rig.observe(query, lasting());
+    assert_eq!(rig.calls(query), 1);
+    doubt(&mut rig, query, true);
+    rig.marks();
+    rig.marks();
+    assert_eq!(rig.calls(query), 2);
+    rig.fail(query, None);
+    rig.marks();
+    assert_eq!(rig.calls(query), 2, "the same doubt, and its fetch failed");
+    doubt(&mut rig, query, false);
+    rig.marks();
+    doubt(&mut rig, query, true);
+    rig.marks();
+    assert_eq!(rig.calls(query), 3, "another doubt");
+}
+
+#[test]
+fn a_doubt_that_its_result_leaves_is_one_more_fetch() {
+    let mut rig = Rig::new();
+    let query = rig.query(key!["a"]);
+    rig.observe(query, lasting());
+    rig.land_with(query, |rig| doubt(rig, query, true));
+    assert_eq!(rig.calls(query), 2);
+    rig.marks();
+    assert_eq!(rig.calls(query), 2);
+    rig.land(query);
+    rig.marks();
+    assert_eq!(rig.calls(query), 2);
+}

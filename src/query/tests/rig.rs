@@ -275,9 +275,15 @@ impl Rig {
 
     /// The attempt succeeds.
     pub(super) fn land(&mut self, query: QueryIx) {
+        self.land_with(query, |_| ());
+    }
+
+    /// As [`land`](Self::land), and something else comes of it.
+    pub(super) fn land_with(&mut self, query: QueryIx, then: impl FnOnce(&mut Self)) {
         assert!(self.landing(query), "an attempt that may land");
         let attempt = self.running.remove(&query).expect("an attempt");
         self.write(query, self.now, attempt.sum);
+        then(self);
         self.queries
             .handle_landed(attempt.fetch, self.now, &self.store);
         self.drain();

@@ -109,11 +109,17 @@ fn rows_tell_what_they_are_worth_and_when_they_are_gone() {
     let mut list = listed(&cache, &server);
     feed.settle();
     assert!(now(list.changed()).is_some());
+    let before = list.rows()[0].shared().cloned();
     feed.disconnect();
     let rows = now(list.changed()).expect("news").expect("open");
     assert!(
         rows.iter()
             .all(|row| row.freshness().reasons().contains(Reasons::DISCONNECTED))
+    );
+    let value = rows[0].shared().cloned();
+    assert!(
+        Arc::ptr_eq(&value.expect("data"), &before.expect("data")),
+        "none is read again"
     );
     feed.reconnect();
     let _done = cache.unset(&key!["stream", 1]).expect("taken");

@@ -59,6 +59,14 @@ fn a_state_keeps_its_facts_apart_and_a_version_is_decoded_once() {
     );
     assert_eq!((state.error_count(), state.failure_count()), (1, 1));
 
+    drop(
+        cache
+            .invalidate(key!["jobs"])
+            .refetch(crate::RefetchKind::None),
+    );
+    let state = observer.state();
+    assert!(state.is_invalidated() && state.is_stale() && state.live().is_none());
+
     let wrong = cache.query::<Vec<u8>>(key!["jobs", "of", 7]).state();
     assert!(
         matches!(wrong.error(), Some(QueryError::Decode(_))),
@@ -336,7 +344,7 @@ fn what_cannot_be_observed_says_why() {
     ));
     assert!(plain.rows().is_empty());
     cache
-        .close_blocking(std::time::Duration::from_secs(10))
+        .close_blocking(Duration::from_secs(10))
         .expect("closed");
     let mut late = cache.query::<Job>(key!["jobs"]).observe();
     assert!(matches!(late.state().error(), Some(QueryError::Closed)));

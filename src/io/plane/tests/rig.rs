@@ -220,3 +220,11 @@ pub(super) fn end(promise: &Promise) -> String {
         Some(Err(error)) => error.to_string(),
     }
 }
+
+/// The error of the fetch that a promise ended with.
+pub(super) fn failure(promise: &Promise) -> FetchError {
+    match promise.get() {
+        Some(Err(QueryError::Failed(error))) => error,
+        other => panic!("{other:?}"),
+    }
+}

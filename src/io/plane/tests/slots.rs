@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{Rig, Upstream, end};
+use super::rig::{Rig, Upstream, end, failure};
 use crate::cache::{Cache, Feed};
 use crate::io::plane::{FetchErrorKind, ListShape, NotAList, Promise, Query, Retry, Settings};
 use crate::json::Pointer;
@@ -220,8 +220,8 @@ fn a_list_holds_ids_and_its_items_are_the_streams() {
     feed.settle();
     upstream.reply(Ok((r#"[{"id":1,"n":1},{"n":2}]"#.into(), None)));
     feed.settle();
-    let error = again.get().expect("an end").expect_err("no list");
-    let kind = error.fetch_error().expect("a fetch's").kind();
+    let error = failure(&again);
+    let kind = error.kind();
     let expected = matches!(
         kind,
         FetchErrorKind::NotAList {
