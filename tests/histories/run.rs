@@ -149,8 +149,12 @@ impl Run {
             Op::Deliver(n) => (0..*n).for_each(|_| self.deliver()),
             Op::DeliverAside(n) => {
                 if !self.aside.is_empty() {
-                    let event = self.aside.swap_remove(n % self.aside.len());
-                    self.invalidate(event.key, event.version);
+                    let n = n % self.aside.len();
+                    // Nothing tells a whole value of before from an answer to the event.
+                    if !self.is_overtaken(&self.aside[n]) {
+                        let event = self.aside.swap_remove(n);
+                        self.invalidate(event.key, event.version);
+                    }
                 }
             }
             Op::Disconnect => {
@@ -241,6 +245,15 @@ impl Run {
         }
         text["q"] = json!(message.version);
         self.say(text);
+    }
+
+    /// Whether a whole value that is older than an event is still on its way.
+    fn is_overtaken(&self, event: &Message) -> bool {
+        let mut wire = self.server.wire.iter().flatten();
+        wire.any(|message| {
+            let whole = !matches!(message.what, What::Patch(_) | What::Event);
+            whole && message.key == event.key && message.version < event.version
+        })
     }
 
     pub(crate) fn say(&mut self, mut message: Value) {
