@@ -57,7 +57,7 @@ impl Server {
 
     /// The number that an answer given now carries.
     pub(crate) fn version(&self, key: usize) -> u64 {
-        self.last.unwrap_or(self.newest(key).0)
+        self.last.unwrap_or_else(|| self.newest(key).0)
     }
 
     /// The value of a key as of a number.
@@ -85,8 +85,7 @@ impl Server {
 /// RFC 7396.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
+        return *target = patch.clone();
     };
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -120,8 +119,7 @@ struct Told {
     mark: Option<(u64, u64)>,
     /// The newest invalidation that was answered by a fetch.
     fetched: u64,
-    /// The newest answer that named some members only: until the stream has come that far, a value
-    /// may be of two versions.
+    /// The newest answer that named some members only: up to it a value may be of two versions.
     mixed: u64,
     shown: u64,
 }
@@ -167,25 +165,24 @@ impl Witness {
         }
     }
 
-    /// Holds what is shown against what was told, at any moment.
-    pub(crate) fn judge(&mut self, server: &Server, key: usize, it: &Shown) -> Result<(), String> {
+    /// What is wrong with what is shown, at any moment.
+    pub(crate) fn judge(&mut self, server: &Server, key: usize, it: &Shown) -> Option<String> {
         let told = &mut self.told[key];
-        if it.live && server.wire.is_none() {
-            return Err("live without a connection".into());
+        let connected = server.wire.is_some();
+        if it.live && (!connected || told.mark.is_some()) {
+            return Some(format!(
+                "live; connected: {connected}, marked: {:?}",
+                told.mark
+            ));
         }
-        if let (true, Some(mark)) = (it.live, told.mark) {
-            return Err(format!("live though marked {mark:?}"));
-        }
-        let Some(version) = it.version else {
-            return Ok(());
-        };
+        let version = it.version?;
         if version < told.shown {
-            return Err(format!("back from version {} to {version}", told.shown));
+            return Some(format!("back from version {} to {version}", told.shown));
         }
         told.shown = version;
         let floor = told.streamed.max(told.fetched);
         if it.live && version < floor {
-            return Err(format!(
+            return Some(format!(
                 "live at version {version}, though {floor} was told"
             ));
         }
@@ -193,11 +190,11 @@ impl Witness {
         let exact = version >= told.mixed && (it.live || server.last.is_none() && !it.holes);
         let truth = server.at(key, version);
         if exact && it.value.as_ref() != truth {
-            return Err(format!(
+            return Some(format!(
                 "version {version} is {truth:?}, not {:?}",
                 it.value
             ));
         }
-        Ok(())
+        None
     }
 }

@@ -23,6 +23,7 @@ pub(crate) type Failure = String;
 /// Who looks at a key.
 pub(crate) enum Look {
     Query(Observer<Value>),
+    #[allow(dead_code, reason = "it looks for as long as it is there")]
     Slot(Watch),
 }
 
@@ -384,7 +385,9 @@ impl Run {
         let value = (!snapshot.record().is_absent()).then(|| snapshot.record().to_json());
         Shown {
             value: value.map(|text| serde_json::from_str(&text).expect("it is JSON")),
-            version: self.setup.numbering.and(snapshot.sequence()),
+            version: snapshot
+                .sequence()
+                .filter(|_| self.setup.numbering.is_some()),
             live: freshness.is_live(),
             // What is not there any more has a number, but nothing that could be wrong.
             holes: freshness == Freshness::Removed
@@ -395,8 +398,9 @@ impl Run {
     fn check(&mut self) -> Result<(), Failure> {
         for key in (0..self.setup.keys).filter(|key| !self.overlaid[*key]) {
             let shown = self.shown(key);
-            let judged = self.witness.judge(&self.server, key, &shown);
-            judged.map_err(|error| format!("key {key}: {error}"))?;
+            if let Some(wrong) = self.witness.judge(&self.server, key, &shown) {
+                return Err(format!("key {key}: {wrong}"));
+            }
         }
         let open = self.desk.open();
         for (n, call) in open.iter().enumerate() {

@@ -331,7 +331,10 @@ fn losing_the_connection_is_seen_and_its_return_asks_again() {
 fn a_write_that_was_rolled_back_leaves_no_trace() {
     let mut lab = Lab::new();
     let key = key!["stream", 1];
-    let overlay = lab.cache.optimistic(&key, &json!({ "p": 1 })).expect("taken");
+    let overlay = lab
+        .cache
+        .optimistic(&key, &json!({ "p": 1 }))
+        .expect("taken");
     lab.drive();
     assert_eq!(lab.get(&key), Some(json!({ "p": 1 })));
     drop(overlay);
