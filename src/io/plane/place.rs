@@ -178,7 +178,8 @@ fn look_slot(place: &SlotPlace) -> Look {
         present: head.has_value(),
         whole_at: match head.state {
             State::Present | State::Removed if head.whole_at > Time::ZERO => Some(head.whole_at),
-            State::Removed => Some(head.received_at),
+            // What an optimistic write left where nothing had come is nothing.
+            State::Removed if head.received_at > Time::ZERO => Some(head.received_at),
             _ => None,
         },
         received_at: head.received_at,
@@ -194,7 +195,10 @@ pub(super) fn is_unsure(head: &Head, link: u64) -> bool {
     let (held, now) = (Link::from_word(head.link), Link::from_word(link));
     let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
     head.has_value()
-        && (missed || head.flags & (flags::PARTIAL | flags::GAP | flags::RESTORED) != 0)
+        && (missed
+            || head.flags & (flags::GAP | flags::RESTORED) != 0
+            // An optimistic write over what is known to be nothing leaves nothing to fetch.
+            || head.flags & flags::PARTIAL != 0 && head.whole_at == Time::ZERO)
 }
 
 /// Whether no stream keeps the entity's values up just now.
