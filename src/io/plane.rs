@@ -23,6 +23,7 @@ mod fetch_error;
 mod fetched;
 mod fetcher;
 mod keep;
+mod left;
 mod list;
 mod lists;
 mod marks;
@@ -67,6 +68,7 @@ pub use self::fetch_error::{FetchError, FetchErrorKind, NotAList};
 pub use self::fetched::Fetched;
 pub use self::fetcher::FetchContext;
 pub(crate) use self::fetcher::Fetcher;
+pub(crate) use self::left::Left;
 pub(crate) use self::list::Members;
 pub(crate) use self::marks::Marked;
 pub(crate) use self::observe::Observation;
@@ -171,7 +173,7 @@ impl Plane {
                 .iter()
                 .for_each(|listener| batch.one(listener.news()));
         }
-        drop((moved, trash));
+        turn::let_fall((moved, trash));
         self.flush();
         if sooner {
             self.ring();

@@ -5,7 +5,9 @@
 
 mod cancelling;
 mod collecting;
+mod extremes;
 mod fetching;
+mod hostile;
 mod initial;
 mod invalidation;
 mod keys;
