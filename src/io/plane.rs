@@ -236,6 +236,7 @@ impl Plane {
         change: impl FnOnce(&mut Settings),
     ) -> Result<(), QueryError> {
         self.executor()?;
+        let prefix = &*place::canonical(&self.store, prefix);
         let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut level = self.lock().defaults.level(prefix);
         // A caller's closure, and drops of what it replaces: not under the lock.
@@ -256,7 +257,8 @@ impl Plane {
 
     /// What holds for a key by defaults alone.
     pub(crate) fn resolve(&self, key: &Key) -> Settings {
-        self.lock().defaults.resolve(key)
+        let key = place::canonical(&self.store, key);
+        self.lock().defaults.resolve(&key)
     }
 
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for

@@ -387,8 +387,10 @@ impl Core {
             }
             Place::Document(document) => self.throw_away(document.clear()),
             Place::List(list) => {
-                self.throw_away(list.put(Members::default()));
+                let old = list.put(Members::default());
                 self.note_members(&query);
+                self.leave_members(list, &old);
+                self.throw_away(old);
             }
         }
         self.begin_with_initial(&query, now);
