@@ -5,14 +5,18 @@
 
 mod cancelling;
 mod collecting;
+mod extremes;
 mod fetching;
+mod hostile;
 mod initial;
 mod invalidation;
 mod keys;
 mod kit;
 mod lists;
+mod membership;
 mod network;
 mod numbers;
 mod observing;
 mod races;
+mod texts;
 mod writes;

@@ -22,6 +22,7 @@ impl Plane {
     /// What is fetched again is decided with [`Marked::refetch`]; dropped without, it is what is
     /// observed.
     pub(crate) fn mark(self: &Arc<Self>, filter: &Filter) -> Marked {
+        let filter = &*self.canonical_filter(filter);
         // A predicate is a user's code, and asked before the lock is taken.
         let chosen = if filter.is_plain() {
             None

@@ -1,14 +1,15 @@
 //! Where a query's data is, and which invalidations count for it.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use super::document::Document;
 use super::list::List;
 use crate::Time;
 use crate::io::slow::SLOW;
-use crate::key::Id;
+use crate::key::{Id, IdRef, Key, Part};
 use crate::query::Look;
-use crate::store::{Entity, Flag, Head, Link, Slot, State, flags};
+use crate::store::{Entity, Flag, Head, Link, Slot, State, Store, flags};
 use crate::sync::{Arc, ArcSwap};
 
 /// Where a query's data is.
@@ -130,6 +131,24 @@ impl Word {
     pub(super) fn spare(&self) {
         self.spared.raise();
     }
+}
+
+/// The key as everybody knows it: where an entity's ids are texts, the integer 7 after its name is
+/// the text "7".
+pub(super) fn canonical<'a>(store: &Store, key: &'a Key) -> Cow<'a, Key> {
+    let numbered = key
+        .slot_prefix()
+        .filter(|(_, id)| matches!(id, IdRef::Int(_)));
+    if let Some((name, id)) = numbered
+        && let Some(entity) = store.find(name)
+        && let known = entity.canonical(id)
+        && known.as_ref() != id
+    {
+        let mut parts = key.parts().to_vec();
+        parts[1] = Part::from(&known);
+        return Cow::Owned(Key::new(parts));
+    }
+    Cow::Borrowed(key)
 }
 
 impl Place {
