@@ -27,6 +27,7 @@ mod list;
 mod lists;
 mod marks;
 mod observe;
+mod owed;
 mod place;
 mod query;
 mod restore;

@@ -13,13 +13,13 @@ use super::executor::Task;
 use super::fetch_error::FetchError;
 use super::list::Members;
 use super::lists::ListMarks;
+use super::owed::Owed;
 use super::query::{Query, State};
 use super::settings::Settings;
 use super::side_table::SideTable;
 use super::token::CancelToken;
 use super::{Place, Promise};
 use crate::Time;
-use crate::io::command::KeepId;
 use crate::io::latch::WakeOn;
 use crate::key::Key;
 use crate::query::{
@@ -56,7 +56,7 @@ pub(super) struct Core {
     /// To be dropped when the lock is released: a user's code may run then.
     pub(super) trash: Vec<Box<dyn Any + Send>>,
     /// What owners had no room to be told of.
-    pub(super) abandoned: Vec<(Arc<Entity>, KeepId)>,
+    pub(super) owed: Vec<Owed>,
     /// The count of scans up to which generations were looked at.
     pub(super) scans: u64,
     pub(super) numbers: u64,
@@ -152,7 +152,7 @@ impl Core {
             effects: VecDeque::new(),
             moved: Vec::new(),
             trash: Vec::new(),
-            abandoned: Vec::new(),
+            owed: Vec::new(),
             scans: 0,
             numbers: 0,
             planned: Time::NEVER,

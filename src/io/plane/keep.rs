@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Plane;
 use super::fetch_error::{FetchError, FetchErrorKind};
+use super::owed::Owed;
 use crate::io::command::{Begun, Command, KeepId, LandItem, LandReport, Landed, Order};
 use crate::io::inbox::CommandError;
 use crate::key::Id;
@@ -100,10 +101,8 @@ impl Drop for OwnerKeep {
             return;
         }
         // An owner that has let go already takes this for nothing.
-        if self.plane.abandon(&self.entity, self.fetch).is_err() {
-            let mut core = self.plane.lock();
-            core.abandoned.push((Arc::clone(&self.entity), self.fetch));
-        }
+        let owed = Owed::keep(Arc::clone(&self.entity), self.fetch);
+        self.plane.owe(owed);
     }
 }
 
@@ -135,18 +134,5 @@ impl Plane {
             }
         }
         Err(FetchError::owner(CommandError::InboxFull))
-    }
-
-    /// Lets go of what an owner keeps; again at the next turn, if it has no room.
-    pub(super) fn abandon(&self, entity: &Arc<Entity>, fetch: KeepId) -> Result<(), CommandError> {
-        let command = Command::Abandon {
-            entity: Arc::clone(entity.name()),
-            fetch,
-        };
-        match self.owners.send(entity, command) {
-            // An owner that is gone keeps nothing.
-            Ok(_) | Err(CommandError::OwnerGone) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
