@@ -22,6 +22,7 @@ mod executor;
 mod fetch_error;
 mod fetched;
 mod fetcher;
+mod initial;
 mod keep;
 mod list;
 mod lists;
@@ -261,6 +262,7 @@ impl Plane {
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
     /// nothing.
     pub(crate) fn stop(&self) {
+        self.owners.close();
         let (ended, trash) = {
             let mut core = self.lock();
             if core.closed {

@@ -119,8 +119,8 @@ pub(super) enum Effect {
     },
     /// Put a slot back to its initial data.
     Restore(QueryIx, Arc<Query>),
-    /// Put the initial data of a slot or a list in.
-    Begin(Arc<Query>),
+    /// Put the initial data of a slot or a list in, which is so old.
+    Begin(Arc<Query>, Time),
     /// The query was let go: and so is its slot, where no feed owns it.
     Forget(Arc<Query>),
     /// A list was let go: and so are its items, where no feed owns them.

@@ -123,7 +123,7 @@ impl Plane {
                 settings,
             } => self.ask(&query, observer, &settings),
             Effect::Restore(ix, query) => self.restore_slot(ix, &query),
-            Effect::Begin(query) => self.begin(&query),
+            Effect::Begin(query, at) => self.begin(query, at),
             Effect::Forget(query) => {
                 if let Some(slot) = query.slot() {
                     self.purge(slot.entity(), slot.id(), &slot.slot());
@@ -193,9 +193,9 @@ impl Plane {
         if let Some(slot) = query.slot() {
             self.purge_slot(slot.entity(), slot.id(), &slot.slot());
         }
-        self.begin(query);
         self.with(|core, now| {
             if !core.closed {
+                core.begin_with_initial(query, now);
                 core.machine.handle_restored(ix, now, &core.table);
                 core.publish(ix, now);
             }
