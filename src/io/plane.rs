@@ -22,12 +22,14 @@ mod executor;
 mod fetch_error;
 mod fetched;
 mod fetcher;
+mod initial;
 mod keep;
 mod left;
 mod list;
 mod lists;
 mod marks;
 mod observe;
+mod owed;
 mod place;
 mod query;
 mod restore;
@@ -264,6 +266,7 @@ impl Plane {
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
     /// nothing.
     pub(crate) fn stop(&self) {
+        self.owners.close();
         let (ended, trash) = {
             let mut core = self.lock();
             if core.closed {

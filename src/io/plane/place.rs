@@ -10,7 +10,7 @@ use crate::io::slow::SLOW;
 use crate::key::{Id, IdRef, Key, Part};
 use crate::query::Look;
 use crate::store::{Entity, Flag, Head, Link, Slot, State, Store, flags};
-use crate::sync::{Arc, ArcSwap};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Ordering};
 
 /// Where a query's data is.
 #[derive(Debug)]
@@ -30,7 +30,9 @@ pub(crate) struct SlotPlace {
     id: Id,
     slot: ArcSwap<Slot>,
     /// By how much the sum of the present slot is less than that of those before it.
-    behind: Mutex<u64>,
+    behind: AtomicU64,
+    /// Held while the slot is replaced.
+    following: Mutex<()>,
 }
 
 impl SlotPlace {
@@ -39,7 +41,8 @@ impl SlotPlace {
             entity,
             id,
             slot: ArcSwap::new(slot),
-            behind: Mutex::new(0),
+            behind: AtomicU64::new(0),
+            following: Mutex::new(()),
         }
     }
 
@@ -57,13 +60,16 @@ impl SlotPlace {
         if slot.head().state != State::Dead {
             return slot;
         }
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let following = &self.following;
+        let _following = following.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.slot.load_full();
         let Ok(next) = self.entity.slot(self.id.as_ref()) else {
             return old;
         };
         if !Arc::ptr_eq(&old, &next) {
-            *behind += old.invalidation().saturating_sub(next.invalidation());
+            let lost = old.invalidation().saturating_sub(next.invalidation());
+            // Before the slot: a sum that is read in between is too great, and never too small.
+            self.behind.fetch_add(lost, Ordering::Release);
             self.slot.store(Arc::clone(&next));
         }
         next
@@ -71,9 +77,14 @@ impl SlotPlace {
 
     /// The sum of invalidations for what is below the slot's key. Never goes back.
     fn sum_below(&self) -> u64 {
-        let slot = self.slot();
-        let behind = *self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.invalidation() + behind
+        self.slot();
+        self.sum_seen()
+    }
+
+    /// The same of the slot that is known: loads alone.
+    fn sum_seen(&self) -> u64 {
+        let invalidation = self.slot.load().invalidation();
+        invalidation + self.behind.load(Ordering::Acquire)
     }
 }
 
@@ -115,6 +126,17 @@ impl Word {
             Above::Everything(entity) | Above::Entity(entity) => entity.invalidations(),
             Above::Slot(slot) => slot.sum_below(),
             Above::Is(slot) => return slot.slot().invalidation(),
+        };
+        (above + self.own.level()).saturating_sub(self.spared.level())
+    }
+
+    /// A number that differs once there are more marks: loads alone. Of a slot it is 0, whoever
+    /// waits for its marks waits for the slot.
+    pub(super) fn seen(&self) -> u64 {
+        let above = match &self.above {
+            Above::Everything(entity) | Above::Entity(entity) => entity.invalidations(),
+            Above::Slot(slot) => slot.sum_seen(),
+            Above::Is(_) => return 0,
         };
         (above + self.own.level()).saturating_sub(self.spared.level())
     }

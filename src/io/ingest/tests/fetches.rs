@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::command::{
-    Begun, KeepId, LandItem, LandReport, Landed, Order, OverlayChange, OverlayId, Restored,
+    Begun, KeepId, LandItem, LandReport, Landed, Order, Origin, OverlayChange, OverlayId, Restored,
 };
 use std::sync::OnceLock;
 
@@ -687,6 +687,7 @@ fn a_stored_value_is_restored_unless_what_is_held_is_as_new() {
                 received_at,
                 sequence,
                 partial,
+                origin: Origin::Earlier,
                 report: Arc::clone(&report),
             };
             obey(world, feed, command);
