@@ -103,6 +103,8 @@ impl Drop for OwnerKeep {
         if self.plane.abandon(&self.entity, self.fetch).is_err() {
             let mut core = self.plane.lock();
             core.abandoned.push((Arc::clone(&self.entity), self.fetch));
+            drop(core);
+            self.plane.ring();
         }
     }
 }
