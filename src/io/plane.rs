@@ -53,6 +53,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use self::core::Core;
+use self::events::Listener;
 use self::executor::Executor;
 use self::timers::Timers;
 use super::clock::Clock;
@@ -167,20 +168,26 @@ impl Plane {
         let trash = std::mem::take(&mut core.trash);
         let sooner = core.is_sooner_than_planned();
         drop(core);
-        if !moved.is_empty() || !listeners.is_empty() {
-            let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut batch = wakes.batch();
-            moved.iter().for_each(|query| batch.one(&**query));
-            listeners
-                .iter()
-                .for_each(|listener| batch.one(listener.news()));
-        }
+        self.wake(&moved, &listeners);
         turn::let_fall((moved, trash));
         self.flush();
         if sooner {
             self.ring();
         }
         result
+    }
+
+    /// Wakes who waits for queries that have moved, and for events.
+    fn wake(&self, moved: &[Arc<Query>], listeners: &[Arc<Listener>]) {
+        if moved.is_empty() && listeners.is_empty() {
+            return;
+        }
+        let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = wakes.batch();
+        moved.iter().for_each(|query| batch.one(&**query));
+        listeners
+            .iter()
+            .for_each(|listener| batch.one(listener.news()));
     }
 
     /// Has whoever drives look again.
@@ -274,6 +281,7 @@ impl Plane {
             }
             core.close()
         };
+        self.wake(&ended.moved, &[]);
         let wake_on = turn::waking();
         for (promise, result) in ended.settled {
             promise.set(result, &wake_on);

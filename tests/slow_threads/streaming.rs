@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tickcache::{Cache, Observer, QueryState, WaitError, key};
 
-use crate::kit::{Crew, Dice, Driven, LONG, PLACES, Place, block_on};
+use crate::kit::{ASLEEP, Crew, Dice, Driven, LONG, PLACES, Place, block_on};
 use crate::server::{Connection, End, Server};
 use crate::venue::{self, IDS, Row, Venue};
 
@@ -106,9 +106,14 @@ fn stream(place: Place) {
             crew.spawn(format!("waits for {id}"), move || {
                 let mut seen = Seen::default();
                 loop {
-                    let state = match observer.wait(LONG) {
+                    let state = match observer.wait(ASLEEP) {
                         Ok(state) => state,
-                        Err(error) => panic!("{id}: {error} after {}", seen.states),
+                        Err(error) => panic!(
+                            "{id}: {error} after {} states, the server is at {}: {:?}",
+                            seen.states,
+                            venue.version(id),
+                            observer.state()
+                        ),
                     };
                     seen.look(id, &state);
                     if done.load(Ordering::SeqCst)
@@ -230,7 +235,7 @@ fn a_feed_may_come_and_go_while_its_values_are_fetched() {
             watchers.spawn(format!("waits for {id}"), move || {
                 let mut seen = Seen::default();
                 loop {
-                    match observer.wait(LONG) {
+                    match observer.wait(ASLEEP) {
                         Ok(state) => seen.look(id, &state),
                         Err(WaitError::Closed) => return,
                         Err(error) => panic!("{id}: {error}"),

@@ -12,7 +12,7 @@ use tickcache::{
     QueryState, Reasons, RefetchKind, key,
 };
 
-use crate::kit::{Crew, LONG, block_on};
+use crate::kit::{ASLEEP, Crew, LONG, block_on};
 
 const ROUNDS: u64 = 2000;
 
@@ -42,7 +42,9 @@ impl Ping {
                     // The last wait may have left news that are none for this one.
                     loop {
                         let state = match how {
-                            How::Thread => observer.wait(LONG).expect("woken"),
+                            How::Thread => observer
+                                .wait(ASLEEP)
+                                .unwrap_or_else(|error| panic!("{error}: {:?}", observer.state())),
                             How::Task => block_on("waking", observer.changed()).expect("open"),
                         };
                         if wanted(&state) {
@@ -171,12 +173,18 @@ fn whatever_a_fetch_does_wakes() {
             let cache = Cache::builder().build().expect("a cache");
             let calls = serve(&cache);
             let server = crate::hammer::silent();
-            let _feed = cache
+            let feed = cache
                 .attach(crate::hammer::feed(&server))
                 .expect("attached");
+            // A connection that opens is a mark.
+            crate::kit::until("the feed opens", || feed.counters().opens == 1);
             let mut crew = Crew::new();
             let ping = Ping::new(&mut crew, how, cache.query(key.clone()).observe());
-            ping.pong("the first fetch", || {}, |state| n(state) == Some(1));
+            ping.pong(
+                "the first fetch",
+                || {},
+                |state| n(state) == Some(1) && state.fetch_status() == FetchStatus::Idle,
+            );
             for call in 2..ROUNDS / 2 {
                 let refetch = || drop(cache.refetch(key.clone()));
                 // One after the other: an event or a call begins it.
@@ -185,11 +193,11 @@ fn whatever_a_fetch_does_wakes() {
                     _ => drop(cache.invalidate(key.clone())),
                 };
                 if call % 3 == 0 {
-                    ping.pong("an error", begin, |state| {
+                    ping.pong(&format!("{key}: error {call}"), begin, |state| {
                         state.is_error() && state.fetch_status() == FetchStatus::Idle
                     });
                 } else {
-                    ping.pong("data", begin, move |state| {
+                    ping.pong(&format!("{key}: data {call}"), begin, move |state| {
                         n(state) == Some(call)
                             && state.fetch_status() == FetchStatus::Idle
                             && !state.is_error()
