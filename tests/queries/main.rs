@@ -17,6 +17,8 @@ mod membership;
 mod network;
 mod numbers;
 mod observing;
+mod owning;
+mod phases;
 mod races;
 mod texts;
 mod writes;

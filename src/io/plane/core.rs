@@ -411,7 +411,10 @@ impl Core {
             self.throw_away(query.leave(Left::of(query.place())));
         }
         match query.place() {
-            Place::Slot(_) => self.effects.push_back(Effect::Forget(Arc::clone(&query))),
+            Place::Slot(slot) => {
+                slot.set_none(None);
+                self.effects.push_back(Effect::Forget(Arc::clone(&query)));
+            }
             Place::Document(document) => self.throw_away(document.clear()),
             Place::List(list) => {
                 let members = list.put(Members::default());

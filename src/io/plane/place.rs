@@ -31,6 +31,17 @@ pub(crate) struct SlotPlace {
     slot: ArcSwap<Slot>,
     /// By how much the sum of the present slot is less than that of those before it.
     behind: Mutex<u64>,
+    /// A fetch has said that there is no such value, where there never was one: the slot itself
+    /// cannot say so.
+    none: Mutex<Option<Nothing>>,
+}
+
+/// That there is no value, as of a fetch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nothing {
+    pub(crate) at: Time,
+    /// The invalidations that this is good for.
+    pub(super) stamp: u64,
 }
 
 impl SlotPlace {
@@ -40,6 +51,7 @@ impl SlotPlace {
             id,
             slot: ArcSwap::new(slot),
             behind: Mutex::new(0),
+            none: Mutex::new(None),
         }
     }
 
@@ -65,8 +77,19 @@ impl SlotPlace {
         if !Arc::ptr_eq(&old, &next) {
             *behind += old.invalidation().saturating_sub(next.invalidation());
             self.slot.store(Arc::clone(&next));
+            self.set_none(None);
         }
         next
+    }
+
+    /// What a fetch has said of a value that there never was.
+    pub(crate) fn none(&self) -> Option<Nothing> {
+        *self.none.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what is known of a value that there never was.
+    pub(super) fn set_none(&self, none: Option<Nothing>) {
+        *self.none.lock().unwrap_or_else(PoisonError::into_inner) = none;
     }
 
     /// The sum of invalidations for what is below the slot's key. Never goes back.
@@ -193,6 +216,18 @@ fn look_slot(place: &SlotPlace) -> Look {
     let sum = slot.invalidation();
     let link = slot.link();
     let head = slot.head();
+    if head.state == State::Empty
+        && let Some(none) = place.none()
+    {
+        return Look {
+            whole_at: Some(none.at),
+            received_at: none.at,
+            stamp: none.stamp,
+            sum,
+            quiet: is_quiet(&place.entity),
+            ..Look::default()
+        };
+    }
     Look {
         present: head.has_value(),
         whole_at: match head.state {

@@ -195,6 +195,7 @@ impl Plane {
     fn restore_slot(self: &Arc<Self>, ix: QueryIx, query: &Arc<Query>) {
         if let Some(slot) = query.slot() {
             self.purge_slot(slot.entity(), slot.id(), &slot.slot());
+            slot.set_none(None);
         }
         self.begin(query);
         self.with(|core, now| {
