@@ -22,6 +22,7 @@ mod executor;
 mod fetch_error;
 mod fetched;
 mod fetcher;
+mod heed;
 mod keep;
 mod left;
 mod list;
@@ -163,7 +164,7 @@ impl Plane {
         let moved = std::mem::take(&mut core.moved);
         let listeners = core.take_notified();
         let trash = std::mem::take(&mut core.trash);
-        let sooner = core.is_sooner_than_planned();
+        let sooner = core.is_sooner_than_planned() | std::mem::take(&mut core.heeds_more);
         drop(core);
         if !moved.is_empty() || !listeners.is_empty() {
             let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);

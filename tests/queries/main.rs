@@ -20,5 +20,6 @@ mod observing;
 mod owning;
 mod phases;
 mod races;
+mod sentences;
 mod texts;
 mod writes;

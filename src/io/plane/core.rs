@@ -11,6 +11,7 @@ use super::error::QueryError;
 use super::events::Listener;
 use super::executor::Task;
 use super::fetch_error::FetchError;
+use super::heed::Heed;
 use super::left::Left;
 use super::list::Members;
 use super::lists::ListMarks;
@@ -48,6 +49,10 @@ pub(super) struct Core {
     pub(super) once: Set<QueryIx>,
     /// What observers go by, for their functions.
     pub(super) observers: Map<ObserverId, Arc<Settings>>,
+    /// Whose functions are asked when a stream writes.
+    pub(super) heeds: Map<ObserverId, Heed>,
+    /// There is one more of them: whoever drives has to wait for its slot, too.
+    pub(super) heeds_more: bool,
     listeners: Vec<Weak<Listener>>,
     /// Listeners that got an event.
     notified: bool,
@@ -148,6 +153,8 @@ impl Core {
             fetches: Map::default(),
             once: Set::default(),
             observers: Map::default(),
+            heeds: Map::default(),
+            heeds_more: false,
             listeners: Vec::new(),
             notified: false,
             effects: VecDeque::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Plane;
 use super::core::{Effect, Running};
+use super::heed::Heed;
 use super::query::Query;
 use super::run::{Run, work};
 use super::settings::Settings;
@@ -54,7 +55,7 @@ impl Plane {
         self.timers.fire(self.clock.now(), &waking());
         // Before the generations that it stands for.
         let scans = self.hub.scans().level();
-        let (marked, abandoned) = self.with(|core, now| {
+        let (marked, abandoned, heeding) = self.with(|core, now| {
             if core.closed {
                 return Default::default();
             }
@@ -66,7 +67,8 @@ impl Plane {
                 marked = core.side.take_marked();
             }
             core.machine.handle_timeout(now, &core.table);
-            (marked, std::mem::take(&mut core.abandoned))
+            let heeding = core.ask_heeding(now);
+            (marked, std::mem::take(&mut core.abandoned), heeding)
         });
         for entity in marked {
             self.refetch_entity(&entity);
@@ -76,7 +78,12 @@ impl Plane {
         let again = (!left.is_empty()).then(|| self.clock.now().after(ABANDON_PAUSE));
         let mut core = self.lock();
         core.abandoned.append(&mut left);
-        let next = [core.machine.poll_timeout(), self.timers.next(), again];
+        let next = [
+            core.machine.poll_timeout(),
+            self.timers.next(),
+            again,
+            heeding,
+        ];
         let next = next.into_iter().flatten().min();
         core.planned = next.unwrap_or(Time::NEVER);
         next
@@ -180,6 +187,7 @@ impl Plane {
 
     /// Asks an observer's functions of the state.
     fn ask(self: &Arc<Self>, query: &Arc<Query>, observer: ObserverId, settings: &Settings) {
+        let heed = Heed::look(query, settings);
         let state = query.state();
         let stale = settings.stale_now(query, &state);
         let polling = settings.polling_now(query, &state);
@@ -187,6 +195,9 @@ impl Plane {
             if !core.closed {
                 core.machine
                     .answer(observer, polling, stale, now, &core.table);
+                if core.observers.contains_key(&observer) {
+                    core.heed(observer, heed, polling, now);
+                }
             }
         });
     }
