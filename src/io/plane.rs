@@ -22,6 +22,7 @@ mod executor;
 mod fetch_error;
 mod fetched;
 mod fetcher;
+mod heed;
 mod initial;
 mod keep;
 mod left;
@@ -166,7 +167,7 @@ impl Plane {
         let moved = std::mem::take(&mut core.moved);
         let listeners = core.take_notified();
         let trash = std::mem::take(&mut core.trash);
-        let sooner = core.is_sooner_than_planned();
+        let sooner = core.is_sooner_than_planned() | std::mem::take(&mut core.heeds_more);
         drop(core);
         self.wake(&moved, &listeners);
         turn::let_fall((moved, trash));

@@ -18,7 +18,7 @@ use crate::cache::handle::Cache;
 use crate::io::inbox::Completion;
 use crate::io::plane::Plane;
 use crate::key::Key;
-use crate::query::{FetchStatus, Filter, QueryInfo};
+use crate::query::{Activity, FetchStatus, Filter, QueryInfo, RefetchKind};
 use crate::record::Mode;
 use crate::sync::Arc;
 
@@ -175,10 +175,16 @@ impl Cache {
     /// When this returns every read says so. `key!["job"]` reaches every value of the entity
     /// `job` with one store, `key!["job", 42]` that slot and what is under it.
     ///
-    /// What is observed is then fetched again; what runs already is followed by exactly one more
+    /// What is observed is then fetched again (of a filter that means what is inactive, that, if it
+    /// was ever fetched or written); what runs already is followed by exactly one more
     /// fetch (D4). Await the handle, drop it, or choose with [`Invalidation::refetch`].
     pub fn invalidate(&self, filter: impl Into<Filter>) -> Invalidation {
-        Invalidation::new(self.plane().mark(&filter.into()))
+        let filter = filter.into();
+        let kind = match filter.activity() {
+            Activity::Inactive => RefetchKind::Inactive,
+            Activity::Any | Activity::Active => RefetchKind::Active,
+        };
+        Invalidation::new(self.plane().mark(&filter), kind)
     }
 
     /// Fetches again what a filter means, whatever it is worth: what was ever fetched or written,

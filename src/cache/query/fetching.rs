@@ -154,7 +154,7 @@ impl<T> fmt::Debug for Fetching<T> {
 }
 
 /// What was marked by [`Cache::invalidate`](crate::Cache::invalidate), and what is fetched for it:
-/// by default what is observed. That begins when this is awaited or dropped, which is at the end of
+/// by default what is observed, or what is not if the filter means that. That begins when this is awaited or dropped, which is at the end of
 /// the statement if nobody keeps it.
 pub struct Invalidation {
     marked: Option<Marked>,
@@ -162,10 +162,10 @@ pub struct Invalidation {
 }
 
 impl Invalidation {
-    pub(super) fn new(marked: Marked) -> Self {
+    pub(super) fn new(marked: Marked, kind: RefetchKind) -> Self {
         Self {
             marked: Some(marked),
-            kind: RefetchKind::Active,
+            kind,
         }
     }
 

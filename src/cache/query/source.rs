@@ -168,6 +168,17 @@ impl Source {
         };
         let snapshot = slot.snapshot();
         let head = *snapshot.head();
+        if head.state == State::Empty
+            && let Some(Place::Slot(place)) = self.place()
+            && let Some(none) = place.none()
+        {
+            return Content {
+                freshness: Freshness::Removed,
+                updated_at: Some(none.at),
+                received_at: Some(none.at),
+                ..Content::none()
+            };
+        }
         let freshness = snapshot.freshness();
         let there = matches!(head.state, State::Present | State::Removed);
         Content {

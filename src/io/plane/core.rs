@@ -11,6 +11,7 @@ use super::error::QueryError;
 use super::events::Listener;
 use super::executor::Task;
 use super::fetch_error::FetchError;
+use super::heed::Heed;
 use super::left::Left;
 use super::list::Members;
 use super::lists::ListMarks;
@@ -48,6 +49,10 @@ pub(super) struct Core {
     pub(super) once: Set<QueryIx>,
     /// What observers go by, for their functions.
     pub(super) observers: Map<ObserverId, Arc<Settings>>,
+    /// Whose functions are asked when a stream writes.
+    pub(super) heeds: Map<ObserverId, Heed>,
+    /// There is one more of them: whoever drives has to wait for its slot, too.
+    pub(super) heeds_more: bool,
     listeners: Vec<Weak<Listener>>,
     /// Listeners that got an event.
     notified: bool,
@@ -152,6 +157,8 @@ impl Core {
             fetches: Map::default(),
             once: Set::default(),
             observers: Map::default(),
+            heeds: Map::default(),
+            heeds_more: false,
             listeners: Vec::new(),
             notified: false,
             effects: VecDeque::new(),
@@ -419,7 +426,10 @@ impl Core {
             self.throw_away(query.leave(Left::of(query.place())));
         }
         match query.place() {
-            Place::Slot(_) => self.effects.push_back(Effect::Forget(Arc::clone(&query))),
+            Place::Slot(slot) => {
+                slot.set_none(None);
+                self.effects.push_back(Effect::Forget(Arc::clone(&query)));
+            }
             Place::Document(document) => self.throw_away(document.clear()),
             Place::List(list) => {
                 let members = list.put(Members::default());

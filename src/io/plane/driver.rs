@@ -7,7 +7,7 @@ use std::task::Poll;
 use super::Plane;
 use super::executor::Executor;
 use crate::Time;
-use crate::store::{Seen, Woken};
+use crate::store::{Seen, Slot, Watched, Woken};
 use crate::sync::Arc;
 
 /// Starts the task.
@@ -31,17 +31,28 @@ impl Drop for Driving {
 async fn drive(driving: Driving) {
     let plane = &driving.0;
     let scans = Arc::clone(plane.hub.scans());
+    let mut slots: Vec<Arc<Slot>> = Vec::new();
     let mut registration = plane.hub.register(vec![Arc::clone(&scans) as _]);
     loop {
         // Before the turn: what moves during it is for the next one.
-        let seen = [Seen {
+        let mut seen = vec![Seen {
             epoch: scans.level(),
             ..Seen::default()
         }];
-        let next = plane.turn().unwrap_or(Time::NEVER);
+        let next = plane.turn();
         if plane.is_closed() {
             return;
         }
+        let (heeded, pause) = plane.heeded();
+        let (now, looked): (Vec<_>, Vec<_>) = heeded.into_iter().unzip();
+        seen.extend(looked);
+        if !same(&now, &slots) {
+            let sources = now.iter().map(|slot| Arc::clone(slot) as Arc<dyn Watched>);
+            let sources = std::iter::once(Arc::clone(&scans) as _).chain(sources);
+            registration = plane.hub.register(sources.collect());
+            slots = now;
+        }
+        let next = next.into_iter().chain(pause).min().unwrap_or(Time::NEVER);
         let mut rang = pin!(plane.bell.notified());
         // The hub keeps the time by the cache's clock.
         let woken = poll_fn(|cx| {
@@ -55,4 +66,8 @@ async fn drive(driving: Driving) {
             return;
         }
     }
+}
+
+fn same(one: &[Arc<Slot>], other: &[Arc<Slot>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| Arc::ptr_eq(a, b))
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::error::QueryError;
+use super::heed::Heed;
 use super::place::{Above, SlotPlace, Word, canonical};
 use super::query::Query;
 use super::settings::Settings;
@@ -116,6 +117,7 @@ impl Plane {
             None => Settings::clone(&query.settings()),
         });
         // Functions of the state are asked before the lock is taken.
+        let heed = Heed::look(query, &settings);
         let options = settings.observer_options(query, &query.state());
         let id = self.with(|core, now| {
             if core.closed {
@@ -124,6 +126,7 @@ impl Plane {
             let ix = core.enter(query, now);
             let id = core.machine.observe(ix, options, now, &core.table)?;
             core.observers.insert(id, Arc::clone(&settings));
+            core.heed(id, heed, options.polling, now);
             core.publish(ix, now);
             Some(id)
         });
@@ -142,7 +145,8 @@ impl Plane {
             }
             core.machine.unobserve(observer, now, &core.table);
             let settings = core.observers.remove(&observer);
-            core.throw_away(settings);
+            let heed = core.heeds.remove(&observer);
+            core.throw_away((settings, heed));
         });
     }
 }
@@ -162,6 +166,7 @@ impl Observation {
         let settings = Arc::new(more.over(&own));
         let old = std::mem::replace(&mut *own, Arc::clone(&settings));
         drop(own);
+        let heed = Heed::look(&self.query, &settings);
         let options = settings.observer_options(&self.query, &self.query.state());
         self.plane.with(|core, now| {
             if core.closed {
@@ -169,6 +174,7 @@ impl Observation {
             }
             core.machine
                 .set_observer(self.id, options, now, &core.table);
+            core.heed(self.id, heed, options.polling, now);
             let before = core.observers.insert(self.id, settings);
             core.throw_away((old, before));
         });

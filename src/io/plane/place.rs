@@ -33,6 +33,17 @@ pub(crate) struct SlotPlace {
     behind: AtomicU64,
     /// Held while the slot is replaced.
     following: Mutex<()>,
+    /// A fetch has said that there is no such value, where there never was one: the slot itself
+    /// cannot say so.
+    none: Mutex<Option<Nothing>>,
+}
+
+/// That there is no value, as of a fetch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nothing {
+    pub(crate) at: Time,
+    /// The invalidations that this is good for.
+    pub(super) stamp: u64,
 }
 
 impl SlotPlace {
@@ -43,6 +54,7 @@ impl SlotPlace {
             slot: ArcSwap::new(slot),
             behind: AtomicU64::new(0),
             following: Mutex::new(()),
+            none: Mutex::new(None),
         }
     }
 
@@ -71,8 +83,19 @@ impl SlotPlace {
             // Before the slot: a sum that is read in between is too great, and never too small.
             self.behind.fetch_add(lost, Ordering::Release);
             self.slot.store(Arc::clone(&next));
+            self.set_none(None);
         }
         next
+    }
+
+    /// What a fetch has said of a value that there never was.
+    pub(crate) fn none(&self) -> Option<Nothing> {
+        *self.none.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what is known of a value that there never was.
+    pub(super) fn set_none(&self, none: Option<Nothing>) {
+        *self.none.lock().unwrap_or_else(PoisonError::into_inner) = none;
     }
 
     /// The sum of invalidations for what is below the slot's key. Never goes back.
@@ -215,6 +238,18 @@ fn look_slot(place: &SlotPlace) -> Look {
     let sum = slot.invalidation();
     let link = slot.link();
     let head = slot.head();
+    if head.state == State::Empty
+        && let Some(none) = place.none()
+    {
+        return Look {
+            whole_at: Some(none.at),
+            received_at: none.at,
+            stamp: none.stamp,
+            sum,
+            quiet: is_quiet(&place.entity),
+            ..Look::default()
+        };
+    }
     Look {
         present: head.has_value(),
         whole_at: match head.state {

@@ -14,6 +14,7 @@ use super::fetched::{Answer, Fetched, not_json};
 use super::fetcher::FetchContext;
 use super::keep::OwnerKeep;
 use super::list::{self, LAND_CHUNK, List, Members};
+use super::place::Nothing;
 use super::query::Query;
 use super::retry::Retry;
 use super::settings::Settings;
@@ -80,6 +81,7 @@ impl Run {
     }
 
     async fn slot(&mut self, place: &SlotPlace) -> Result<Ended, FetchError> {
+        let stamp = place.slot().invalidation();
         let (mut keep, begun) =
             OwnerKeep::begin(&self.plane, place.entity(), Some(place.id())).await?;
         let fetched = self.call(begun.sequence).await?;
@@ -106,7 +108,12 @@ impl Run {
         if !self.may_land() {
             return Ok(Ended::Dropped);
         }
+        let none = item.patch.is_none();
         keep.land(vec![item], true, self.order()).await?;
+        if none {
+            let at = self.plane.clock.now();
+            place.set_none(Some(Nothing { at, stamp }));
+        }
         Ok(Ended::Landed)
     }
 

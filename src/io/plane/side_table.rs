@@ -13,6 +13,7 @@ use std::fmt;
 use hashbrown::HashMap;
 
 use super::core::Core;
+use super::heed::Heed;
 use super::place::is_unsure;
 use super::query::Query;
 use super::{Place, Plane};
@@ -172,6 +173,7 @@ impl Plane {
             return;
         }
         let settings = query.settings();
+        let heed = Heed::look(&query, &settings);
         let options = settings.observer_options(&query, &query.state());
         self.with(|core, now| {
             let noted = core.side.slots.get(key);
@@ -182,6 +184,7 @@ impl Plane {
             let observer = core.machine.observe(ix, options, now, &core.table);
             if let Some(observer) = observer {
                 core.observers.insert(observer, settings);
+                core.heed(observer, heed, options.polling, now);
                 if let Some(noted) = core.side.slots.get_mut(key) {
                     noted.observer = Some(observer);
                 }

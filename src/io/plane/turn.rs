@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use super::Plane;
 use super::core::{Effect, Running};
+use super::heed::Heed;
 use super::owed::OWED_PAUSE;
 use super::query::Query;
 use super::run::{Run, work};
@@ -52,7 +53,7 @@ impl Plane {
         self.timers.fire(self.clock.now(), &waking());
         // Before the generations that it stands for.
         let scans = self.hub.scans().level();
-        let (marked, mut owed) = self.with(|core, now| {
+        let (marked, mut owed, heeding) = self.with(|core, now| {
             if core.closed {
                 return Default::default();
             }
@@ -64,7 +65,8 @@ impl Plane {
                 marked = core.side.take_marked();
             }
             core.machine.handle_timeout(now, &core.table);
-            (marked, std::mem::take(&mut core.owed))
+            let heeding = core.ask_heeding(now);
+            (marked, std::mem::take(&mut core.owed), heeding)
         });
         for entity in marked {
             self.refetch_entity(&entity);
@@ -73,7 +75,12 @@ impl Plane {
         let mut core = self.lock();
         core.owed.append(&mut owed);
         let again = (!core.owed.is_empty()).then(|| self.clock.now().after(OWED_PAUSE));
-        let next = [core.machine.poll_timeout(), self.timers.next(), again];
+        let next = [
+            core.machine.poll_timeout(),
+            self.timers.next(),
+            again,
+            heeding,
+        ];
         let next = next.into_iter().flatten().min();
         core.planned = next.unwrap_or(Time::NEVER);
         next
@@ -177,6 +184,7 @@ impl Plane {
 
     /// Asks an observer's functions of the state.
     fn ask(self: &Arc<Self>, query: &Arc<Query>, observer: ObserverId, settings: &Settings) {
+        let heed = Heed::look(query, settings);
         let state = query.state();
         let stale = settings.stale_now(query, &state);
         let polling = settings.polling_now(query, &state);
@@ -184,6 +192,9 @@ impl Plane {
             if !core.closed {
                 core.machine
                     .answer(observer, polling, stale, now, &core.table);
+                if core.observers.contains_key(&observer) {
+                    core.heed(observer, heed, polling, now);
+                }
             }
         });
     }
@@ -192,6 +203,7 @@ impl Plane {
     fn restore_slot(self: &Arc<Self>, ix: QueryIx, query: &Arc<Query>) {
         if let Some(slot) = query.slot() {
             self.purge_slot(slot.entity(), slot.id(), &slot.slot());
+            slot.set_none(None);
         }
         self.with(|core, now| {
             if !core.closed {
