@@ -39,14 +39,6 @@
 //! [`Queries::select`] those with the same first part of the key. Timers are one ordered table with
 //! exact removal.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    unnameable_types,
-    reason = "until `io` drives it and `cache` re-exports its public types"
-)]
-
 mod budget;
 mod events;
 mod fetch;
