@@ -24,6 +24,7 @@ mod fetched;
 mod fetcher;
 mod initial;
 mod keep;
+mod left;
 mod list;
 mod lists;
 mod marks;
@@ -71,6 +72,7 @@ pub use self::fetch_error::{FetchError, FetchErrorKind, NotAList};
 pub use self::fetched::Fetched;
 pub use self::fetcher::FetchContext;
 pub(crate) use self::fetcher::Fetcher;
+pub(crate) use self::left::Left;
 pub(crate) use self::list::Members;
 pub(crate) use self::marks::Marked;
 pub(crate) use self::observe::Observation;
@@ -186,7 +188,7 @@ impl Plane {
                 .iter()
                 .for_each(|listener| batch.one(listener.news()));
         }
-        drop((moved, trash));
+        turn::let_fall((moved, trash));
         self.flush();
         if sooner {
             self.ring();
@@ -249,6 +251,7 @@ impl Plane {
         change: impl FnOnce(&mut Settings),
     ) -> Result<(), QueryError> {
         self.executor()?;
+        let prefix = &*place::canonical(&self.store, prefix);
         let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut level = self.lock().defaults.level(prefix);
         // A caller's closure, and drops of what it replaces: not under the lock.
@@ -269,7 +272,8 @@ impl Plane {
 
     /// What holds for a key by defaults alone.
     pub(crate) fn resolve(&self, key: &Key) -> Settings {
-        self.lock().defaults.resolve(key)
+        let key = place::canonical(&self.store, key);
+        self.lock().defaults.resolve(&key)
     }
 
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for

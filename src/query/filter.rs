@@ -91,6 +91,14 @@ impl Filter {
         self.key.as_ref()
     }
 
+    /// The same, with another key.
+    pub(crate) fn with_key(self, key: Key) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
     /// Whether only exactly that key is meant.
     pub(crate) const fn is_exact(&self) -> bool {
         self.exact

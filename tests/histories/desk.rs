@@ -19,18 +19,20 @@ pub(crate) enum Target {
 /// What the server read for a request: the number of the answer, and the value of each key.
 pub(crate) type Read = (u64, Vec<Option<Value>>);
 
+type Answer = Result<Fetched, FetchError>;
+
 /// One request.
 pub(crate) struct Call {
     pub(crate) target: Target,
     /// The step in which the fetcher was called.
     pub(crate) begun: u64,
     pub(crate) read: Mutex<Option<Read>>,
-    answer: Mutex<(Option<Result<Fetched, FetchError>>, Option<Waker>)>,
+    answer: Mutex<(Option<Answer>, Option<Waker>)>,
     settled: AtomicBool,
 }
 
 impl Call {
-    pub(crate) fn answer(&self, answer: Result<Fetched, FetchError>) {
+    pub(crate) fn answer(&self, answer: Answer) {
         let waker = {
             let mut slot = self.answer.lock().expect("nothing panics with it");
             slot.0 = Some(answer);
@@ -52,10 +54,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// What a fetcher returns.
-    pub(crate) fn ask(
-        &self,
-        target: Target,
-    ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + use<> {
+    pub(crate) fn ask(&self, target: Target) -> impl Future<Output = Answer> + Send + use<> {
         let call = Arc::new(Call {
             target,
             begun: self.step.load(Ordering::Relaxed),
@@ -97,7 +96,7 @@ impl Desk {
 struct Waiting(Arc<Call>);
 
 impl Future for Waiting {
-    type Output = Result<Fetched, FetchError>;
+    type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.0.answer.lock().expect("nothing panics with it");

@@ -31,7 +31,7 @@ impl Run {
         let flying = open(self).is_some();
         for n in 0..events {
             self.witness.mark(key, self.server.version(key));
-            self.say(&json!({ "k": "drop", "e": "item", "i": id(key) }));
+            self.say(json!({ "k": "drop", "e": "item", "i": id(key) }));
             if n % 2 == 0 {
                 self.drive()?;
             }
@@ -71,7 +71,7 @@ impl Run {
             // Nobody asks again by himself for what has failed; and who is in a list, only an event
             // for all of them can say.
             self.mark_all();
-            self.say(&json!({ "k": "drop", "e": "item" }));
+            self.say(json!({ "k": "drop", "e": "item" }));
             self.rest()?;
         }
         (0..self.setup.keys).try_for_each(|key| self.verify(key))?;

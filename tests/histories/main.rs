@@ -4,6 +4,8 @@
 //! `SEED=n` runs one history, `COUNT=n` so many from the first on. A failure prints its seed and the
 //! shortest part of the history that still fails.
 
+#![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
+
 mod desk;
 mod heal;
 mod history;
@@ -16,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use history::{Setup, Step};
 
 /// Histories of each kind when nobody says how many.
-const COUNT: u64 = 250;
+const COUNT: u64 = 1_000;
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {

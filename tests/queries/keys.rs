@@ -1,5 +1,7 @@
 //! Keys and filters: cases 1 to 10, and section 1.3.
 
+use std::slice::from_ref;
+
 use serde_json::json;
 use tickcache::{FetchStatus, Filter, Key, key};
 
@@ -124,11 +126,11 @@ fn conditions_of_a_filter_must_all_hold() {
     );
     assert_eq!(
         lab.matching(Filter::under(key!["a"]).active()),
-        [seen.clone()]
+        from_ref(&seen)
     );
     assert_eq!(
         lab.matching(Filter::under(key!["a"]).inactive()),
-        [unseen.clone()]
+        from_ref(&unseen)
     );
     assert_eq!(
         lab.matching(Filter::all().active()),
@@ -150,7 +152,7 @@ fn an_entry_that_only_a_disabled_observer_sees_is_inactive() {
     let mut observer = lab.query(&key).enabled(false).observe();
     lab.drive();
     assert_eq!(lab.matching(Filter::all().active()), []);
-    assert_eq!(lab.matching(Filter::all().inactive()), [key.clone()]);
+    assert_eq!(lab.matching(Filter::all().inactive()), from_ref(&key));
     observer.set_enabled(true);
     lab.drive();
     assert_eq!(lab.matching(Filter::all().active()), [key]);

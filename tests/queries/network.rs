@@ -193,7 +193,11 @@ fn a_function_may_decide_on_retries() {
         .retry_delay(|_, _| ms(1));
     let observer = lab.query(&key).observe();
     lab.pass(1_000);
-    assert_eq!(server.calls(), 2);
+    assert_eq!(
+        server.calls(),
+        3,
+        "it is told of the failures before this one: 0, 1, 2"
+    );
     assert_eq!(observer.state().status(), Status::Error);
 }
 

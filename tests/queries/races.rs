@@ -325,3 +325,24 @@ fn losing_the_connection_is_seen_and_its_return_asks_again() {
     assert!(observer.state().freshness().is_live());
     assert_eq!(lab.cache.is_fetching(Filter::all()), 0);
 }
+
+/// D7: nor does it leave anything where there was nothing.
+#[test]
+fn a_write_that_was_rolled_back_leaves_no_trace() {
+    let mut lab = Lab::new();
+    let key = key!["stream", 1];
+    let overlay = lab
+        .cache
+        .optimistic(&key, &json!({ "p": 1 }))
+        .expect("taken");
+    lab.drive();
+    assert_eq!(lab.get(&key), Some(json!({ "p": 1 })));
+    drop(overlay);
+    lab.drive();
+    assert_eq!(lab.get(&key), None);
+    assert_eq!(lab.state(&key).status(), Status::Pending);
+    let server = lab.served(&key!["stream"]);
+    let _observer = lab.query(&key).stale_never().observe();
+    lab.drive();
+    assert_eq!(server.calls(), 1);
+}

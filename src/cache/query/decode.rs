@@ -7,7 +7,11 @@ use serde::de::DeserializeOwned;
 use super::source::{Content, Held};
 use super::state::Version;
 use crate::cache::slot::Snapshot;
-use crate::record::{Document, Kind, RecordRef, Schema, SchemaSource, Token, Tree, TypeError};
+use crate::io::plane::Left;
+use crate::record::{
+    Document, Kind, Record, RecordRef, Schema, SchemaSource, Token, Tree, TypeError,
+};
+use crate::store;
 use crate::sync::{Arc, ArcSwapOption};
 
 /// The last version that was decoded. Whoever asks for that version again shares the value.
@@ -56,7 +60,19 @@ pub(super) fn read<T: DeserializeOwned>(held: &Held) -> Option<Result<T, TypeErr
         Held::None => None,
         Held::Slot(snapshot) => Some(snapshot.deserialize()),
         Held::Document(tree) => Some(from_tree(tree)),
-        Held::List(items) => Some(from_tree(&assembled(items))),
+        Held::List(items) => Some(from_tree(&assembled(items.iter().map(Snapshot::record)))),
+    }
+}
+
+/// What a query has left behind, as `T`.
+pub(super) fn read_left<T: DeserializeOwned>(left: &Left) -> Option<Result<T, TypeError>> {
+    match left {
+        Left::Document(shown) => shown.tree.as_ref().map(from_tree),
+        Left::Slot(snapshot) => Some(snapshot.record().deserialize()),
+        Left::List(items) => {
+            let records = items.iter().map(store::Snapshot::record);
+            Some(from_tree(&assembled(records)))
+        }
     }
 }
 
@@ -69,13 +85,13 @@ pub(super) fn from_tree<T: DeserializeOwned>(tree: &Tree) -> Result<T, TypeError
 }
 
 /// A list as one array, without the items that have no value.
-fn assembled(items: &[Snapshot]) -> Tree {
+fn assembled<'a>(items: impl Iterator<Item = &'a Record>) -> Tree {
     let mut json = vec![b'['];
-    for item in items.iter().filter(|item| !item.record().is_absent()) {
+    for item in items.filter(|item| !item.is_absent()) {
         if json.len() > 1 {
             json.push(b',');
         }
-        item.record().as_ref().write_json(&mut json);
+        item.as_ref().write_json(&mut json);
     }
     json.push(b']');
     Tree::token(Token::new(Kind::Array, &json))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::decode;
 use super::error::QueryError;
 use super::lens::Lens;
 use super::source::Source;
@@ -115,6 +116,12 @@ fn answer<T: DeserializeOwned>(
     match (state.shared(), state.fatal()) {
         (Some(data), _) if !state.is_placeholder() => Ok(data),
         (_, Some(error)) => Err(error.clone()),
+        // It was let go since: what it held then is what the fetch has brought, or newer.
+        _ if let Some(left) = source.query().and_then(|query| query.left())
+            && let Some(read) = decode::read_left(&left) =>
+        {
+            read.map(Arc::new).map_err(QueryError::Decode)
+        }
         _ => Err(QueryError::NoData(source.key().clone())),
     }
 }

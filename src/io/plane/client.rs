@@ -1,8 +1,11 @@
 //! What clients may ask of queries: fetch, refetch, reset, remove, cancel, listen.
 
+use std::borrow::Cow;
+
 use super::error::QueryError;
 use super::events::EventQueue;
 use super::fetch_error::{FetchError, FetchErrorKind};
+use super::place::canonical;
 use super::query::Query;
 use super::{Plane, Promise};
 use crate::io::latch::WakeOn;
@@ -46,8 +49,17 @@ impl Plane {
         })
     }
 
+    /// The filter with its key as everybody knows it.
+    pub(super) fn canonical_filter<'a>(&self, filter: &'a Filter) -> Cow<'a, Filter> {
+        match filter.key().map(|key| canonical(&self.store, key)) {
+            Some(Cow::Owned(key)) => Cow::Owned(filter.clone().with_key(key)),
+            _ => Cow::Borrowed(filter),
+        }
+    }
+
     /// The names of the queries that a filter means. Runs its predicate, with no lock held.
     pub(super) fn select(&self, filter: &Filter) -> Vec<QueryIx> {
+        let filter = &*self.canonical_filter(filter);
         let now = self.clock.now();
         let core = self.lock();
         let mut chosen = core.machine.select(filter, now, &core.table);

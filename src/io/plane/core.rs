@@ -11,6 +11,7 @@ use super::error::QueryError;
 use super::events::Listener;
 use super::executor::Task;
 use super::fetch_error::FetchError;
+use super::left::Left;
 use super::list::Members;
 use super::lists::ListMarks;
 use super::owed::Owed;
@@ -216,6 +217,7 @@ impl Core {
         self.table.entering = None;
         *at = Some(ix);
         drop(at);
+        self.throw_away(query.leave(None));
         self.table.queries.insert(ix, Arc::clone(query));
         if let Place::List(list) = query.place() {
             self.lists.insert(ix, ListMarks::new(list));
@@ -392,8 +394,10 @@ impl Core {
             }
             Place::Document(document) => self.throw_away(document.clear()),
             Place::List(list) => {
-                self.throw_away(list.put(Members::default()));
+                let old = list.put(Members::default());
                 self.note_members(&query);
+                self.leave_members(list, &old);
+                self.throw_away(old);
             }
         }
         self.begin_with_initial(&query, now);
@@ -409,6 +413,10 @@ impl Core {
             return;
         };
         *query.at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Somebody may be about to look at what a fetch has brought him.
+        if Arc::strong_count(&query) > 1 {
+            self.throw_away(query.leave(Left::of(query.place())));
+        }
         match query.place() {
             Place::Slot(_) => self.effects.push_back(Effect::Forget(Arc::clone(&query))),
             Place::Document(document) => self.throw_away(document.clear()),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::turn::let_fall;
 #[cfg(feature = "net")]
 use crate::io::runtime::Runtime;
 
@@ -203,7 +204,7 @@ impl Hand {
                 None
             };
             drop(table);
-            drop((done, over));
+            let_fall((done, over));
         }
         rounds > 0
     }
@@ -239,7 +240,7 @@ impl Hand {
         };
         drop(table);
         // A user's code may run in its drop: with no lock held.
-        drop(over);
+        let_fall(over);
     }
 
     fn clear(&self) {

@@ -1,5 +1,7 @@
 //! A list: which values of an entity, in which order. The values themselves are in their slots.
 
+use hashbrown::HashSet;
+
 use super::fetch_error::{FetchError, NotAList};
 use super::fetched::not_json;
 use super::settings::ListShape;
@@ -70,6 +72,14 @@ impl List {
     pub(super) fn put(&self, members: Members) -> Arc<Members> {
         let version = self.members.load().version + 1;
         self.members.swap(Arc::new(Members { version, ..members }))
+    }
+
+    /// The ids as the entity knows them, each once, at its first place.
+    pub(super) fn distinct<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Vec<Id> {
+        let mut seen = HashSet::<Id, foldhash::fast::RandomState>::default();
+        ids.map(|id| self.entity.canonical(id.as_ref()))
+            .filter(|id| seen.insert(id.clone()))
+            .collect()
     }
 
     /// The slots of these ids, made where there is none.

@@ -4,9 +4,9 @@
 //! whoever fetches that item; where nobody can, the list is what brings it, and so the list is
 //! marked. Members are compared only when some slot of the entity was marked alone.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use super::core::Core;
+use super::core::{Core, Effect};
 use super::list::{List, Members};
 use super::query::Query;
 use crate::key::{Id, Key};
@@ -108,6 +108,26 @@ impl Core {
         }
         marks.slots_invalidated = count;
         marks.note(entity, &members);
+    }
+
+    /// The members of a list were these: those that have left it are let go of.
+    pub(super) fn leave_members(&mut self, list: &List, old: &Members) {
+        let now = list.members();
+        let stay: HashSet<&Id, foldhash::fast::RandomState> = now.ids.iter().collect();
+        let left = old.ids.iter().zip(&*old.slots);
+        let left = left.filter(|(id, _)| !stay.contains(id));
+        let (ids, slots): (Vec<Id>, Vec<Arc<Slot>>) = left
+            .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
+            .unzip();
+        if !ids.is_empty() {
+            let left = Members {
+                ids: ids.into(),
+                slots: slots.into(),
+                ..Members::default()
+            };
+            let leave = Effect::Leave(Arc::clone(list.entity()), Arc::new(left));
+            self.effects.push_back(leave);
+        }
     }
 
     /// A list has other members by other means than a fetch.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::error::QueryError;
-use super::place::{Above, SlotPlace, Word};
+use super::place::{Above, SlotPlace, Word, canonical};
 use super::query::Query;
 use super::settings::Settings;
 use super::{Place, Plane};
@@ -44,6 +44,7 @@ impl Plane {
         as_list: bool,
     ) -> Result<Arc<Query>, QueryError> {
         self.executor()?;
+        let key = &*canonical(&self.store, key);
         let (known, base) = {
             let core = self.lock();
             (core.known(key), core.defaults.resolve(key))
@@ -88,8 +89,9 @@ impl Plane {
 
     /// The query of a key, if there is one.
     pub(crate) fn find(&self, key: &Key) -> Option<Arc<Query>> {
+        let key = canonical(&self.store, key);
         let core = self.lock();
-        let ix = core.machine.find(key)?;
+        let ix = core.machine.find(&key)?;
         core.query(ix)
     }
 

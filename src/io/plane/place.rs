@@ -1,14 +1,15 @@
 //! Where a query's data is, and which invalidations count for it.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use super::document::Document;
 use super::list::List;
 use crate::Time;
 use crate::io::slow::SLOW;
-use crate::key::Id;
+use crate::key::{Id, IdRef, Key, Part};
 use crate::query::Look;
-use crate::store::{Entity, Flag, Head, Link, Slot, State, flags};
+use crate::store::{Entity, Flag, Head, Link, Slot, State, Store, flags};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Ordering};
 
 /// Where a query's data is.
@@ -154,6 +155,24 @@ impl Word {
     }
 }
 
+/// The key as everybody knows it: where an entity's ids are texts, the integer 7 after its name is
+/// the text "7".
+pub(super) fn canonical<'a>(store: &Store, key: &'a Key) -> Cow<'a, Key> {
+    let numbered = key
+        .slot_prefix()
+        .filter(|(_, id)| matches!(id, IdRef::Int(_)));
+    if let Some((name, id)) = numbered
+        && let Some(entity) = store.find(name)
+        && let known = entity.canonical(id)
+        && known.as_ref() != id
+    {
+        let mut parts = key.parts().to_vec();
+        parts[1] = Part::from(&known);
+        return Cow::Owned(Key::new(parts));
+    }
+    Cow::Borrowed(key)
+}
+
 impl Place {
     /// What the machine may know of the data. Loads, and short locks that nobody waits under.
     pub(super) fn look(&self, word: &Word) -> Look {
@@ -200,7 +219,8 @@ fn look_slot(place: &SlotPlace) -> Look {
         present: head.has_value(),
         whole_at: match head.state {
             State::Present | State::Removed if head.whole_at > Time::ZERO => Some(head.whole_at),
-            State::Removed => Some(head.received_at),
+            // What an optimistic write left where nothing had come is nothing.
+            State::Removed if head.received_at > Time::ZERO => Some(head.received_at),
             _ => None,
         },
         received_at: head.received_at,
@@ -216,7 +236,10 @@ pub(super) fn is_unsure(head: &Head, link: u64) -> bool {
     let (held, now) = (Link::from_word(head.link), Link::from_word(link));
     let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
     head.has_value()
-        && (missed || head.flags & (flags::PARTIAL | flags::GAP | flags::RESTORED) != 0)
+        && (missed
+            || head.flags & (flags::GAP | flags::RESTORED) != 0
+            // An optimistic write over what is known to be nothing leaves nothing to fetch.
+            || head.flags & flags::PARTIAL != 0 && head.whole_at == Time::ZERO)
 }
 
 /// Whether no stream keeps the entity's values up just now.

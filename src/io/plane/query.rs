@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::document::{Document, Shown};
 use super::fetch_error::FetchError;
 use super::initial::Coming;
+use super::left::Left;
 use super::list::{List, Members};
 use super::place::{Place, SlotPlace, Word};
 use super::settings::Settings;
@@ -71,6 +72,8 @@ pub(crate) struct Query {
     state: ArcSwap<State>,
     news: Flag,
     levels: Mutex<Levels>,
+    /// What it held when the machine let go of it, until the machine knows it again.
+    left: Mutex<Option<Arc<Left>>>,
     /// Initial data that its owner has not taken yet.
     pub(super) coming: Mutex<Option<Coming>>,
     /// Its name in the machine, while it is there. Only looked at under the plane's lock.
@@ -94,6 +97,7 @@ impl Query {
                 own: Settings::default(),
                 resolved: Arc::default(),
             }),
+            left: Mutex::new(None),
             coming: Mutex::new(None),
             at: Mutex::new(None),
         }
@@ -192,6 +196,18 @@ impl Query {
     /// Its data moved without its state.
     pub(super) fn moved(&self) {
         self.news.raise();
+    }
+
+    /// What it held when the machine let go of it, if that was after it was last asked for.
+    pub(crate) fn left(&self) -> Option<Arc<Left>> {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.clone()
+    }
+
+    /// Sets what is left of it. What that replaces is handed out.
+    pub(super) fn leave(&self, left: Option<Left>) -> Option<Arc<Left>> {
+        let mut now = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *now, left.map(Arc::new))
     }
 
     /// The data, read as `T`; for a list, its ids. `None` if there is none, or it does not read so.

@@ -88,6 +88,7 @@ impl Plane {
         let Some(list) = query.as_list() else {
             return Err(QueryError::OtherPlace(query.key().clone()));
         };
+        let ids = list.distinct(ids.iter());
         let slots = list.slots(&ids);
         let taken = self.with(|core, _| {
             if core.closed {

@@ -125,7 +125,7 @@ impl Run {
             return Err(FetchError::of(FetchErrorKind::TooOld { as_of, held }));
         }
         let items = self.items(list.entity(), fetched).await?;
-        let ids: Vec<Id> = items.iter().map(|item| item.id.clone()).collect();
+        let ids = list.distinct(items.iter().map(|item| &item.id));
         if !self.may_land() {
             return Ok(Ended::Dropped);
         }
@@ -145,8 +145,9 @@ impl Run {
                 return;
             }
             let old = list.put(members.known_at(now));
-            core.throw_away(old);
             core.list_landed(fetch.query(), &query, marked);
+            core.leave_members(list, &old);
+            core.throw_away(old);
             let running = core.fetches.remove(&fetch);
             core.throw_away(running);
             core.machine.handle_landed(fetch, now, &core.table);

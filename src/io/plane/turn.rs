@@ -239,6 +239,13 @@ impl Drop for Flushed<'_> {
     }
 }
 
+/// Drops what a user made, and lives through a drop that panics.
+pub(super) fn let_fall(what: impl Sized) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(what))) {
+        std::mem::forget(payload);
+    }
+}
+
 /// Runs wakers here, and lives through one that panics: it is another one's task.
 pub(super) fn waking() -> WakeOn {
     WakeOn::elsewhere(|wakers| {

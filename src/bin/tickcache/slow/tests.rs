@@ -24,13 +24,15 @@ fn until(order: Order, mut wanted: impl FnMut(&Slow) -> bool) -> Slow {
 fn late_failing_and_old_answers_show_nothing_wrong() {
     let slow = until(Order::Underneath, |slow| {
         let (fetches, served) = (&slow.fetches, &slow.served);
-        fetches.older >= 3
-            && fetches.by_events >= 3
-            && fetches.polls >= 3
-            && fetches.retried >= 3
-            && served.errors >= 1
-            && served.late >= 5
-            && slow.checked.wrong == 0
+        let happened = [
+            fetches.older,
+            fetches.by_events,
+            fetches.polls,
+            fetches.retried,
+            served.late,
+            served.errors,
+        ];
+        slow.checked.wrong > 0 || happened.iter().all(|times| *times >= 3)
     });
     assert_eq!(slow.checked.wrong, 0, "{:?}", slow.checked.first);
     let fetches = &slow.fetches;
