@@ -327,11 +327,12 @@ fn a_dropped_optimistic_write_is_taken_back_though_the_inbox_was_full() {
 
 #[test]
 fn every_way_to_invalidate_fetches_what_is_observed() {
-    let ways: [(&str, fn(&Cache)); 4] = [
+    type Way = fn(&Cache);
+    let ways: [(&str, Way); 4] = [
         ("everything", Cache::invalidate_all),
         ("the entity", |cache| cache.entity("stream").invalidate()),
         ("the slot", |cache| {
-            cache.entity("stream").slot(1).invalidate()
+            cache.entity("stream").slot(1).invalidate();
         }),
         ("the key", |cache| drop(cache.invalidate(key!["stream", 1]))),
     ];
