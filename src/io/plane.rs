@@ -33,6 +33,7 @@ mod observe;
 mod owed;
 mod place;
 mod query;
+mod replace;
 mod restore;
 mod retry;
 mod run;
@@ -49,8 +50,9 @@ mod driver;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use self::core::Core;
@@ -87,6 +89,9 @@ pub use self::token::CancelToken;
 /// How a fetch that was wanted ends. To be awaited, or waited for.
 pub(crate) type Promise = Latch<Result<(), QueryError>>;
 
+/// Whose plane it is. It keeps the plane, so the plane must not keep it.
+pub(crate) type Keeper = Weak<dyn Any + Send + Sync>;
+
 /// Who has the plane go on.
 pub(crate) enum Driver {
     /// Whoever calls [`Plane::drive`]. Fetches run there.
@@ -102,6 +107,8 @@ pub(crate) struct Plane {
     hub: Arc<Hub>,
     clock: Clock,
     owners: Arc<Owners>,
+    /// Whose plane this is, for fetchers.
+    keeper: OnceLock<Keeper>,
     /// In no store: its invalidations are those of everything.
     everything: Arc<Entity>,
     driver: Driver,
@@ -135,6 +142,7 @@ impl Plane {
             clock,
             owners,
             everything,
+            keeper: OnceLock::new(),
             driver,
             executor: OnceLock::new(),
             starting: Mutex::default(),
@@ -146,6 +154,11 @@ impl Plane {
             #[cfg(feature = "net")]
             bell: Arc::default(),
         })
+    }
+
+    /// Says whose plane this is; once.
+    pub(crate) fn kept_by(&self, keeper: Keeper) {
+        let _ = self.keeper.set(keeper);
     }
 
     /// Whether it goes on only by [`drive`](Self::drive).
@@ -274,7 +287,6 @@ impl Plane {
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
     /// nothing.
     pub(crate) fn stop(&self) {
-        self.owners.close();
         let (ended, trash) = {
             let mut core = self.lock();
             if core.closed {

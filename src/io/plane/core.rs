@@ -83,6 +83,13 @@ pub(super) struct Table {
     entering: Option<Arc<Query>>,
 }
 
+impl Table {
+    /// Handles to the query of this key are handles to no query of the machine from now on.
+    pub(super) fn unknow(&mut self, key: &Key) {
+        self.known.remove(key);
+    }
+}
+
 impl Values for Table {
     fn look(&self, query: QueryIx) -> Look {
         self.queries
