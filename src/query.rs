@@ -67,7 +67,7 @@ pub(crate) use ids::{FetchId, ObserverId, PromiseId, QueryIx};
 pub(crate) use info::Info;
 pub(crate) use look::{Look, Values};
 pub(crate) use machine::Queries;
-pub(crate) use policy::{DEFAULT_GC, ObserverOptions, Options, Polling};
+pub(crate) use policy::{Activity, DEFAULT_GC, ObserverOptions, Options, Polling};
 pub use policy::{FetchStatus, NetworkMode, Poll, Refetch, RefetchKind, StaleTime, Status};
 pub(crate) use want::{Cancel, Cause, Config, Want, Wanted};
 
