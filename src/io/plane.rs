@@ -45,6 +45,7 @@ mod driver;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -89,6 +90,15 @@ pub(crate) enum Driver {
     /// A task on this runtime, which is asked for at the first use.
     #[cfg(feature = "net")]
     Tokio(Box<dyn Fn() -> std::io::Result<super::runtime::Runtime> + Send + Sync>),
+}
+
+/// What is left to do when the lock is released: a user's code may run in these drops.
+struct After {
+    /// Something is due before whoever drives means to look again.
+    sooner: bool,
+    _moved: Vec<Arc<Query>>,
+    _listeners: Vec<Arc<Listener>>,
+    _trash: Vec<Box<dyn Any + Send>>,
 }
 
 /// The slow plane of one cache.
@@ -155,6 +165,13 @@ impl Plane {
     /// Does something under the lock, and then what follows from it: states are published before
     /// the lock is released, effects are carried out, or left to who does so already.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let (result, after) = self.decide(act);
+        self.follow(after);
+        result
+    }
+
+    /// The half of [`with`](Self::with) that runs no user's code.
+    fn decide<R>(&self, act: impl FnOnce(&mut Core, Time) -> R) -> (R, After) {
         let now = self.clock.now();
         let mut core = self.lock();
         let result = act(&mut core, now);
@@ -165,12 +182,23 @@ impl Plane {
         let sooner = core.is_sooner_than_planned();
         drop(core);
         self.wake(&moved, &listeners);
-        drop((moved, trash));
+        let after = After {
+            sooner,
+            _moved: moved,
+            _listeners: listeners,
+            _trash: trash,
+        };
+        (result, after)
+    }
+
+    /// The other half.
+    fn follow(self: &Arc<Self>, after: After) {
+        let sooner = after.sooner;
+        drop(after);
         self.flush();
         if sooner {
             self.ring();
         }
-        result
     }
 
     /// Wakes who waits for queries that have moved, and for events.
@@ -245,7 +273,7 @@ impl Plane {
         let mut level = self.lock().defaults.level(prefix);
         // A caller's closure, and drops of what it replaces: not under the lock.
         change(&mut level);
-        self.with(|core, now| {
+        let (changed, after) = self.decide(|core, now| {
             if core.closed {
                 return Err(QueryError::Closed);
             }
@@ -253,8 +281,11 @@ impl Plane {
             core.throw_away(old);
             core.resolve_under(prefix, now);
             Ok(())
-        })?;
+        });
+        // What follows may be a function of the user's that changes defaults.
         drop(changing);
+        self.follow(after);
+        changed?;
         self.promote_under(prefix);
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tickcache::{Cache, FetchContext, FetchErrorKind, Fetched, QueryError, key};
+use tickcache::{Cache, Feed, FetchContext, FetchErrorKind, Fetched, Poll, QueryError, key};
 
-use crate::kit::{Crew, Driven, LONG, PLACES, Place, block_on};
+use crate::kit::{Crew, Driven, LONG, PLACES, Place, block_on, until};
 
 /// Keys that are fetched as usual while another one misbehaves.
 const OTHERS: u64 = 40;
@@ -192,4 +192,68 @@ fn a_fetcher_may_spawn_and_may_fetch() {
         cache.close_blocking(LONG).expect("everything ends");
         driven.end();
     }
+}
+
+/// What is asked of the state may ask the cache in turn, whoever's thread it is run on.
+#[test]
+fn functions_of_the_state_may_change_settings() {
+    for place in PLACES {
+        let driven = Driven::new(place);
+        let cache = driven.cache();
+        good(&cache);
+        let other = cache.clone();
+        let mut observer = cache
+            .query::<String>(key!["good", 1])
+            .poll(move |state| {
+                if state.is_fetching() {
+                    other.defaults(key!["other"]).retry(1);
+                    drop(other.set(&key!["other"], &1));
+                }
+                Poll::Stop
+            })
+            .observe();
+        let mut crew = Crew::new();
+        for number in 0..3 {
+            let cache = cache.clone();
+            crew.spawn(format!("client {number}"), move || {
+                for _ in 0..100 {
+                    cache
+                        .defaults(key!["good"])
+                        .retry_delay(|_, _| Duration::ZERO);
+                    drop(cache.refetch(key!["good"]));
+                    cache.defaults(key![]).stale_never();
+                }
+            });
+        }
+        crew.join();
+        let idle = observer.until_state(|state| state.is_success() && !state.is_fetching());
+        idle.timeout(LONG).wait().expect("it is fetched");
+        others_are_fetched(&cache);
+        cache.close_blocking(LONG).expect("everything ends");
+        driven.end();
+    }
+}
+
+/// A write that is dropped is taken back, be the owner's inbox full at the time.
+#[test]
+fn a_dropped_write_is_taken_back_when_there_is_room() {
+    let cache = Cache::builder().build().expect("a cache");
+    let feed = Feed::events().entities(["stream"]).whole().inbox(1);
+    let mut feed = cache.local(feed).expect("nothing else is attached");
+    feed.open();
+    let message = r#"{"entity":"stream","id":1,"payload":{"n":1}}"#;
+    feed.message_text(message).expect("a message");
+    let key = key!["stream", 1];
+    let n = || cache.get::<Value>(&key).expect("a value")["n"].clone();
+    let shown = cache.optimistic(&key, &serde_json::json!({"n": 2}));
+    let shown = shown.expect("there is room");
+    // The inbox holds the write itself, and no more.
+    drop(shown);
+    feed.settle();
+    assert_eq!(n(), 2);
+    until("it is taken back", || {
+        feed.settle();
+        n() == 1
+    });
+    cache.close_blocking(LONG).expect("everything ends");
 }

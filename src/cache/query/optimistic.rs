@@ -111,11 +111,7 @@ impl Optimistic {
 impl Drop for Optimistic {
     fn drop(&mut self) {
         if let Some(overlay) = self.overlay {
-            let rolled_back = self.plane.end_overlay(&self.query, overlay, false);
-            if let Err(error) = rolled_back {
-                // An owner that is gone shows nothing any more; a full inbox has to be known.
-                tracing::warn!(key = %self.query.key(), %error, "an optimistic write stays on");
-            }
+            self.plane.take_back_overlay(&self.query, overlay);
         }
     }
 }

@@ -112,7 +112,7 @@ impl Drop for OwnerKeep {
 impl Plane {
     /// Has the owner of an entity carry a command out; again and again, with growing pauses, while
     /// it has no room or is just coming or going.
-    async fn tell(
+    pub(super) async fn tell(
         self: &Arc<Self>,
         entity: &Entity,
         command: impl Fn() -> Command + Send + Sync,

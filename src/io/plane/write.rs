@@ -8,7 +8,7 @@ use super::{Place, Plane};
 use crate::Time;
 use crate::feed::Update;
 use crate::io::command::{Command, OverlayChange, OverlayId};
-use crate::io::inbox::Completion;
+use crate::io::inbox::{CommandError, Completion};
 use crate::record::{Mode, Tree};
 use crate::sync::Arc;
 
@@ -167,6 +167,37 @@ impl Plane {
             }
             Place::List(_) => Err(QueryError::IsList(query.key().clone())),
         }
+    }
+
+    /// As [`end_overlay`](Self::end_overlay) without a commit, for who waits for nothing: again
+    /// and again while the owner has no room.
+    pub(crate) fn take_back_overlay(self: &Arc<Self>, query: &Arc<Query>, overlay: OverlayId) {
+        let (Err(error), Some(slot)) = (self.end_overlay(query, overlay, false), query.slot())
+        else {
+            return;
+        };
+        // An owner that is gone shows nothing any more.
+        let full = matches!(error, QueryError::Owner(CommandError::InboxFull));
+        let Ok(executor) = self.executor() else {
+            return;
+        };
+        if !full {
+            return;
+        }
+        let (plane, query, slot) = (Arc::clone(self), Arc::clone(query), Arc::clone(slot));
+        let name = format!("taking a write of {} back", query.key());
+        let work = async move {
+            let command = || Command::Overlay {
+                entity: Arc::clone(slot.entity().name()),
+                id: slot.id().clone(),
+                overlay,
+                change: OverlayChange::Rollback,
+            };
+            if let Err(error) = plane.tell(slot.entity(), command).await {
+                tracing::warn!(key = %query.key(), ?error, "an optimistic write stays on");
+            }
+        };
+        executor.spawn(name, Box::pin(work));
     }
 
     fn change_overlay(
