@@ -1,6 +1,7 @@
 //! Fetchers that do not behave hold up nobody but themselves.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -201,13 +202,14 @@ fn functions_of_the_state_may_change_settings() {
         let cache = driven.cache();
         good(&cache);
         let other = cache.clone();
+        let asks = Arc::new(AtomicU64::new(0));
+        let asked = Arc::clone(&asks);
         let mut observer = cache
             .query::<String>(key!["good", 1])
-            .poll(move |state| {
-                if state.is_fetching() {
-                    other.defaults(key!["other"]).retry(1);
-                    drop(other.set(&key!["other"], &1));
-                }
+            .poll(move |_| {
+                asked.fetch_add(1, Ordering::SeqCst);
+                other.defaults(key!["other"]).retry(1);
+                drop(other.set(&key!["other"], &1));
                 Poll::Stop
             })
             .observe();
@@ -227,6 +229,7 @@ fn functions_of_the_state_may_change_settings() {
         crew.join();
         let idle = observer.until_state(|state| state.is_success() && !state.is_fetching());
         idle.timeout(LONG).wait().expect("it is fetched");
+        assert!(asks.load(Ordering::SeqCst) > 2, "it is asked again");
         others_are_fetched(&cache);
         cache.close_blocking(LONG).expect("everything ends");
         driven.end();
@@ -255,4 +258,39 @@ fn a_dropped_write_is_taken_back_when_there_is_room() {
         n() == 1
     });
     cache.close_blocking(LONG).expect("everything ends");
+}
+
+/// Changes settings when it is dropped.
+struct Parting(Cache);
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.defaults(key!["other"]).retry(1);
+        drop(self.0.set(&key!["other"], &"dropped"));
+    }
+}
+
+/// What a setting replaces may use the cache as it goes.
+#[test]
+fn a_fetcher_that_is_replaced_may_change_settings() {
+    for place in PLACES {
+        let driven = Driven::new(place);
+        let cache = driven.cache();
+        let parting = Parting(cache.clone());
+        cache.defaults(key!["good"]).fetch(move |cx: FetchContext| {
+            let old = parting.0.get::<String>(cx.key());
+            async move { Ok(Fetched::new(old.is_some())) }
+        });
+        let fetched = cache.query::<bool>(key!["good", 1]).fetch().wait(LONG);
+        assert!(!*fetched.expect("a value"));
+        let mut crew = Crew::new();
+        let client = cache.clone();
+        crew.spawn("client", move || good(&client));
+        crew.join();
+        others_are_fetched(&cache);
+        let dropped = cache.get::<String>(&key!["other"]);
+        assert_eq!(dropped.as_deref().map(String::as_str), Some("dropped"));
+        cache.close_blocking(LONG).expect("everything ends");
+        driven.end();
+    }
 }
