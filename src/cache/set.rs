@@ -84,7 +84,11 @@ impl Slot {
     /// # Errors
     /// If the feed's inbox is full, or the feed is just being attached or ending.
     pub fn purge(&self) -> Result<Completion, SetError> {
-        Ok(self.send(|entity, id| Command::Purge { entity, id })?)
+        Ok(self.send(|entity, id| Command::Purge {
+            entity,
+            id,
+            seen: None,
+        })?)
     }
 
     fn send(

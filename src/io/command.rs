@@ -5,7 +5,7 @@ use crate::feed::{Refusal, Subscription, Update};
 use crate::json::{self, Value};
 use crate::key::Id;
 use crate::record::{Limits, Mode, Patch};
-use crate::store::Courier;
+use crate::store::{Courier, Head};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +26,12 @@ pub(crate) enum Command {
         update: Update,
     },
     /// Ends a value's slot: the id is unknown from then on.
-    Purge { entity: Arc<str>, id: Id },
+    Purge {
+        entity: Arc<str>,
+        id: Id,
+        /// Only if nothing was written since it said this.
+        seen: Option<Box<Head>>,
+    },
     /// Wants subscriptions, all or none.
     #[cfg_attr(
         not(feature = "net"),
@@ -242,7 +247,7 @@ impl fmt::Debug for Command {
         match self {
             Self::Set { entity, id, .. } => write!(f, "Set({entity}, {id})"),
             Self::Remove { entity, id, .. } => write!(f, "Remove({entity}, {id})"),
-            Self::Purge { entity, id } => write!(f, "Purge({entity}, {id})"),
+            Self::Purge { entity, id, .. } => write!(f, "Purge({entity}, {id})"),
             Self::Subscribe(wanted) => write!(f, "Subscribe({})", wanted.len()),
             Self::Unsubscribe(unwanted) => write!(f, "Unsubscribe({})", unwanted.len()),
             Self::Keep {

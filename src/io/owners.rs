@@ -177,6 +177,7 @@ mod tests {
             let command = Command::Purge {
                 entity: "e".into(),
                 id: Id::from(1),
+                seen: None,
             };
             owners.send(&entity, command).expect_err("nobody takes it")
         };

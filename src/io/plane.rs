@@ -101,6 +101,15 @@ pub(crate) enum Driver {
     Tokio(Box<dyn Fn() -> std::io::Result<super::runtime::Runtime> + Send + Sync>),
 }
 
+/// What is left to do when the lock is released: a user's code may run in these drops.
+struct After {
+    /// Something is due before whoever drives means to look again.
+    sooner: bool,
+    _moved: Vec<Arc<Query>>,
+    _listeners: Vec<Arc<Listener>>,
+    _trash: Vec<Box<dyn Any + Send>>,
+}
+
 /// The slow plane of one cache.
 pub(crate) struct Plane {
     store: Arc<Store>,
@@ -173,6 +182,13 @@ impl Plane {
     /// Does something under the lock, and then what follows from it: states are published before
     /// the lock is released, effects are carried out, or left to who does so already.
     fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let (result, after) = self.decide(act);
+        self.follow(after);
+        result
+    }
+
+    /// The half of [`with`](Self::with) that runs no user's code.
+    fn decide<R>(&self, act: impl FnOnce(&mut Core, Time) -> R) -> (R, After) {
         let now = self.clock.now();
         let mut core = self.lock();
         let result = act(&mut core, now);
@@ -183,12 +199,23 @@ impl Plane {
         let sooner = core.is_sooner_than_planned() | std::mem::take(&mut core.heeds_more);
         drop(core);
         self.wake(&moved, &listeners);
-        turn::let_fall((moved, trash));
+        let after = After {
+            sooner,
+            _moved: moved,
+            _listeners: listeners,
+            _trash: trash,
+        };
+        (result, after)
+    }
+
+    /// The other half.
+    fn follow(self: &Arc<Self>, after: After) {
+        let sooner = after.sooner;
+        turn::let_fall(after);
         self.flush();
         if sooner {
             self.ring();
         }
-        result
     }
 
     /// Wakes who waits for queries that have moved, and for events.
@@ -264,7 +291,7 @@ impl Plane {
         let mut level = self.lock().defaults.level(prefix);
         // A caller's closure, and drops of what it replaces: not under the lock.
         change(&mut level);
-        self.with(|core, now| {
+        let (changed, after) = self.decide(|core, now| {
             if core.closed {
                 return Err(QueryError::Closed);
             }
@@ -272,8 +299,11 @@ impl Plane {
             core.throw_away(old);
             core.resolve_under(prefix, now);
             Ok(())
-        })?;
+        });
+        // What follows may be a function of the user's that changes defaults.
         drop(changing);
+        self.follow(after);
+        changed?;
         self.promote_under(prefix);
         Ok(())
     }

@@ -35,6 +35,7 @@ impl<E: Clone> Queries<E> {
         }
         let promise = self.promise();
         self.request(query, want.restart, want.cause, vec![promise], at);
+        let promise = self.share(query, promise);
         self.admit(at);
         Wanted::Waiting(promise)
     }
@@ -78,11 +79,30 @@ impl<E: Clone> Queries<E> {
             {
                 flight.promises.retain(|waiting| *waiting != promise);
             } else {
+                let promise = self.share(query, promise);
                 promises.push(promise);
             }
         }
         self.admit(at);
         promises
+    }
+
+    /// The promise of those who wait for the same as the one that came last: so a fetch that hangs
+    /// can be called for without end, and nothing grows.
+    fn share(&mut self, query: QueryIx, promise: PromiseId) -> PromiseId {
+        let flight = self.registry.get_mut(query).and_then(|q| q.flight.as_mut());
+        let Some(flight) = flight else {
+            return promise;
+        };
+        for waiting in [&mut flight.promises, &mut flight.next] {
+            if let [first, .., last] = waiting[..]
+                && last == promise
+            {
+                waiting.pop();
+                return first;
+            }
+        }
+        promise
     }
 
     /// Fetches, or joins: whoever waits is told by the fetch that serves the request.

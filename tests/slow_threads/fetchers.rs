@@ -1,14 +1,15 @@
 //! Fetchers that do not behave hold up nobody but themselves.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tickcache::{Cache, FetchContext, FetchErrorKind, Fetched, QueryError, key};
+use tickcache::{Cache, Feed, FetchContext, FetchErrorKind, Fetched, Poll, QueryError, key};
 
-use crate::kit::{Crew, Driven, LONG, PLACES, Place, block_on};
+use crate::kit::{Crew, Driven, LONG, PLACES, Place, block_on, until};
 
 /// Keys that are fetched as usual while another one misbehaves.
 const OTHERS: u64 = 40;
@@ -30,9 +31,8 @@ fn others_are_fetched(cache: &Cache) {
             .stale_after(Duration::ZERO);
         let value = query.fetch().wait(LONG).expect("nothing holds it up");
         assert_eq!(*value, id.to_string());
-        for error in block_on("an invalidation", cache.invalidate(key!["good", id])).errors {
-            panic!("{error}");
-        }
+        let refetched = block_on("an invalidation", cache.invalidate(key!["good", id]));
+        assert!(refetched.errors.is_empty(), "{:?}", refetched.errors);
     }
 }
 
@@ -96,7 +96,7 @@ fn a_fetcher_that_blocks_its_thread_delays_no_other_key() {
     let mut crew = Crew::new();
     for (number, cache) in clients.into_iter().enumerate() {
         crew.spawn(format!("client {number}"), move || {
-            others_are_fetched(&cache)
+            others_are_fetched(&cache);
         });
     }
     crew.join();
@@ -189,6 +189,107 @@ fn a_fetcher_may_spawn_and_may_fetch() {
             assert_eq!(*sum, serde_json::json!(["1", "2", "3"]));
         }
         others_are_fetched(&cache);
+        cache.close_blocking(LONG).expect("everything ends");
+        driven.end();
+    }
+}
+
+/// What is asked of the state may ask the cache in turn, whoever's thread it is run on.
+#[test]
+fn functions_of_the_state_may_change_settings() {
+    for place in PLACES {
+        let driven = Driven::new(place);
+        let cache = driven.cache();
+        good(&cache);
+        let other = cache.clone();
+        let asks = Arc::new(AtomicU64::new(0));
+        let asked = Arc::clone(&asks);
+        let mut observer = cache
+            .query::<String>(key!["good", 1])
+            .poll(move |_| {
+                asked.fetch_add(1, Ordering::SeqCst);
+                other.defaults(key!["other"]).retry(1);
+                drop(other.set(&key!["other"], &1));
+                Poll::Stop
+            })
+            .observe();
+        let mut crew = Crew::new();
+        for number in 0..3 {
+            let cache = cache.clone();
+            crew.spawn(format!("client {number}"), move || {
+                for _ in 0..100 {
+                    cache
+                        .defaults(key!["good"])
+                        .retry_delay(|_, _| Duration::ZERO);
+                    drop(cache.refetch(key!["good"]));
+                    cache.defaults(key![]).stale_never();
+                }
+            });
+        }
+        crew.join();
+        let idle = observer.until_state(|state| state.is_success() && !state.is_fetching());
+        idle.timeout(LONG).wait().expect("it is fetched");
+        assert!(asks.load(Ordering::SeqCst) > 2, "it is asked again");
+        others_are_fetched(&cache);
+        cache.close_blocking(LONG).expect("everything ends");
+        driven.end();
+    }
+}
+
+/// A write that is dropped is taken back, be the owner's inbox full at the time.
+#[test]
+fn a_dropped_write_is_taken_back_when_there_is_room() {
+    let cache = Cache::builder().build().expect("a cache");
+    let feed = Feed::events().entities(["stream"]).whole().inbox(1);
+    let mut feed = cache.local(feed).expect("nothing else is attached");
+    feed.open();
+    let message = r#"{"entity":"stream","id":1,"payload":{"n":1}}"#;
+    feed.message_text(message).expect("a message");
+    let key = key!["stream", 1];
+    let n = || cache.get::<Value>(&key).expect("a value")["n"].clone();
+    let shown = cache.optimistic(&key, &serde_json::json!({"n": 2}));
+    let shown = shown.expect("there is room");
+    // The inbox holds the write itself, and no more.
+    drop(shown);
+    feed.settle();
+    assert_eq!(n(), 2);
+    until("it is taken back", || {
+        feed.settle();
+        n() == 1
+    });
+    cache.close_blocking(LONG).expect("everything ends");
+}
+
+/// Changes settings when it is dropped.
+struct Parting(Cache);
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.defaults(key!["other"]).retry(1);
+        drop(self.0.set(&key!["other"], &"dropped"));
+    }
+}
+
+/// What a setting replaces may use the cache as it goes.
+#[test]
+fn a_fetcher_that_is_replaced_may_change_settings() {
+    for place in PLACES {
+        let driven = Driven::new(place);
+        let cache = driven.cache();
+        let parting = Parting(cache.clone());
+        cache.defaults(key!["good"]).fetch(move |cx: FetchContext| {
+            let old = parting.0.get::<String>(cx.key());
+            async move { Ok(Fetched::new(old.is_some())) }
+        });
+        let fetched = cache.query::<bool>(key!["good", 1]).fetch().wait(LONG);
+        assert!(!*fetched.expect("a value"));
+        let mut crew = Crew::new();
+        let client = cache.clone();
+        crew.spawn("client", move || good(&client));
+        crew.join();
+        others_are_fetched(&cache);
+        let dropped = cache.get::<String>(&key!["other"]);
+        assert_eq!(dropped.as_deref().map(String::as_str), Some("dropped"));
         cache.close_blocking(LONG).expect("everything ends");
         driven.end();
     }

@@ -4,6 +4,12 @@
 //! No test sleeps, and none looks at how long something takes: what would never come is given up
 //! after [`LONG`](kit::LONG).
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the rules are the library's: a test gives up by the real clock, and is run by no model"
+)]
+
 #[path = "../server/mod.rs"]
 mod server;
 

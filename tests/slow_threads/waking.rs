@@ -115,7 +115,7 @@ fn whatever_a_stream_does_wakes() {
                     say(
                         &mut feed,
                         &json!({"entity":"stream","id":1,"payload":{"n":round}}).to_string(),
-                    )
+                    );
                 },
                 move |state| n(state) == Some(round) && state.freshness().is_live(),
             );
@@ -162,7 +162,7 @@ fn serve(cache: &Cache) -> Arc<AtomicU64> {
         .fetch(move |_: FetchContext| {
             let call = counted.fetch_add(1, Ordering::SeqCst) + 1;
             async move {
-                if call % 3 == 0 {
+                if call.is_multiple_of(3) {
                     return Err(FetchError::new(call.to_string()));
                 }
                 Ok(Fetched::new(json!({"n": call})))
@@ -198,7 +198,7 @@ fn whatever_a_fetch_does_wakes() {
                     0 => refetch(),
                     _ => drop(cache.invalidate(key.clone())),
                 };
-                if call % 3 == 0 {
+                if call.is_multiple_of(3) {
                     ping.pong(&format!("{key}: error {call}"), begin, |state| {
                         state.is_error() && state.fetch_status() == FetchStatus::Idle
                     });

@@ -42,7 +42,7 @@ impl Ingest {
             Command::Remove { entity, id, update } => {
                 self.command(&entity, |ingest, ix| ingest.remove(ix, id.as_ref(), update))
             }
-            Command::Purge { entity, id } => self.purge(&entity, &id),
+            Command::Purge { entity, id, seen } => self.purge(&entity, &id, seen.as_deref()),
             Command::Keep {
                 entity,
                 id,
@@ -329,12 +329,16 @@ impl Ingest {
     }
 
     #[cold]
-    fn purge(&mut self, entity: &str, id: &Id) -> Result<(), CommandError> {
+    fn purge(&mut self, entity: &str, id: &Id, seen: Option<&Head>) -> Result<(), CommandError> {
         let ix = self.entity(entity)?;
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return Err(CommandError::Foreign);
         };
+        let slot = writer.entity().find(id.as_ref());
+        if seen.is_some_and(|seen| slot.is_some_and(|slot| slot.head() != *seen)) {
+            return Ok(());
+        }
         // An id that was only asked for has a slot as well, and no value.
         if writer.entity().find(id.as_ref()).is_some()
             && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)

@@ -247,11 +247,12 @@ impl Core {
         self.table.queries.get(&ix).cloned()
     }
 
-    /// What a fetch that was wanted is waited for by.
+    /// What a fetch that was wanted is waited for by: one for all who wait for the same.
     pub(super) fn promise(&mut self, promise: PromiseId) -> Promise {
-        let latch = Promise::new();
-        self.promises.insert(promise, latch.clone());
-        latch
+        self.promises
+            .entry(promise)
+            .or_insert_with(Promise::new)
+            .clone()
     }
 
     /// Settings of a prefix have changed: merges them anew for the queries under it.
@@ -305,9 +306,12 @@ impl Core {
     }
 
     fn tell(&mut self, event: &CacheEvent) {
+        let trash = &mut self.trash;
         self.listeners.retain(|listener| match listener.upgrade() {
             Some(listener) => {
                 listener.push(event.clone());
+                // It may be the last handle, and what waits in it has a user's errors.
+                trash.push(Box::new(listener));
                 true
             }
             None => false,

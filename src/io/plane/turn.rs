@@ -18,7 +18,7 @@ use crate::io::latch::WakeOn;
 use crate::io::slow::SLOW;
 use crate::key::{Id, Key};
 use crate::query::{FetchId, ObserverId, QueryIx};
-use crate::store::{Entity, Slot};
+use crate::store::{Entity, Head, Slot};
 use crate::sync::Arc;
 
 /// Turns of one [`Plane::drive`]: more would be a fetcher that fails at once for ever.
@@ -202,7 +202,7 @@ impl Plane {
     /// Puts a slot back to its initial data. What a feed writes stays: it is the stream's.
     fn restore_slot(self: &Arc<Self>, ix: QueryIx, query: &Arc<Query>) {
         if let Some(slot) = query.slot() {
-            self.purge_slot(slot.entity(), slot.id(), &slot.slot());
+            self.purge_slot(slot.entity(), slot.id(), &slot.slot(), None);
             slot.set_none(None);
         }
         self.with(|core, now| {
@@ -222,20 +222,23 @@ impl Plane {
         let wanted = core.side.is_watched(&key)
             || core.machine.find(&key).is_some()
             || core.is_listed(entity, slot);
+        let seen = Box::new(slot.head());
         drop(core);
+        // Somebody may want it from here on, and have it written: then it stays.
         if !wanted {
-            self.purge_slot(entity, id, slot);
+            self.purge_slot(entity, id, slot, Some(seen));
         }
     }
 
     /// Ends a slot that no feed owns.
-    fn purge_slot(&self, entity: &Arc<Entity>, id: &Id, slot: &Slot) {
+    fn purge_slot(&self, entity: &Arc<Entity>, id: &Id, slot: &Slot, seen: Option<Box<Head>>) {
         if entity.owner().is_some_and(|owner| &*owner != SLOW) || slot.is_detached() {
             return;
         }
         let command = Command::Purge {
             entity: Arc::clone(entity.name()),
             id: id.clone(),
+            seen,
         };
         // A feed that has come just now has the value in its care.
         let _ = self.owners.send(entity, command);

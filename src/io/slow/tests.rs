@@ -236,6 +236,7 @@ fn what_waits_while_a_feed_takes_the_entity_over_comes_first_or_not_at_all() {
     let refused = world.slow.carry_out(Command::Purge {
         entity: "e".into(),
         id: 1.into(),
+        seen: None,
     });
     let back = refused.expect_err("a feed owns it");
     assert!(matches!(*back, Command::Purge { .. }), "{back:?}");

@@ -269,3 +269,32 @@ fn what_is_due_does_not_look_at_the_others() {
     rig.online(true);
     assert!(looks(&rig) < 20);
 }
+
+#[test]
+fn who_waits_for_the_same_fetch_shares_a_promise() {
+    let mut rig = Rig::new();
+    let query = rig.fetched(key!["a"]);
+    let first = rig.fetch(query);
+    assert_eq!(first, rig.fetch(query), "joined");
+    // Marked meanwhile: these wait for the fetch that follows, and share it in turn.
+    let later = rig.invalidate(&[query], RefetchKind::All);
+    assert_ne!(later, [first]);
+    for _ in 0..3 {
+        assert_eq!(rig.invalidate(&[query], RefetchKind::All), later);
+    }
+    rig.land(query);
+    assert!(rig.outcome(first).is_some());
+    assert!(rig.outcome(later[0]).is_none());
+    rig.land(query);
+    assert!(rig.outcome(later[0]).is_some());
+    // What is paused is not waited for by who refetches many, and is by who called for it.
+    rig.online(false);
+    let paused = rig.fetch(query);
+    assert!(
+        rig.refetch(&[query], RefetchKind::All, false, Cause::User)
+            .is_empty()
+    );
+    rig.online(true);
+    rig.land(query);
+    assert!(rig.outcome(paused).is_some());
+}

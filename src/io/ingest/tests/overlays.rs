@@ -218,6 +218,7 @@ fn the_end_of_the_owner_and_a_purge_end_writes() {
     let purge = Command::Purge {
         entity: "e".into(),
         id: 1.into(),
+        seen: None,
     };
     obey(&mut scene.world, &mut scene.feed, purge);
     scene.slot = scene.world.slot("e", 1);
@@ -226,6 +227,26 @@ fn the_end_of_the_owner_and_a_purge_end_writes() {
     scene
         .deliver(r#"[{"i":1,"v":{"a":4}}]"#)
         .shows(r#"{"a":4}"#);
+}
+
+#[test]
+fn a_purge_leaves_what_was_written_since_it_was_meant() {
+    let mut scene = Scene::new(r#"[{"i":1,"v":{"a":1}}]"#);
+    let purge = |seen| Command::Purge {
+        entity: "e".into(),
+        id: 1.into(),
+        seen: Some(Box::new(seen)),
+    };
+    let seen = scene.slot.head();
+    // Even if it says the same again.
+    scene
+        .deliver(r#"[{"i":1,"v":{"a":2}}]"#)
+        .deliver(r#"[{"i":1,"v":{"a":1}}]"#);
+    obey(&mut scene.world, &mut scene.feed, purge(seen));
+    assert_eq!(value(&scene.slot), r#"{"a":1}"#);
+    let seen = scene.slot.head();
+    obey(&mut scene.world, &mut scene.feed, purge(seen));
+    assert_eq!(scene.slot.head().state, State::Dead);
 }
 
 #[test]
