@@ -142,6 +142,12 @@ mod stand_in {
     pub(crate) type ArcSwap<T> = ArcSwapAny<Arc<T>>;
     pub(crate) type ArcSwapOption<T> = ArcSwapAny<Option<Arc<T>>>;
 
+    impl<T: Default> Default for ArcSwap<T> {
+        fn default() -> Self {
+            Self(Mutex::new(Arc::default()))
+        }
+    }
+
     impl<P: Clone> ArcSwapAny<P> {
         pub(crate) fn new(pointer: P) -> Self {
             Self(Mutex::new(pointer))

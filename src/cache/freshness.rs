@@ -209,6 +209,8 @@ fn doubted(head: &Head, now: Surroundings) -> Freshness {
     match head.state {
         State::Present => {}
         State::Empty | State::Dead => return Freshness::Empty,
+        // All there ever was is an optimistic write, and it was taken back.
+        State::Removed if head.received_at == Time::ZERO => return Freshness::Empty,
         State::Removed => return Freshness::Removed,
     }
     let Link { generation, bits } = Link::from_word(now.link);

@@ -68,7 +68,7 @@ pub(crate) enum Command {
         overlay: OverlayId,
         change: OverlayChange,
     },
-    /// A whole value from where an earlier process left it.
+    /// A whole value that neither a stream nor a fetch has brought.
     Restore {
         entity: Arc<str>,
         id: Id,
@@ -79,6 +79,7 @@ pub(crate) enum Command {
         sequence: Option<u64>,
         /// It is made of patches only.
         partial: bool,
+        origin: Origin,
         /// Set before the command is done.
         report: Arc<OnceLock<Restored>>,
     },
@@ -199,6 +200,15 @@ pub(crate) enum OverlayChange {
     Commit,
     /// It is gone, and what came meanwhile stays.
     Rollback,
+}
+
+/// Where a restored value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// An earlier process: it goes over what is older, and is in doubt until it is confirmed.
+    Earlier,
+    /// The settings: it goes where there is nothing, and is as good as fetched then.
+    Settings,
 }
 
 /// What became of a restored value.

@@ -24,7 +24,8 @@ pub enum CommandError {
     /// The owner's inbox holds as many commands as it may. Nothing was enqueued.
     #[error("the inbox of the feed is full; wait for earlier commands or raise its capacity")]
     InboxFull,
-    /// The feed has stopped, failed or panicked, before or while the command waited.
+    /// The feed has stopped, failed or panicked, before or while the command waited; or it is just
+    /// being attached. What it owned has another owner in a moment, who takes writes.
     #[error("the feed that owns this has ended")]
     OwnerGone,
     /// A blocking wait on the feed's own thread, which could never end.
@@ -36,6 +37,9 @@ pub enum CommandError {
     /// It was refused as a message of the feed with the same content would have been.
     #[error("the value is refused: {0}")]
     Refused(#[from] Refusal),
+    /// The owner has ended with the cache.
+    #[error("the cache has been closed")]
+    Closed,
     /// Another feed owns the entity.
     #[error("another feed owns this entity")]
     Foreign,
@@ -45,11 +49,12 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later. Of a subscription with a feed that has ended
+    /// ([`OwnerGone`](Self::OwnerGone)) that is another feed's call.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::InboxFull | Self::TimedOut => true,
+            Self::InboxFull | Self::TimedOut | Self::OwnerGone => true,
             Self::Subscribe(error) => error.is_retryable(),
             _ => false,
         }

@@ -86,6 +86,9 @@ enum Role {
     Foreign,
 }
 
+/// Numbers of fetched answers, by the ids that they were shown for.
+type Answered = HashMap<Id, u64, foldhash::fast::RandomState>;
+
 /// An entity that this feed has heard of.
 #[derive(Debug)]
 struct Entry {
@@ -99,6 +102,8 @@ struct Entry {
     reported: bool,
     /// Numbers of two connections cannot be compared.
     restarts: bool,
+    /// Slots whose number is that of a fetched answer, ahead of the stream.
+    answered: Option<Box<Answered>>,
     /// Fetches that run and optimistic writes, while there are any.
     attention: Option<Box<Attention>>,
     /// Slow writer: the connection that values were forwarded from.
@@ -250,6 +255,7 @@ impl Sink for Ingest {
             whole_seen: false,
             reported: false,
             restarts: false,
+            answered: None,
             attention: None,
             connection: forward::Connection::default(),
         };

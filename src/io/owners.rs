@@ -7,6 +7,7 @@ use super::inbox::{CommandError, Completion, Inbox};
 use super::slow::{SLOW, Slow};
 use crate::feed::{CounterValues, Counters};
 use crate::store::{Entity, Hub, Store, TurnCounter};
+use crate::sync::{AtomicBool, Ordering};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,7 @@ pub(crate) struct Owner {
 pub(crate) struct Owners {
     feeds: Mutex<HashMap<Arc<str>, Owner>>,
     slow: Arc<Slow>,
+    closed: AtomicBool,
 }
 
 impl Owners {
@@ -41,7 +43,13 @@ impl Owners {
         Self {
             feeds: Mutex::default(),
             slow: Arc::new(Slow::new(store, hub, clock)),
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// No feed comes any more: an owner that is gone has no successor.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// The owner of what no feed owns.
@@ -115,12 +123,20 @@ impl Owners {
     ///
     /// # Errors
     /// [`CommandError::InboxFull`], and [`CommandError::OwnerGone`] for a feed that is about to
-    /// begin or to end: its claim is there and its inbox is not.
+    /// begin or to end: its claim is there and its inbox is not. [`CommandError::Closed`] instead
+    /// of that after [`close`](Self::close).
     pub(crate) fn send(
         &self,
         entity: &Entity,
         command: Command,
     ) -> Result<Completion, CommandError> {
+        self.route(entity, command).map_err(|error| match error {
+            CommandError::OwnerGone if self.closed.load(Ordering::Relaxed) => CommandError::Closed,
+            error => error,
+        })
+    }
+
+    fn route(&self, entity: &Entity, command: Command) -> Result<Completion, CommandError> {
         let mut command = command;
         for _ in 0..ROUTES {
             match entity.owner() {

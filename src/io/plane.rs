@@ -23,12 +23,14 @@ mod fetch_error;
 mod fetched;
 mod fetcher;
 mod heed;
+mod initial;
 mod keep;
 mod left;
 mod list;
 mod lists;
 mod marks;
 mod observe;
+mod owed;
 mod place;
 mod query;
 mod restore;
@@ -265,6 +267,7 @@ impl Plane {
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
     /// nothing.
     pub(crate) fn stop(&self) {
+        self.owners.close();
         let (ended, trash) = {
             let mut core = self.lock();
             if core.closed {

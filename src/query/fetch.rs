@@ -105,6 +105,8 @@ impl<E: Clone> Queries<E> {
         flight.called |= cause == Cause::User;
         let look = at.look(query);
         let marked = cause == Cause::Invalidation && look.sum > flight.sum;
+        // Who comes now wants what the mark was about, also if it was excused before.
+        q.acted = q.acted.min(flight.sum);
         match flight.phase {
             // Too late to begin anew: another fetch follows.
             Phase::Landing if restart || flight.discarded => {

@@ -71,6 +71,17 @@ impl<E: Clone> Queries<E> {
         found
     }
 
+    /// Those under a key that a mark concerns at once: what is observed; and all, if somebody wants
+    /// to be told of each. Otherwise it does not walk the rest.
+    pub(crate) fn concerned_under(&self, key: &Key) -> Vec<QueryIx> {
+        if self.is_listening() {
+            return self.under(key);
+        }
+        let mut active: Vec<QueryIx> = self.registry.active().values().copied().collect();
+        active.retain(|&query| self.key(query).is_some_and(|k| k.starts_with(key)));
+        active
+    }
+
     /// All queries, in the order in which they were made.
     pub(crate) fn all(&self) -> Vec<QueryIx> {
         self.registry.all().values().copied().collect()

@@ -39,6 +39,7 @@ impl<E: Clone> Queries<E> {
             idle_since: now,
             acted: 0,
             doubted: false,
+            doubts: 0,
             flagged: None,
             restores: 0,
             restoring: Vec::new(),

@@ -70,6 +70,11 @@ impl<E: Clone> Queries<E> {
         self.listening = listening;
     }
 
+    /// Whether anybody does.
+    pub(super) const fn is_listening(&self) -> bool {
+        self.listening
+    }
+
     /// When `handle_timeout` has something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         self.timers.next()

@@ -197,6 +197,11 @@ impl<E: Clone> Queries<E> {
             return;
         };
         flight.no_retry = true;
+        // Nobody looks any more: who waits for a fetch after this one is told by this one.
+        if !flight.again {
+            let next = std::mem::take(&mut flight.next);
+            flight.promises.extend(next);
+        }
         let first_paused = flight.phase == Phase::Paused && !look.known();
         let unwanted = flight.attempt == 0 && !flight.called;
         if flight.consumed || first_paused || unwanted {

@@ -13,6 +13,9 @@ use super::timers::Timer;
 use super::want::{Cancel, Cause};
 use crate::Time;
 
+/// Results in a row that leave a doubt, and are each followed by another fetch.
+const MAX_DOUBTS: u32 = 3;
+
 impl<E: Clone> Queries<E> {
     /// The fetcher has taken its cancellation token: it will notice a cancel.
     pub(crate) fn handle_consumed(&mut self, fetch: FetchId) {
@@ -133,9 +136,14 @@ impl<E: Clone> Queries<E> {
         };
         let failed = matches!(outcome, Outcome::Failed(_));
         let marked = look.sum > acted && (failed || !look.known() || look.invalidated());
-        // A result leaves a doubt only if that came while it was fetched.
+        // A result leaves a doubt if that came while it was fetched; or if no result can end it.
         q.doubted = look.unsure;
-        let due = marked || look.unsure && !failed;
+        q.doubts = if look.unsure {
+            q.doubts.saturating_add(1)
+        } else {
+            0
+        };
+        let due = marked || look.unsure && !failed && q.doubts <= MAX_DOUBTS;
         if flight.again {
             self.begin(query, flight.cause, flight.next, at);
         } else if due && wanted {

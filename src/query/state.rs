@@ -31,6 +31,8 @@ pub(super) struct Query<E> {
     pub(super) acted: u64,
     /// Whether the value was in doubt when generations were last looked at, or a fetch settled.
     pub(super) doubted: bool,
+    /// Fetches in a row that settled and left it in doubt.
+    pub(super) doubts: u32,
     /// The stamp with which the value was last found invalidated; another one says that it has been
     /// renewed in between.
     pub(super) flagged: Option<u64>,

@@ -1,5 +1,4 @@
-//! The reference: a server, what it has sent, and what a cache may therefore show. Knows nothing of
-//! the crate under test.
+//! The reference: a server, and what a cache may show of it. Imports nothing of the crate.
 
 use std::collections::VecDeque;
 

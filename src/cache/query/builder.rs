@@ -146,6 +146,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> QueryBuilder<T> {
         let lens = self.resolved(target.as_ref().ok().map(|target| &target.source));
         let lens = Lens {
             stale: lens.stale,
+            stale_by: lens.stale_by,
             enabled: lens.enabled,
             ..Lens::plain()
         };

@@ -21,7 +21,8 @@ pub enum QueryError {
     /// The fetch was cancelled, or the query was removed.
     #[error("the fetch was cancelled")]
     Cancelled,
-    /// The fetch waits for the network or for focus.
+    /// The fetch waits for the network or for focus: what stood in the way of one that
+    /// [timed out](Self::TimedOut).
     #[error("the fetch waits for the network or for focus")]
     Paused,
     /// It did not come about in time.

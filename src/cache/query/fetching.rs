@@ -77,7 +77,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Fetching<T> {
     /// Of a cache driven by hand another thread has to drive meanwhile.
     ///
     /// # Errors
-    /// [`QueryError::TimedOut`], else as awaiting it.
+    /// [`QueryError::TimedOut`], with [`QueryError::Paused`] if the fetch waits for the network or
+    /// for focus, or with its last failure; else as awaiting it.
     pub fn wait(&self, timeout: Duration) -> Result<Arc<T>, QueryError> {
         match &self.0 {
             Begun::Ended(result) => result.clone(),
@@ -89,9 +90,11 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Fetching<T> {
             } => match promise.wait(Some(timeout)) {
                 Some(result) => answer(source, lens, result),
                 None => {
-                    let failure = lens.state(source).failure().cloned();
+                    let state = lens.state(source);
+                    let failure = || state.failure().cloned().map(QueryError::Fetch);
+                    let last = state.paused().or_else(failure);
                     Err(QueryError::TimedOut {
-                        last: failure.map(|failure| Box::new(QueryError::Fetch(failure))),
+                        last: last.map(Box::new),
                     })
                 }
             },

@@ -12,7 +12,7 @@ use crate::Time;
 use crate::cache::freshness::{Freshness, Reasons};
 use crate::io::plane::StaleBy;
 use crate::key::Id;
-use crate::query::StaleTime;
+use crate::query::{FetchStatus, StaleTime};
 use crate::sync::Arc;
 
 /// Makes the data that stands in, of the data that was shown before.
@@ -67,16 +67,23 @@ impl<T> Lens<T> {
             stale: false,
             placeholder: false,
         }));
-        let stale = self.enabled && is_stale(&state, self.stale, source.now());
+        let stale = self.enabled && is_stale(&state, self.stale_time(source), source.now());
         if stale && let Some(facts) = Arc::get_mut(&mut state.0) {
             facts.stale = true;
         }
         state
     }
 
+    pub(super) fn stale_time(&self, source: &Source) -> StaleTime {
+        match (&self.stale_by, source.query()) {
+            (Some(stale_by), Some(query)) => stale_by(query, &query.state()),
+            _ => self.stale,
+        }
+    }
+
     /// When time alone makes another state of this one.
-    pub(super) fn list_turns_stale_at(&self, state: &QueryState<[Id]>) -> Time {
-        match (self.stale, state.updated_at()) {
+    pub(super) fn list_turns_stale_at(&self, source: &Source, state: &QueryState<[Id]>) -> Time {
+        match (self.stale_time(source), state.updated_at()) {
             (StaleTime::After(age), Some(at)) if self.enabled && !state.is_stale() => at.after(age),
             _ => Time::NEVER,
         }
@@ -133,13 +140,6 @@ impl<T: DeserializeOwned> Lens<T> {
         }
     }
 
-    pub(super) fn stale_time(&self, source: &Source) -> StaleTime {
-        match (&self.stale_by, source.query()) {
-            (Some(stale_by), Some(query)) => stale_by(query, &query.state()),
-            _ => self.stale,
-        }
-    }
-
     /// When time alone makes another state of this one.
     pub(super) fn turns_stale_at(&self, source: &Source, state: &QueryState<T>) -> Time {
         let expiry = if state.freshness().reasons().contains(Reasons::EXPIRED) {
@@ -186,6 +186,11 @@ impl<T: ?Sized> QueryState<T> {
             placeholder: false,
             known: false,
         }))
+    }
+
+    /// What a fetch waits for that is no answer, if it does.
+    pub(super) fn paused(&self) -> Option<QueryError> {
+        (self.fetch_status() == FetchStatus::Paused).then_some(QueryError::Paused)
     }
 
     /// What no waiting changes.

@@ -368,11 +368,22 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ListObserver<T> {
         (seen, news, until)
     }
 
+    /// When time alone makes another state of the list, or of one of its rows.
     fn deadline(&self, state: &QueryState<[Id]>) -> Time {
-        match &self.target {
-            Ok(_) => self.lens.list_turns_stale_at(state),
-            Err(_) => Time::NEVER,
+        let (Ok(target), Some(items)) = (&self.target, &self.items) else {
+            return Time::NEVER;
+        };
+        let stale = self.lens.list_turns_stale_at(&target.source, state);
+        let policy = items.entity.policy();
+        if !policy.expires() {
+            return stale;
         }
+        let fresh = self.rows.iter().filter(|row| {
+            let reasons = row.freshness.reasons();
+            !reasons.contains(Reasons::EXPIRED)
+        });
+        let expiry = fresh.map(|row| policy.expires_at(&row.slot.core().head()));
+        expiry.fold(stale, Time::min)
     }
 
     fn registration(&mut self) -> &mut Registration {

@@ -55,7 +55,8 @@ impl Cache {
     }
 }
 
-/// A change that is shown before the server has agreed to it. Dropping it takes the change off.
+/// A change that is shown before the server has agreed to it. Dropping it takes the change off; where
+/// the owner's inbox is full just then, that is made up for as soon as it has room.
 #[must_use = "dropping it rolls the change back"]
 pub struct Optimistic {
     plane: Arc<Plane>,
@@ -111,11 +112,7 @@ impl Optimistic {
 impl Drop for Optimistic {
     fn drop(&mut self) {
         if let Some(overlay) = self.overlay {
-            let rolled_back = self.plane.end_overlay(&self.query, overlay, false);
-            if let Err(error) = rolled_back {
-                // An owner that is gone shows nothing any more; a full inbox has to be known.
-                tracing::warn!(key = %self.query.key(), %error, "an optimistic write stays on");
-            }
+            self.plane.drop_overlay(&self.query, overlay);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::io::plane::{self, Members, Observation, Place, Query, Settings, Shown
 use crate::key::{Id, Key};
 use crate::query::FetchStatus;
 use crate::record::Tree;
-use crate::store::{Seen, State, Watched};
+use crate::store::{self, Seen, State, Watched};
 use crate::sync::Arc;
 
 /// One query.
@@ -293,11 +293,23 @@ impl Source {
         (Some(Arc::clone(&members.ids)), content)
     }
 
-    /// When what is held turns stale by the entity's `stale_after`.
+    /// When what is held turns stale by the entity's `stale_after`; of a list, the first item.
     pub(super) fn expires_at(&self) -> Time {
-        match &self.slot {
-            Some(slot) => slot.entity().policy().expires_at(&slot.core().head()),
-            None => Time::NEVER,
+        let Some(entity) = &self.entity else {
+            return Time::NEVER;
+        };
+        let policy = entity.policy();
+        if !policy.expires() {
+            return Time::NEVER;
+        }
+        let expiry = |slot: &store::Slot| policy.expires_at(&slot.head());
+        match (&self.slot, self.members()) {
+            (Some(slot), _) => expiry(slot.core()),
+            (None, Some(members)) => {
+                let items = members.slots.iter().map(|slot| expiry(slot));
+                items.min().unwrap_or(Time::NEVER)
+            }
+            (None, None) => Time::NEVER,
         }
     }
 

@@ -21,7 +21,8 @@ use crate::sync::Arc;
 /// # Errors
 /// * [`QueryError::Decode`] if data that is whole does not fit the type;
 /// * [`QueryError::TimedOut`] at the deadline, with the error of the last fetch, if that failed:
-///   such an error alone ends no wait, since polling and invalidation go on;
+///   such an error alone ends no wait, since polling and invalidation go on; else with
+///   [`QueryError::Paused`] if a fetch waits for the network or for focus;
 /// * [`QueryError::Closed`] once the cache has been closed.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Until<'a, T, P> {
@@ -90,7 +91,11 @@ where
 /// At the deadline: says what came last, if that is why.
 fn timed_out<T>(state: &QueryState<T>) -> QueryError {
     QueryError::TimedOut {
-        last: state.error().cloned().map(Box::new),
+        last: state
+            .error()
+            .cloned()
+            .or_else(|| state.paused())
+            .map(Box::new),
     }
 }
 

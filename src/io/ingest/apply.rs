@@ -2,11 +2,12 @@
 
 use super::super::staging::{Item, Staging, What};
 use super::attention::Position;
-use super::{Entry, Ingest, IngestConfig, Role};
+use super::{Answered, Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
     Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Update, Verdict,
 };
+use crate::key::Id;
 use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
@@ -67,12 +68,11 @@ impl Ingest {
         if update.sequence.is_some() {
             entry.restarts |= restarts(update.policy);
             let head = writer.head(slot);
-            match judge(
-                update,
-                Position::from(&head),
-                self.opened,
-                &mut self.connection_sequence,
-            ) {
+            let position = Position::from(&head);
+            let verdict = judge(update, position, self.opened, &mut self.connection_sequence);
+            match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
+                writer.entity().canonical(id)
+            }) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
                 Verdict::Duplicate => return counters.duplicate.bump(),
@@ -131,6 +131,26 @@ impl Ingest {
 /// Whether numbers of two connections cannot be compared.
 pub(super) fn restarts(policy: Policy) -> bool {
     policy.across == Across::Restarts || policy.rule == Rule::ContiguousPerConnection
+}
+
+/// The rules by which one update continues another take a whole value for a new beginning. It is
+/// none if all that it is older than is the answer of a fetch: that has it behind itself.
+#[inline]
+pub(super) fn behind_answer(
+    verdict: Verdict,
+    update: &Update,
+    position: Position,
+    answered: Option<&Answered>,
+    id: impl FnOnce() -> Id,
+) -> Verdict {
+    let Some(answered) = answered.filter(|_| update.whole && verdict == Verdict::Fresh) else {
+        return verdict;
+    };
+    let number = update.sequence.map(|sequence| sequence.last);
+    let behind = update.policy.across == Across::Continues
+        && number < position.sequence
+        && answered.get(&id()).copied() == position.sequence;
+    if behind { Verdict::Older } else { verdict }
 }
 
 /// What an update is next to what is held.

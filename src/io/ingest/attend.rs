@@ -1,7 +1,7 @@
 //! An update of an id that is fetched, or has optimistic writes: published as any other, and noted.
 
 use super::super::staging::{Item, What};
-use super::apply::{judge, restarts};
+use super::apply::{behind_answer, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
 use crate::feed::{Missing, OnConnect, Rule, Update, Verdict};
@@ -78,7 +78,9 @@ impl Ingest {
                     received_at: self.now,
                     turn: self.turn,
                 });
-            match judge(update, position, self.opened, &mut self.connection_sequence) {
+            let verdict = judge(update, position, self.opened, &mut self.connection_sequence);
+            let answered = entry.answered.as_deref();
+            match behind_answer(verdict, update, position, answered, || key.clone()) {
                 Verdict::Fresh => {}
                 Verdict::Older => {
                     counters.older.bump();
@@ -160,6 +162,9 @@ impl Ingest {
         }
         let layout = writer.schema().layout();
         for kept in attended.others(None) {
+            if gap.is_some() {
+                kept.torn();
+            }
             if let Some(patch) = patch.filter(|_| !update.whole) {
                 kept.patch(patch, update, layout);
             }

@@ -112,7 +112,10 @@ pub(super) struct Kept {
     pub(super) order: u64,
     /// All patches since, or since the last whole value.
     pub(super) all: Composed,
-    /// Of those, the ones without a number: no answer can be known to have them.
+    /// Of those, the ones since messages were last missing, and those without a number: what an
+    /// answer that has the missing ones may not have.
+    pub(super) recent: Composed,
+    /// Of all, the ones without a number: no answer can be known to have them.
     pub(super) loose: Composed,
     /// The first numbered patch: it has to follow the answer.
     pub(super) first: Option<(Policy, Sequence)>,
@@ -145,6 +148,7 @@ impl Kept {
     pub(super) fn patch(&mut self, patch: &Patch, update: &Update, layout: &Layout) {
         self.inserts |= update.missing == Missing::Insert;
         self.lost |= self.all.push(patch, update.mode, layout).is_err();
+        self.lost |= self.recent.push(patch, update.mode, layout).is_err();
         match update.sequence {
             None => self.lost |= self.loose.push(patch, update.mode, layout).is_err(),
             Some(sequence) => {
@@ -157,6 +161,7 @@ impl Kept {
     /// Takes note of a whole value or a removal: what came before it is part of it.
     pub(super) fn replaced(&mut self, sequence: Option<u64>, link: u64, invalidation: u64) {
         (self.all, self.loose) = (Composed::new(), Composed::new());
+        self.recent = Composed::new();
         self.first = None;
         self.whole = Some(sequence);
         self.highest = sequence;
@@ -167,11 +172,17 @@ impl Kept {
         self.inserts = false;
     }
 
+    /// Messages are missing before the one that comes now.
+    pub(super) fn torn(&mut self) {
+        self.recent = self.loose.clone();
+    }
+
     /// The slot has a value of this number by another fetch. What came up to it is in any answer
     /// that may still land, and what lies between has been dropped as older.
     pub(super) fn superseded(&mut self, number: Option<u64>) {
         if self.highest <= number {
             self.all = self.loose.clone();
+            self.recent = self.loose.clone();
             self.first = None;
             self.highest = None;
         }
@@ -220,7 +231,9 @@ impl Kept {
             );
             push(&mut self.all, Some(&all)).and_then(|()| push(&mut self.loose, Some(&loose)))
         };
-        self.lost |= pushed.is_err();
+        // Under what came since messages were missing, whenever it was written.
+        let recent = std::mem::take(&mut self.recent);
+        self.lost |= pushed.is_err() || push(&mut self.recent, Some(&recent)).is_err();
     }
 
     /// The number of the last message, if it came over the present connection.

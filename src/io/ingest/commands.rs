@@ -1,6 +1,6 @@
 //! What other threads ask of the owner, carried out as its messages are.
 
-use super::super::command::{Begun, Command, KeepId, LandReport, Restored};
+use super::super::command::{Begun, Command, KeepId, LandReport, Origin, Restored};
 use super::super::inbox::CommandError;
 use super::attention::{Keep, Position};
 use super::coverage::open_word;
@@ -18,6 +18,7 @@ struct Stored {
     received_at: Time,
     sequence: Option<u64>,
     partial: bool,
+    origin: Origin,
 }
 
 /// Why a value is refused, as a message's would be.
@@ -83,12 +84,14 @@ impl Ingest {
                 received_at,
                 sequence,
                 partial,
+                origin,
                 report,
             } => {
                 let stored = Stored {
                     received_at,
                     sequence,
                     partial,
+                    origin,
                 };
                 let _ = report.set(self.restore(&entity, &id, &mut value, stored)?);
                 Ok(())
@@ -235,7 +238,8 @@ impl Ingest {
         Ok(begun)
     }
 
-    /// Publishes a value from where an earlier process left it, unless what is held is as new.
+    /// Publishes a value from where an earlier process left it, unless what is held is as new; or
+    /// from the settings, unless anything is held.
     #[cold]
     fn restore(
         &mut self,
@@ -266,6 +270,7 @@ impl Ingest {
             .map_or_else(|| writer.head(slot), |overlaid| overlaid.head);
         let newer = match (head.state, head.sequence, stored.sequence) {
             (State::Empty | State::Dead, ..) => true,
+            _ if stored.origin == Origin::Settings => false,
             (_, Some(held), Some(stored)) => stored > held,
             _ => stored.received_at > head.received_at,
         };
@@ -273,6 +278,10 @@ impl Ingest {
             return Ok(Restored::Older);
         }
         let partial = if stored.partial { flags::PARTIAL } else { 0 };
+        let doubt = match stored.origin {
+            Origin::Earlier => flags::RESTORED,
+            Origin::Settings => 0,
+        };
         let terms = Head {
             state: State::Present,
             link: entry.link,
@@ -286,7 +295,7 @@ impl Ingest {
             },
             source_time: 0,
             turn,
-            flags: flags::RESTORED | partial,
+            flags: doubt | partial,
             ..head
         };
         let mut record = Record::absent(writer.schema().layout().clone());

@@ -8,7 +8,7 @@ use super::super::command::{KeepId, LandItem, Landed, Order};
 use super::attention::{Attended, Keep, Kept, Position};
 use super::overlay::removal;
 use super::{Ingest, Role};
-use crate::feed::{Connection, EntityIx, Held, Refusal, Verdict};
+use crate::feed::{Connection, EntityIx, Held, Refusal, Rule, Verdict};
 use crate::record::{Composed, Patch, Record, SchemaSource};
 use crate::store::{self, Head, Outcome, State, flags};
 
@@ -60,11 +60,24 @@ impl Case<'_> {
     /// What is laid over the answer.
     fn over(&self) -> Option<&Composed> {
         let kept = self.kept?;
-        let newer = match (self.number(), kept.highest) {
-            (Some(number), Some(highest)) => number > highest,
+        let number = self.number();
+        // Where a number may come twice, the second is not in an answer that has the first.
+        let repeats = kept
+            .first
+            .is_some_and(|(policy, _)| policy.rule == Rule::RisingEqualAllowed);
+        let newer = match (number, kept.highest) {
+            (Some(number), Some(highest)) if repeats => number > highest,
+            (Some(number), Some(highest)) => number >= highest,
             _ => false,
         };
-        let over = if newer { &kept.loose } else { &kept.all };
+        let mended = number
+            .zip(kept.gap)
+            .is_some_and(|(number, covers)| number >= covers);
+        let over = match (newer, mended) {
+            (true, _) => &kept.loose,
+            (false, true) => &kept.recent,
+            (false, false) => &kept.all,
+        };
         (!over.is_empty()).then_some(over)
     }
 
@@ -254,6 +267,8 @@ impl Ingest {
         });
         let number = case.number();
         let whole = item.whole || patch.is_none();
+        let streamed = case.kept.and_then(|kept| kept.highest).max(head.sequence);
+        let ahead = number.filter(|number| whole && streamed < Some(*number));
         entry.whole_seen |= whole;
         let outcome = match attention
             .get_mut(&id)
@@ -273,6 +288,10 @@ impl Ingest {
         let attended = attention.attend_but(Some(fetch), &id, floor);
         tell(attended, fetch, keep, whole, number, &terms);
         attention.settle(&id);
+        if let Some(number) = ahead {
+            let answered = entry.answered.get_or_insert_default();
+            answered.insert(id, number);
+        }
         match outcome {
             Outcome::Applied => Landed::Applied,
             Outcome::Unchanged => Landed::Unchanged,
@@ -296,16 +315,13 @@ fn partial(
             ..*confirmed
         };
     }
-    let names_all = record.as_ref().is_object() && names_all(record, patch, schema);
+    // What the server has besides the members that it names nobody knows: a whole value is not
+    // confirmed by it, only what is partial anyway.
     let incomplete = head.flags & flags::PARTIAL != 0;
-    if names_all {
+    if incomplete && record.as_ref().is_object() && names_all(record, patch, schema) {
         return Head {
-            flags: confirmed.flags | head.flags & flags::PARTIAL,
-            whole_at: if incomplete {
-                head.whole_at
-            } else {
-                confirmed.whole_at
-            },
+            flags: confirmed.flags | flags::PARTIAL,
+            whole_at: head.whole_at,
             ..*confirmed
         };
     }

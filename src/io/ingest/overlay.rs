@@ -9,6 +9,7 @@ use super::super::command::{OverlayChange, OverlayId};
 use super::super::inbox::CommandError;
 use super::attention::Attention;
 use super::{Entry, Ingest, Role};
+use crate::Time;
 use crate::feed::{EntityIx, Refusal, Sink};
 use crate::key::Id;
 use crate::record::{Composed, Mode, Patch, Record, SchemaSource};
@@ -129,6 +130,14 @@ impl Overlaid {
     pub(super) fn publish(&self, writer: &mut EntityWriter, slot: SlotIx, turn: u64) -> Outcome {
         match self.shown(writer.schema()) {
             Some((record, head)) => writer.replace(slot, &record, &Head { turn, ..head }),
+            // Nothing ever came, as far as anybody is told.
+            None if self.head.state == State::Empty => {
+                let never = Head {
+                    received_at: Time::ZERO,
+                    ..self.head
+                };
+                writer.remove(slot, &removal(&never, turn))
+            }
             None => writer.remove(slot, &removal(&self.head, turn)),
         }
     }

@@ -37,11 +37,11 @@ impl Plane {
                 core.once.remove(&ix);
             }
             match wanted {
-                Wanted::Fresh => {
+                Wanted::Fresh => Ok(query.taken().unwrap_or_else(|| {
                     let promise = Promise::new();
                     promise.set(Ok(()), &WakeOn::here());
-                    Ok(promise)
-                }
+                    promise
+                })),
                 Wanted::Waiting(promise) => Ok(core.promise(promise)),
                 Wanted::NoFetcher => Err(QueryError::NoFetcher(query.key().clone())),
                 Wanted::Gone => Err(QueryError::Cancelled),

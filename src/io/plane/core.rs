@@ -15,13 +15,13 @@ use super::heed::Heed;
 use super::left::Left;
 use super::list::Members;
 use super::lists::ListMarks;
+use super::owed::Owed;
 use super::query::{Query, State};
 use super::settings::Settings;
 use super::side_table::SideTable;
 use super::token::CancelToken;
 use super::{Place, Promise};
 use crate::Time;
-use crate::io::command::KeepId;
 use crate::io::latch::WakeOn;
 use crate::key::Key;
 use crate::query::{
@@ -62,7 +62,7 @@ pub(super) struct Core {
     /// To be dropped when the lock is released: a user's code may run then.
     pub(super) trash: Vec<Box<dyn Any + Send>>,
     /// What owners had no room to be told of.
-    pub(super) abandoned: Vec<(Arc<Entity>, KeepId)>,
+    pub(super) owed: Vec<Owed>,
     /// The count of scans up to which generations were looked at.
     pub(super) scans: u64,
     pub(super) numbers: u64,
@@ -125,8 +125,8 @@ pub(super) enum Effect {
     },
     /// Put a slot back to its initial data.
     Restore(QueryIx, Arc<Query>),
-    /// Put the initial data of a slot or a list in.
-    Begin(Arc<Query>),
+    /// Put the initial data of a slot or a list in, which is so old.
+    Begin(Arc<Query>, Time),
     /// The query was let go: and so is its slot, where no feed owns it.
     Forget(Arc<Query>),
     /// A list was let go: and so are its items, where no feed owns them.
@@ -160,7 +160,7 @@ impl Core {
             effects: VecDeque::new(),
             moved: Vec::new(),
             trash: Vec::new(),
-            abandoned: Vec::new(),
+            owed: Vec::new(),
             scans: 0,
             numbers: 0,
             planned: Time::NEVER,

@@ -10,6 +10,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::restore::is_newer;
 use super::sharing::shared;
 use crate::Time;
 use crate::io::command::{KeepId, OverlayId};
@@ -260,11 +261,10 @@ impl Document {
     /// Puts a value in that an earlier process, or the settings, had. `None`: what is held is as new.
     pub(super) fn restore(&self, restored: Restored, stamp: u64) -> Option<Old> {
         let mut writing = self.writing();
-        if self
-            .shown
-            .load()
-            .whole_at
-            .is_some_and(|at| at >= restored.at)
+        let shown = self.shown.load();
+        let made = shown.tree.is_some().then_some(shown.received_at);
+        if let Some(held_at) = shown.whole_at.or(made)
+            && !is_newer((restored.sequence, restored.at), (shown.sequence, held_at))
         {
             return None;
         }

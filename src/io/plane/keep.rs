@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Plane;
 use super::fetch_error::{FetchError, FetchErrorKind};
+use super::owed::Owed;
 use crate::io::command::{Begun, Command, KeepId, LandItem, LandReport, Landed, Order};
 use crate::io::inbox::CommandError;
 use crate::key::Id;
@@ -100,17 +101,15 @@ impl Drop for OwnerKeep {
             return;
         }
         // An owner that has let go already takes this for nothing.
-        if self.plane.abandon(&self.entity, self.fetch).is_err() {
-            let mut core = self.plane.lock();
-            core.abandoned.push((Arc::clone(&self.entity), self.fetch));
-        }
+        let owed = Owed::keep(Arc::clone(&self.entity), self.fetch);
+        self.plane.owe(owed);
     }
 }
 
 impl Plane {
     /// Has the owner of an entity carry a command out; again and again, with growing pauses, while
     /// it has no room or is just coming or going.
-    async fn tell(
+    pub(super) async fn tell(
         self: &Arc<Self>,
         entity: &Entity,
         command: impl Fn() -> Command + Send + Sync,
@@ -135,18 +134,5 @@ impl Plane {
             }
         }
         Err(FetchError::owner(CommandError::InboxFull))
-    }
-
-    /// Lets go of what an owner keeps; again at the next turn, if it has no room.
-    pub(super) fn abandon(&self, entity: &Arc<Entity>, fetch: KeepId) -> Result<(), CommandError> {
-        let command = Command::Abandon {
-            entity: Arc::clone(entity.name()),
-            fetch,
-        };
-        match self.owners.send(entity, command) {
-            // An owner that is gone keeps nothing.
-            Ok(_) | Err(CommandError::OwnerGone) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Invalidation by clients: marking, and deciding afterwards what is fetched again.
 //!
-//! What reaches exactly everything, an entity, or a slot and what is under it, is one counter. Any
-//! other filter marks the queries that it means one by one. What a client marks is fetched by its
-//! decision alone: the mark is excused from what the plane does by itself.
+//! What reaches exactly everything, an entity, or a slot and what is under it, is one counter, and
+//! only what is observed is visited. Any other filter marks the queries that it means one by one.
+//! What a client marks is fetched by its decision alone: the mark is excused from what the plane
+//! does by itself.
 
 use std::fmt;
 
@@ -10,6 +11,7 @@ use super::core::{Core, Set};
 use super::place::Above;
 use super::{Place, Plane, Promise};
 use crate::Time;
+use crate::key::Key;
 use crate::query::{Cause, Filter, QueryIx, RefetchKind};
 use crate::store::{Entity, Store};
 use crate::sync::Arc;
@@ -36,6 +38,7 @@ impl Plane {
         self.hub.scan();
         Marked {
             plane: Arc::clone(self),
+            all: filter.is_plain().then(|| filter.clone()),
             queries,
             followed,
         }
@@ -58,7 +61,7 @@ impl Core {
             (None, None) => self.mark_everything(store),
             (None, Some(key)) if key.is_empty() => self.mark_everything(store),
             (None, Some(key)) => {
-                let under = self.machine.under(key);
+                let mut concerned = self.machine.concerned_under(key);
                 let followed = match (key.entity(), key.slot()) {
                     (Some(name), None) if key.len() == 1 => {
                         if let Some(entity) = store.find(name) {
@@ -72,16 +75,19 @@ impl Core {
                             slot.invalidate();
                         }
                         // A list under a slot's key hangs on the entity.
-                        for query in under.iter().filter_map(|ix| self.query(*ix)) {
-                            if query.as_list().is_some() {
+                        for query in self.lists.keys().filter_map(|ix| self.query(*ix)) {
+                            if query.key().starts_with(key) {
                                 query.word.mark();
                             }
                         }
                         self.side.excuse_slot(name).into_iter().collect()
                     }
-                    _ => self.mark_each(store, filter, &under),
+                    _ => {
+                        concerned = self.machine.under(key);
+                        self.mark_each(store, filter, &concerned)
+                    }
                 };
-                (under, followed)
+                (concerned, followed)
             }
         };
         for ix in &queries {
@@ -92,7 +98,8 @@ impl Core {
 
     fn mark_everything(&mut self, store: &Store) -> (Vec<QueryIx>, Vec<Arc<Entity>>) {
         store.invalidate_all();
-        (self.machine.all(), self.side.excuse_entities(None))
+        let concerned = self.machine.concerned_under(&Key::new([]));
+        (concerned, self.side.excuse_entities(None))
     }
 
     /// Marks these queries and no others: what is under a slot's key has the slot's marks, and is
@@ -139,7 +146,7 @@ impl Core {
         // A slot that streams write need not have a query to be marked.
         if chosen.is_empty()
             && filter.is_plain_but_exact()
-            && let Some((name, id)) = filter.key().and_then(crate::Key::slot)
+            && let Some((name, id)) = filter.key().and_then(Key::slot)
             && let Some(slot) = store.find(name).and_then(|entity| entity.find(id))
         {
             slot.invalidate();
@@ -163,6 +170,8 @@ impl Core {
 #[must_use = "dropping it fetches what is observed"]
 pub(crate) struct Marked {
     plane: Arc<Plane>,
+    /// What it means, where more may be meant than was visited.
+    all: Option<Filter>,
     queries: Vec<QueryIx>,
     followed: Vec<Arc<Entity>>,
 }
@@ -175,7 +184,12 @@ impl Marked {
     }
 
     fn decide(&mut self, kind: RefetchKind) -> Vec<Promise> {
-        let queries = std::mem::take(&mut self.queries);
+        let mut queries = std::mem::take(&mut self.queries);
+        if let Some(filter) = self.all.take()
+            && matches!(kind, RefetchKind::Inactive | RefetchKind::All)
+        {
+            queries = self.plane.select(&filter);
+        }
         let followed = std::mem::take(&mut self.followed);
         let promises = if queries.is_empty() || kind == RefetchKind::None {
             Vec::new()

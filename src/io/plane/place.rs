@@ -10,7 +10,7 @@ use crate::io::slow::SLOW;
 use crate::key::{Id, IdRef, Key, Part};
 use crate::query::Look;
 use crate::store::{Entity, Flag, Head, Link, Slot, State, Store, flags};
-use crate::sync::{Arc, ArcSwap};
+use crate::sync::{Arc, ArcSwap, ArcSwapOption, AtomicU64, Ordering};
 
 /// Where a query's data is.
 #[derive(Debug)]
@@ -30,10 +30,12 @@ pub(crate) struct SlotPlace {
     id: Id,
     slot: ArcSwap<Slot>,
     /// By how much the sum of the present slot is less than that of those before it.
-    behind: Mutex<u64>,
+    behind: AtomicU64,
+    /// Held while the slot is replaced.
+    following: Mutex<()>,
     /// A fetch has said that there is no such value, where there never was one: the slot itself
     /// cannot say so.
-    none: Mutex<Option<Nothing>>,
+    none: ArcSwapOption<Nothing>,
 }
 
 /// That there is no value, as of a fetch.
@@ -50,8 +52,9 @@ impl SlotPlace {
             entity,
             id,
             slot: ArcSwap::new(slot),
-            behind: Mutex::new(0),
-            none: Mutex::new(None),
+            behind: AtomicU64::new(0),
+            following: Mutex::new(()),
+            none: ArcSwapOption::new(None),
         }
     }
 
@@ -69,13 +72,16 @@ impl SlotPlace {
         if slot.head().state != State::Dead {
             return slot;
         }
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let following = &self.following;
+        let _following = following.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.slot.load_full();
         let Ok(next) = self.entity.slot(self.id.as_ref()) else {
             return old;
         };
         if !Arc::ptr_eq(&old, &next) {
-            *behind += old.invalidation().saturating_sub(next.invalidation());
+            let lost = old.invalidation().saturating_sub(next.invalidation());
+            // Before the slot: a sum that is read in between is too great, and never too small.
+            self.behind.fetch_add(lost, Ordering::Release);
             self.slot.store(Arc::clone(&next));
             self.set_none(None);
         }
@@ -84,19 +90,24 @@ impl SlotPlace {
 
     /// What a fetch has said of a value that there never was.
     pub(crate) fn none(&self) -> Option<Nothing> {
-        *self.none.lock().unwrap_or_else(PoisonError::into_inner)
+        self.none.load().as_deref().copied()
     }
 
     /// Sets what is known of a value that there never was.
     pub(super) fn set_none(&self, none: Option<Nothing>) {
-        *self.none.lock().unwrap_or_else(PoisonError::into_inner) = none;
+        self.none.store(none.map(Arc::new));
     }
 
     /// The sum of invalidations for what is below the slot's key. Never goes back.
     fn sum_below(&self) -> u64 {
-        let slot = self.slot();
-        let behind = *self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.invalidation() + behind
+        self.slot();
+        self.sum_seen()
+    }
+
+    /// The same of the slot that is known: loads alone.
+    fn sum_seen(&self) -> u64 {
+        let invalidation = self.slot.load().invalidation();
+        invalidation + self.behind.load(Ordering::Acquire)
     }
 }
 
@@ -138,6 +149,17 @@ impl Word {
             Above::Everything(entity) | Above::Entity(entity) => entity.invalidations(),
             Above::Slot(slot) => slot.sum_below(),
             Above::Is(slot) => return slot.slot().invalidation(),
+        };
+        (above + self.own.level()).saturating_sub(self.spared.level())
+    }
+
+    /// A number that differs once there are more marks: loads alone. Of a slot it is 0, whoever
+    /// waits for its marks waits for the slot.
+    pub(super) fn seen(&self) -> u64 {
+        let above = match &self.above {
+            Above::Everything(entity) | Above::Entity(entity) => entity.invalidations(),
+            Above::Slot(slot) => slot.sum_seen(),
+            Above::Is(_) => return 0,
         };
         (above + self.own.level()).saturating_sub(self.spared.level())
     }
@@ -232,7 +254,8 @@ fn look_slot(place: &SlotPlace) -> Look {
         present: head.has_value(),
         whole_at: match head.state {
             State::Present | State::Removed if head.whole_at > Time::ZERO => Some(head.whole_at),
-            State::Removed => Some(head.received_at),
+            // What an optimistic write left where nothing had come is nothing.
+            State::Removed if head.received_at > Time::ZERO => Some(head.received_at),
             _ => None,
         },
         received_at: head.received_at,
@@ -248,7 +271,10 @@ pub(super) fn is_unsure(head: &Head, link: u64) -> bool {
     let (held, now) = (Link::from_word(head.link), Link::from_word(link));
     let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
     head.has_value()
-        && (missed || head.flags & (flags::PARTIAL | flags::GAP | flags::RESTORED) != 0)
+        && (missed
+            || head.flags & (flags::GAP | flags::RESTORED) != 0
+            // An optimistic write over what is known to be nothing leaves nothing to fetch.
+            || head.flags & flags::PARTIAL != 0 && head.whole_at == Time::ZERO)
 }
 
 /// Whether no stream keeps the entity's values up just now.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::document::{Document, Shown};
 use super::fetch_error::FetchError;
+use super::initial::Coming;
 use super::left::Left;
 use super::list::{List, Members};
 use super::place::{Place, SlotPlace, Word};
@@ -62,8 +63,8 @@ impl State {
 
 /// A query. One for each key, as long as anybody holds on to it.
 ///
-/// To be waited for ([`Watched`]): it moves with its state, and with a document's or a list's data.
-/// Whoever waits for a slot's value waits for the slot as well.
+/// To be waited for ([`Watched`]): it moves with its state, and with a document's or a list's data
+/// and invalidations. Whoever waits for a slot's value waits for the slot as well.
 pub(crate) struct Query {
     key: Key,
     place: Place,
@@ -73,6 +74,8 @@ pub(crate) struct Query {
     levels: Mutex<Levels>,
     /// What it held when the machine let go of it, until the machine knows it again.
     left: Mutex<Option<Arc<Left>>>,
+    /// Initial data that its owner has not taken yet.
+    pub(super) coming: Mutex<Option<Coming>>,
     /// Its name in the machine, while it is there. Only looked at under the plane's lock.
     pub(super) at: Mutex<Option<QueryIx>>,
 }
@@ -95,6 +98,7 @@ impl Query {
                 resolved: Arc::default(),
             }),
             left: Mutex::new(None),
+            coming: Mutex::new(None),
             at: Mutex::new(None),
         }
     }
@@ -152,6 +156,7 @@ impl Query {
     /// What whoever waits from now on has seen.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
+            invalidation: self.word.seen(),
             epoch: self.level(),
             ..Seen::default()
         }
@@ -159,7 +164,7 @@ impl Query {
 
     /// What is to be known about its data, without the data.
     pub(crate) fn look(&self) -> Look {
-        self.place.look(&self.word)
+        self.with_coming(self.place.look(&self.word))
     }
 
     /// What holds for it, every level merged.
@@ -234,7 +239,8 @@ impl Watched for Query {
     }
 
     fn moved(&self, seen: &Seen) -> bool {
-        self.news.moved(seen)
+        // What a document or a list is worth moves with marks alone, whoever looks at it.
+        self.news.moved(seen) || self.word.seen() != seen.invalidation
     }
 }
 

@@ -1,20 +1,16 @@
-//! Values that neither a stream nor a fetch has brought: from an earlier process, or from the
-//! settings.
+//! Values that neither a stream nor a fetch has brought, but an earlier process.
 
 use std::sync::OnceLock;
 
-use super::core::{Core, Effect};
 use super::document::Restored;
 use super::error::QueryError;
-use super::list::{Members, items};
+use super::list::Members;
 use super::query::Query;
 use super::write::parse;
 use super::{Place, Plane};
 use crate::Time;
-use crate::feed::Update;
-use crate::io::command::{self, Command};
+use crate::io::command::{self, Command, Origin};
 use crate::io::inbox::{CommandError, Completion};
-use crate::io::slow::SLOW;
 use crate::key::Id;
 use crate::sync::Arc;
 
@@ -51,6 +47,7 @@ impl Plane {
                     received_at: at,
                     sequence,
                     partial,
+                    origin: Origin::Earlier,
                     report: Arc::clone(&report),
                 };
                 let completion = self.owners.send(slot.entity(), command)?;
@@ -97,7 +94,11 @@ impl Plane {
             if core.closed {
                 return Err(QueryError::Closed);
             }
-            if list.members().whole_at.is_some_and(|held| held >= at) {
+            let held = list.members();
+            if held.whole_at.is_some_and(|whole_at| {
+                let held = (held.sequence, whole_at);
+                !is_newer((sequence, at), held)
+            }) {
                 return Ok(false);
             }
             let old = list.put(Members {
@@ -126,102 +127,16 @@ impl Plane {
             }
         });
     }
-
-    /// Writes the initial data of a slot or a list, where nothing is known.
-    pub(super) fn begin(self: &Arc<Self>, query: &Arc<Query>) {
-        let settings = query.settings();
-        let Some(initial) = &settings.initial else {
-            return;
-        };
-        if query.look().known() {
-            return;
-        }
-        let json = initial.tree.to_json().into_bytes();
-        let at = initial.at.unwrap_or_else(|| self.clock.now());
-        match query.place() {
-            Place::Slot(slot) => {
-                let entity = slot.entity();
-                let slow = entity.owner().is_none_or(|o| &*o == SLOW);
-                let command = if slow && initial.at.is_none() {
-                    Command::Set {
-                        entity: Arc::clone(entity.name()),
-                        id: slot.id().clone(),
-                        update: Update::whole(),
-                        value: json,
-                    }
-                } else {
-                    // A stream may have written by then, and that stays.
-                    self.restoring(slot.id(), entity.name(), json, at, false)
-                };
-                // Nobody waits for it, and without it there is no data, which is no lie.
-                let _ = self.owners.send(entity, command);
-            }
-            Place::List(list) => {
-                let Some(shape) = &settings.list else { return };
-                let depth = self.store.config().limits.max_depth;
-                let found = items(&json, shape, depth, |id, item| {
-                    Ok((id, item.raw().to_vec()))
-                });
-                let Ok(found) = found else { return };
-                let ids: Vec<Id> = found.iter().map(|(id, _)| id.clone()).collect();
-                for (id, value) in found {
-                    let name = list.entity().name();
-                    let command = self.restoring(&id, name, value, at, true);
-                    let _ = self.owners.send(list.entity(), command);
-                }
-                let _ = self.restore_members(query, ids, at, None);
-            }
-            Place::Document(_) => {}
-        }
-        self.republish(query);
-    }
-
-    fn restoring(
-        &self,
-        id: &Id,
-        entity: &Arc<str>,
-        value: Vec<u8>,
-        received_at: Time,
-        partial: bool,
-    ) -> Command {
-        Command::Restore {
-            entity: Arc::clone(entity),
-            id: id.clone(),
-            value,
-            received_at,
-            sequence: None,
-            partial,
-            report: Arc::default(),
-        }
-    }
 }
 
-impl Core {
-    /// Puts the initial data in, where there is some and nothing is known.
-    pub(super) fn begin_with_initial(&mut self, query: &Arc<Query>, now: Time) {
-        let settings = query.settings();
-        if let Some(initial) = &settings.initial
-            && !query.look().known()
-        {
-            match query.place() {
-                Place::Document(document) => {
-                    let restored = Restored {
-                        tree: initial.tree.clone(),
-                        at: initial.at.unwrap_or(now),
-                        sequence: None,
-                        trusted: true,
-                    };
-                    let old = document.restore(restored, query.word.sum());
-                    self.throw_away(old);
-                    let ix = self.enter(query, now);
-                    self.publish(ix, now);
-                }
-                Place::Slot(_) | Place::List(_) => {
-                    self.effects.push_back(Effect::Begin(Arc::clone(query)));
-                }
-            }
-        }
-        self.throw_away(settings);
+/// Whether the first of two values is the newer one: by sequence where both have one, else by time.
+pub(super) fn is_newer(
+    (sequence, at): (Option<u64>, Time),
+    (held, held_at): (Option<u64>, Time),
+) -> bool {
+    match (sequence, held) {
+        (Some(sequence), Some(held)) => sequence > held,
+        _ => at > held_at,
     }
 }
 

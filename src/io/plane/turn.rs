@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::Waker;
-use std::time::Duration;
 
 use super::Plane;
 use super::core::{Effect, Running};
 use super::heed::Heed;
+use super::owed::OWED_PAUSE;
 use super::query::Query;
 use super::run::{Run, work};
 use super::settings::Settings;
@@ -23,8 +23,6 @@ use crate::sync::Arc;
 
 /// Turns of one [`Plane::drive`]: more would be a fetcher that fails at once for ever.
 const MAX_TURNS: usize = 4096;
-/// How long an owner without room is left alone before it is told again what to let go of.
-const ABANDON_PAUSE: Duration = Duration::from_millis(20);
 
 impl Plane {
     /// By hand: runs everything that is due on this thread (marks, timeouts, effects, fetches that
@@ -55,7 +53,7 @@ impl Plane {
         self.timers.fire(self.clock.now(), &waking());
         // Before the generations that it stands for.
         let scans = self.hub.scans().level();
-        let (marked, abandoned, heeding) = self.with(|core, now| {
+        let (marked, mut owed, heeding) = self.with(|core, now| {
             if core.closed {
                 return Default::default();
             }
@@ -68,16 +66,15 @@ impl Plane {
             }
             core.machine.handle_timeout(now, &core.table);
             let heeding = core.ask_heeding(now);
-            (marked, std::mem::take(&mut core.abandoned), heeding)
+            (marked, std::mem::take(&mut core.owed), heeding)
         });
         for entity in marked {
             self.refetch_entity(&entity);
         }
-        let mut left = abandoned;
-        left.retain(|(entity, fetch)| self.abandon(entity, *fetch).is_err());
-        let again = (!left.is_empty()).then(|| self.clock.now().after(ABANDON_PAUSE));
+        owed.retain(|owed| !self.is_let_go(owed));
         let mut core = self.lock();
-        core.abandoned.append(&mut left);
+        core.owed.append(&mut owed);
+        let again = (!core.owed.is_empty()).then(|| self.clock.now().after(OWED_PAUSE));
         let next = [
             core.machine.poll_timeout(),
             self.timers.next(),
@@ -133,7 +130,7 @@ impl Plane {
                 settings,
             } => self.ask(&query, observer, &settings),
             Effect::Restore(ix, query) => self.restore_slot(ix, &query),
-            Effect::Begin(query) => self.begin(&query),
+            Effect::Begin(query, at) => self.begin(query, at),
             Effect::Forget(query) => {
                 if let Some(slot) = query.slot() {
                     self.purge(slot.entity(), slot.id(), &slot.slot());
@@ -208,9 +205,9 @@ impl Plane {
             self.purge_slot(slot.entity(), slot.id(), &slot.slot());
             slot.set_none(None);
         }
-        self.begin(query);
         self.with(|core, now| {
             if !core.closed {
+                core.begin_with_initial(query, now);
                 core.machine.handle_restored(ix, now, &core.table);
                 core.publish(ix, now);
             }

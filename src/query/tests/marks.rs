@@ -288,3 +288,15 @@ fn a_doubt_that_its_result_leaves_is_one_more_fetch() {
     rig.marks();
     assert_eq!(rig.calls(query), 2);
 }
+
+#[test]
+fn a_doubt_that_no_result_ends_is_not_fetched_for_ever() {
+    let mut rig = Rig::new();
+    let query = rig.query(key!["a"]);
+    rig.observe(query, lasting());
+    while rig.running.contains_key(&query) {
+        rig.land_with(query, |rig| doubt(rig, query, true));
+        assert!(rig.calls(query) < 10);
+    }
+    assert_eq!(rig.calls(query), 4);
+}

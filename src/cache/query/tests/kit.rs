@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -85,5 +85,29 @@ impl Server {
         let waiting = std::mem::take(&mut desk.waiting);
         drop(desk);
         waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Polls until there is an outcome, which `act` has to bring about: the task sleeps when it begins.
+#[track_caller]
+pub(super) fn woken<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>, act: impl FnOnce()) -> T {
+    struct Tell(mpsc::Sender<()>);
+    impl std::task::Wake for Tell {
+        fn wake(self: Arc<Self>) {
+            // Nobody listens once the test has failed.
+            let _ = self.0.send(());
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Tell(tell)));
+    let mut cx = Context::from_waker(&waker);
+    assert!(poll(&mut cx).is_pending(), "it has happened already");
+    act();
+    loop {
+        let woken = told.recv_timeout(Duration::from_secs(10));
+        woken.expect("somebody wakes the task");
+        if let Poll::Ready(outcome) = poll(&mut cx) {
+            return outcome;
+        }
     }
 }

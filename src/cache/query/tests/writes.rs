@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::kit::{Server, cache, ms, now};
-use crate::{EventKind, Filter, QueryError, Update, key};
+use crate::testing::TestFeed;
+use crate::{EventKind, Feed, Filter, QueryError, Update, key};
 
 #[test]
 fn writes_of_documents_and_slots_are_read_by_key() {
@@ -298,4 +299,28 @@ fn hooks_run_on_the_slow_plane_until_they_are_dropped() {
     cache.invalidate(key!["stream"]);
     cache.drive();
     assert!(taken().is_empty());
+}
+
+#[test]
+fn a_dropped_optimistic_write_is_taken_back_though_the_inbox_was_full() {
+    let events = Feed::events().entities(["stream"]).whole();
+    let (cache, mut feed) = TestFeed::new(events.inbox(1));
+    let key = key!["stream", 1];
+    feed.message(r#"{"entity":"stream","id":1,"payload":{"n":1}}"#)
+        .expect("taken");
+    let write = cache.optimistic(&key, &json!({ "n": 2 })).expect("room");
+    feed.settle();
+    assert_eq!(
+        cache.get::<Value>(&key).as_deref(),
+        Some(&json!({ "n": 2 }))
+    );
+    drop(cache.entity("stream").slot(2).set(&1).expect("room"));
+    let (error, write) = write.rollback().expect_err("full");
+    assert!(error.is_retryable());
+    drop(write);
+    feed.settle();
+    assert_eq!(
+        cache.get::<Value>(&key).as_deref(),
+        Some(&json!({ "n": 1 }))
+    );
 }

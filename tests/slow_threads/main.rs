@@ -1,0 +1,16 @@
+//! The slow path under real threads and real runtimes: nothing waits for ever, nothing goes back,
+//! nobody is left asleep, and closing ends it all.
+//!
+//! No test sleeps, and none looks at how long something takes: what would never come is given up
+//! after [`LONG`](kit::LONG).
+
+#[path = "../server/mod.rs"]
+mod server;
+
+mod closing;
+mod fetchers;
+mod hammer;
+mod kit;
+mod streaming;
+mod venue;
+mod waking;
