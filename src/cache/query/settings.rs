@@ -30,7 +30,8 @@ macro_rules! setters {
         /// start and a token that tells of cancellation. It runs on the slow plane; at most one
         /// call per key is in flight.
         ///
-        /// A function that panics is a failed fetch.
+        /// A function that panics is a failed fetch. One that awaits a fetch of its own key waits for
+        /// itself, until that is cancelled.
         pub fn $fetch<F, R>(self, fetcher: F) -> Self
         where
             F: Fn(FetchContext) -> R + Send + Sync + 'static,
