@@ -111,7 +111,10 @@ fn staleness_is_each_observers_own() {
     lab.pass(20);
     assert_eq!(server.calls(), 1);
     assert!(!patient.state().is_stale() && hasty.state().is_stale());
-    assert_eq!(lab.matching(Filter::all().stale(true)), [key.clone()]);
+    assert_eq!(
+        lab.matching(Filter::all().stale(true)),
+        std::slice::from_ref(&key)
+    );
     lab.cache.set_focused(false);
     lab.cache.set_focused(true);
     lab.drive();

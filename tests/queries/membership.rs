@@ -265,6 +265,6 @@ fn names_of_any_characters_are_entities() {
         let null = key![name, null];
         lab.set(&null, json!("a document"));
         assert_eq!(lab.get(&null), Some(json!("a document")), "{name:?}");
-        assert_eq!(lab.matching(&null), [null.clone()]);
+        assert_eq!(lab.matching(&null), std::slice::from_ref(&null));
     }
 }

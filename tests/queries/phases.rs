@@ -78,7 +78,7 @@ impl Case {
     }
 
     /// Nothing is left running, and the query can be fetched as ever.
-    fn is_well(mut self, said: &str) {
+    fn ends_well(mut self, said: &str) {
         self.lab.cache.set_online(true);
         self.lab.drive();
         while self.server.waiting() > 0 {
@@ -136,7 +136,7 @@ fn a_cancel_leaves_the_query_as_it_was() {
         }
         assert_eq!(case.observer.state().failure_count(), 0, "{said}");
         assert_eq!(case.server.waiting(), 0, "{said}");
-        case.is_well(said);
+        case.ends_well(said);
     });
 }
 
@@ -158,7 +158,7 @@ fn a_cancel_that_reverts_nothing_is_an_error_in_every_phase() {
             assert_eq!(state.status(), Status::Error, "{said}");
             assert_eq!(state.data().is_some(), case.held, "{said}");
         }
-        case.is_well(said);
+        case.ends_well(said);
     });
 }
 
@@ -185,7 +185,7 @@ fn a_reset_starts_over() {
                 "{said}: {ended:?}"
             );
         }
-        case.is_well(said);
+        case.ends_well(said);
     });
 }
 
@@ -209,7 +209,7 @@ fn a_removal_ends_it() {
             "{said}"
         );
         assert_eq!(case.server.waiting(), 0, "{said}");
-        case.is_well(said);
+        case.ends_well(said);
     });
 }
 
@@ -231,7 +231,7 @@ fn a_write_is_data_in_every_phase_and_ends_nothing() {
         );
         let ended = poll(&mut case.fetching).expect(said).expect(said);
         assert_eq!(*ended, json!({ "p": 5 }), "{said}");
-        case.is_well(said);
+        case.ends_well(said);
     });
 }
 

@@ -29,8 +29,8 @@ fn an_integer_and_its_text_are_one_query() {
     for state in [first.state(), second.state(), lab.state(&number)] {
         assert_eq!(state.data(), Some(&json!({ "p": 1 })));
     }
-    assert_eq!(lab.matching(Filter::all()), [text.clone()]);
-    assert_eq!(lab.matching(&number), [text.clone()]);
+    assert_eq!(lab.matching(Filter::all()), std::slice::from_ref(&text));
+    assert_eq!(lab.matching(&number), std::slice::from_ref(&text));
     assert_eq!(lab.matching(Filter::from(&number).exact()), [text]);
     drop(lab.cache.invalidate(&number));
     lab.drive();
