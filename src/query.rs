@@ -39,14 +39,6 @@
 //! [`Queries::select`] those with the same first part of the key. Timers are one ordered table with
 //! exact removal.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    unnameable_types,
-    reason = "until `io` drives it and `cache` re-exports its public types"
-)]
-
 mod budget;
 mod events;
 mod fetch;
@@ -75,10 +67,8 @@ pub(crate) use ids::{FetchId, ObserverId, PromiseId, QueryIx};
 pub(crate) use info::Info;
 pub(crate) use look::{Look, Values};
 pub(crate) use machine::Queries;
-pub use policy::{
-    Activity, FetchStatus, NetworkMode, Poll, Polling, Refetch, RefetchKind, StaleTime, Status,
-};
-pub(crate) use policy::{DEFAULT_GC, ObserverOptions, Options};
+pub(crate) use policy::{Activity, DEFAULT_GC, ObserverOptions, Options, Polling};
+pub use policy::{FetchStatus, NetworkMode, Poll, Refetch, RefetchKind, StaleTime, Status};
 pub(crate) use want::{Cancel, Cause, Config, Want, Wanted};
 
 #[cfg(test)]

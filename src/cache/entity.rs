@@ -220,7 +220,10 @@ impl Entity {
     }
 
     /// Marks every value of the entity stale with the reason `Invalidated`, now: one store,
-    /// whatever the number of slots.
+    /// whatever the number of slots. Documents and lists under the entity's name are marked with it.
+    ///
+    /// What of it is observed and has a fetcher is fetched again, as by
+    /// [`Cache::invalidate`](super::Cache::invalidate), which can choose, and be awaited.
     pub fn invalidate(&self) {
         self.0.core.invalidate();
         self.0.shared.hub.scan();

@@ -1,5 +1,6 @@
 //! The cache itself: wiring, start and stop.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -122,12 +123,20 @@ impl Cache {
         };
         #[cfg(not(feature = "net"))]
         let driver = Driver::ByHand;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             shared: Arc::new(Shared::new(store, hub, clock, settings.policies, driver)),
             control: Mutex::new(control),
             #[cfg(feature = "net")]
             runtimes,
-        })))
+        });
+        let keeper = Arc::downgrade(&inner);
+        inner.shared.plane().kept_by(keeper);
+        Ok(Self(inner))
+    }
+
+    /// The cache that keeps a plane.
+    pub(super) fn of_keeper(keeper: Arc<dyn Any + Send + Sync>) -> Option<Self> {
+        keeper.downcast::<Inner>().ok().map(Self)
     }
 
     pub(super) fn downgrade(&self) -> WeakCache {
@@ -201,7 +210,10 @@ impl Cache {
     }
 
     /// Marks every value of every entity stale with the reason `Invalidated`, now: one store,
-    /// whatever the number of values.
+    /// whatever the number of values. Documents and lists are marked with them.
+    ///
+    /// What of it is observed and has a fetcher is fetched again, as by
+    /// [`invalidate`](Self::invalidate), which can choose, and be awaited.
     pub fn invalidate_all(&self) {
         self.0.shared.store.invalidate_all();
         self.0.shared.hub.scan();

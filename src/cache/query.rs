@@ -100,6 +100,7 @@
 
 mod builder;
 mod client;
+mod context;
 mod decode;
 mod error;
 mod events;

@@ -63,6 +63,7 @@ impl Shared {
     }
 
     pub(crate) fn close(&self) {
+        self.owners.close();
         self.closed.raise();
     }
 

@@ -190,7 +190,10 @@ impl Slot {
 
     /// Marks the value stale with the reason `Invalidated`, now: before this returns, every read
     /// says so, and whoever waits is woken. Only a whole message or a fetch begun later makes it
-    /// live again. One store; lock-free.
+    /// live again. One store; lock-free. Documents whose key begins with the slot's are marked with it.
+    ///
+    /// What of it is observed and has a fetcher is fetched again, as by
+    /// [`Cache::invalidate`](super::Cache::invalidate), which can choose, and be awaited.
     pub fn invalidate(&self) {
         self.current().core.invalidate();
         self.entity.shared().hub.scan();

@@ -220,7 +220,11 @@ impl Envelope {
             Some(id) => self.ids.read(id)?,
             None => None,
         };
-        let update = self.update(kind, item, root)?;
+        // A mark has no place in the numbering, and needs no number.
+        let update = match kind {
+            MessageKind::Invalidate => Update::patch(),
+            _ => self.update(kind, item, root)?,
+        };
         let entity = match (&self.entity, name) {
             (Entity::Constant(name), _) => self.names.resolve(name, sink)?,
             (_, Some(name)) if self.prefix.is_empty() => self.names.resolve(name, sink)?,

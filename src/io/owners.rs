@@ -159,3 +159,31 @@ impl Owner {
         !self.inbox.is_closed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Id;
+    use crate::store::StoreConfig;
+
+    #[test]
+    fn an_owner_that_is_coming_is_worth_a_retry_and_one_of_a_closed_cache_is_not() {
+        let store = Store::new(StoreConfig::default());
+        let (hub, _runner) = Hub::new();
+        let owners = Owners::new(Arc::clone(&store), &hub, Clock::real());
+        let entity = store.entity("e").expect("room");
+        let _writer = entity.claim("coming".into()).expect("nobody's");
+        let purge = || {
+            let command = Command::Purge {
+                entity: "e".into(),
+                id: Id::from(1),
+            };
+            owners.send(&entity, command).expect_err("nobody takes it")
+        };
+        assert_eq!(purge(), CommandError::OwnerGone);
+        assert!(purge().is_retryable());
+        owners.close();
+        assert_eq!(purge(), CommandError::Closed);
+        assert!(!purge().is_retryable());
+    }
+}

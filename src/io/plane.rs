@@ -33,6 +33,7 @@ mod observe;
 mod owed;
 mod place;
 mod query;
+mod replace;
 mod restore;
 mod retry;
 mod run;
@@ -49,11 +50,13 @@ mod driver;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use self::core::Core;
+use self::events::Listener;
 use self::executor::Executor;
 use self::timers::Timers;
 use super::clock::Clock;
@@ -86,6 +89,9 @@ pub use self::token::CancelToken;
 /// How a fetch that was wanted ends. To be awaited, or waited for.
 pub(crate) type Promise = Latch<Result<(), QueryError>>;
 
+/// Whose plane it is. It keeps the plane, so the plane must not keep it.
+pub(crate) type Keeper = Weak<dyn Any + Send + Sync>;
+
 /// Who has the plane go on.
 pub(crate) enum Driver {
     /// Whoever calls [`Plane::drive`]. Fetches run there.
@@ -101,6 +107,8 @@ pub(crate) struct Plane {
     hub: Arc<Hub>,
     clock: Clock,
     owners: Arc<Owners>,
+    /// Whose plane this is, for fetchers.
+    keeper: OnceLock<Keeper>,
     /// In no store: its invalidations are those of everything.
     everything: Arc<Entity>,
     driver: Driver,
@@ -134,6 +142,7 @@ impl Plane {
             clock,
             owners,
             everything,
+            keeper: OnceLock::new(),
             driver,
             executor: OnceLock::new(),
             starting: Mutex::default(),
@@ -145,6 +154,11 @@ impl Plane {
             #[cfg(feature = "net")]
             bell: Arc::default(),
         })
+    }
+
+    /// Says whose plane this is; once.
+    pub(crate) fn kept_by(&self, keeper: Keeper) {
+        let _ = self.keeper.set(keeper);
     }
 
     /// Whether it goes on only by [`drive`](Self::drive).
@@ -168,20 +182,26 @@ impl Plane {
         let trash = std::mem::take(&mut core.trash);
         let sooner = core.is_sooner_than_planned() | std::mem::take(&mut core.heeds_more);
         drop(core);
-        if !moved.is_empty() || !listeners.is_empty() {
-            let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut batch = wakes.batch();
-            moved.iter().for_each(|query| batch.one(&**query));
-            listeners
-                .iter()
-                .for_each(|listener| batch.one(listener.news()));
-        }
+        self.wake(&moved, &listeners);
         turn::let_fall((moved, trash));
         self.flush();
         if sooner {
             self.ring();
         }
         result
+    }
+
+    /// Wakes who waits for queries that have moved, and for events.
+    fn wake(&self, moved: &[Arc<Query>], listeners: &[Arc<Listener>]) {
+        if moved.is_empty() && listeners.is_empty() {
+            return;
+        }
+        let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = wakes.batch();
+        moved.iter().for_each(|query| batch.one(&**query));
+        listeners
+            .iter()
+            .for_each(|listener| batch.one(listener.news()));
     }
 
     /// Has whoever drives look again.
@@ -267,7 +287,6 @@ impl Plane {
     /// Ends it: fetches are dropped, whoever waits for one is told [`QueryError::Closed`]. Waits for
     /// nothing.
     pub(crate) fn stop(&self) {
-        self.owners.close();
         let (ended, trash) = {
             let mut core = self.lock();
             if core.closed {
@@ -275,6 +294,7 @@ impl Plane {
             }
             core.close()
         };
+        self.wake(&ended.moved, &[]);
         let wake_on = turn::waking();
         for (promise, result) in ended.settled {
             promise.set(result, &wake_on);

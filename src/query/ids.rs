@@ -26,11 +26,6 @@ impl FetchId {
     pub(crate) const fn query(self) -> QueryIx {
         self.query
     }
-
-    /// A number that no other fetch of this cache has.
-    pub(crate) const fn number(self) -> u64 {
-        self.number
-    }
 }
 
 /// What somebody who waits for a fetch is told by, exactly once.

@@ -1,7 +1,9 @@
 //! What can be asked about queries.
 
 use super::filter::{Filter, QueryInfo};
-use super::ids::{ObserverId, QueryIx};
+#[cfg(test)]
+use super::ids::ObserverId;
+use super::ids::QueryIx;
 use super::look::Values;
 use super::machine::{At, Queries};
 use super::policy::{Activity, FetchStatus, Status};
@@ -83,16 +85,19 @@ impl<E: Clone> Queries<E> {
     }
 
     /// All queries, in the order in which they were made.
+    #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<QueryIx> {
         self.registry.all().values().copied().collect()
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.registry.all().len()
     }
 
     /// How many are being fetched: running, waiting for a retry or for their turn, not paused.
+    #[cfg(test)]
     pub(crate) fn fetching(&self) -> usize {
         let fetching = |query: &&QueryIx| {
             self.registry
@@ -118,6 +123,7 @@ impl<E: Clone> Queries<E> {
     }
 
     /// Whether this observer finds the data stale; `false` if it is disabled or gone.
+    #[cfg(test)]
     pub(crate) fn is_stale_to(&self, observer: ObserverId, now: Time, values: &dyn Values) -> bool {
         self.observers
             .get(observer)

@@ -95,14 +95,14 @@ impl Poll {
 /// every failure in a row. Nothing is polled while offline, unless the network mode says that this
 /// does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Polling {
+pub(crate) struct Polling {
     /// Whether, and how often.
-    pub every: Poll,
+    pub(crate) every: Poll,
     /// Also while the application is told to be out of focus.
-    pub in_background: bool,
+    pub(crate) in_background: bool,
     /// Only once no message has come for this value for this long, or its stream is silent or
     /// down, or it has none.
-    pub only_if_quiet_for: Option<Duration>,
+    pub(crate) only_if_quiet_for: Option<Duration>,
 }
 
 /// What is known about a query's data.
@@ -129,7 +129,7 @@ pub enum FetchStatus {
 
 /// Which queries, by who looks at them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Activity {
+pub(crate) enum Activity {
     /// All.
     #[default]
     Any,

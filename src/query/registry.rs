@@ -112,6 +112,7 @@ impl<E> Registry<E> {
         self.by_key.get(key).copied()
     }
 
+    #[cfg(test)]
     pub(super) const fn all(&self) -> &Ordered {
         &self.all
     }

@@ -216,10 +216,6 @@ impl<E: Clone> Queries<E> {
                 q.reduce_error(error, at.now);
                 self.notify(query, Update::Error, at);
             }
-            Cancel::Silent => {
-                q.reduce_revert(flight.before);
-                self.mark_changed(query);
-            }
         }
         self.settle(flight.promises, &outcome);
         self.settle(flight.next, &outcome);

@@ -88,6 +88,4 @@ pub(crate) enum Cancel<E> {
     Revert,
     /// The query's status becomes an error, this one. Who waits is told that it was cancelled.
     Fail(E),
-    /// As `Revert`, but without an event, and who waits is told that it was cancelled.
-    Silent,
 }

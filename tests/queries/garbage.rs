@@ -154,7 +154,8 @@ fn a_closed_cache_says_so() {
     let observer = lab.query(&key).observe();
     let mut fetching = lab.query(&key).fetch();
     lab.drive();
-    drop(lab.cache.close(ms(100)));
+    let closed = lab.cache.close_blocking(ms(10_000));
+    assert!(closed.is_ok(), "{closed:?}");
     assert!(matches!(poll(&mut fetching), Some(Err(QueryError::Closed))));
     assert!(lab.cache.set(&key, &1).is_err());
     assert!(

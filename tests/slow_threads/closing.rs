@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tickcache::{Cache, FetchContext, FetchStatus, Fetched, Observer, QueryError, WaitError, key};
 
 use crate::hammer::{Client, feed, serve, silent};
-use crate::kit::{Crew, Driven, LONG, PLACES, Place, block_on, until};
+use crate::kit::{ASLEEP, Crew, Driven, LONG, PLACES, Place, block_on, until};
 
 const CLIENTS: u64 = 5;
 /// What clients do before the end comes.
@@ -22,7 +22,7 @@ fn watch(cache: &Cache, driven: &Driven, crew: &mut Crew) {
         let mut observer: Observer<Value> = cache.query(key.clone()).observe();
         crew.spawn(format!("waits for {key}"), move || {
             loop {
-                match observer.wait(LONG) {
+                match observer.wait(ASLEEP) {
                     Ok(_) => {}
                     Err(WaitError::Closed) => return,
                     Err(error) => panic!("{key}: {error}"),
@@ -97,7 +97,7 @@ fn observers_outlive_the_last_handle_and_are_told() {
             let mut observer: Observer<Value> = cache.query(key!["job", number]).observe();
             crew.spawn(format!("observer {number}"), move || {
                 let end = loop {
-                    match observer.wait(LONG) {
+                    match observer.wait(ASLEEP) {
                         Ok(_) => {}
                         Err(error) => break error,
                     }
@@ -141,14 +141,14 @@ fn a_runtime_that_goes_first_leaves_nobody_waiting() {
             crew.spawn(format!("observer {number}"), move || {
                 let fetching = |observer: &mut Observer<Value>, is: bool| {
                     let state = observer.until_state(|state| state.is_fetching() == is);
-                    state.timeout(LONG).wait().map(drop)
+                    state.timeout(ASLEEP).wait().map(drop)
                 };
                 fetching(&mut observer, true).expect("it is fetched");
                 seen.send(()).expect("the test waits");
                 // Told so, before the cache is closed.
                 fetching(&mut observer, false).expect("the fetch has ended");
                 seen.send(()).expect("the test waits");
-                let end = observer.until_state(|_| false).timeout(LONG).wait();
+                let end = observer.until_state(|_| false).timeout(ASLEEP).wait();
                 assert!(matches!(end, Err(QueryError::Closed)), "{end:?}");
             });
             begins.recv_timeout(LONG).expect("it is fetched");

@@ -16,6 +16,10 @@ use tokio::sync::oneshot;
 /// Longer than anything takes: reached only by what would never have come.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
+/// How long an observer sleeps whom somebody watches for [`LONG`]: at its end it would look again,
+/// and hide that nobody has woken it.
+pub(crate) const ASLEEP: Duration = Duration::from_secs(2 * LONG.as_secs());
+
 /// Threads of a test. All of them have to end.
 pub(crate) struct Crew {
     ended: (Sender<usize>, Receiver<usize>),

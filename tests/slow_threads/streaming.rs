@@ -1,14 +1,15 @@
 //! A real feed streams while fetchers bring older and newer states of the same values.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tickcache::{Cache, Observer, QueryState, WaitError, key};
 
-use crate::kit::{Crew, Dice, Driven, LONG, PLACES, Place, block_on};
+use crate::kit::{ASLEEP, Crew, Dice, Driven, LONG, PLACES, Place, block_on};
 use crate::server::{Connection, End, Server};
-use crate::venue::{self, IDS, Row, Venue};
+use crate::venue::{self, IDS, Numbers, Row, Venue};
 
 /// Bursts of the server, each ending with a mark, of one connection.
 const BURSTS: u64 = 40;
@@ -20,14 +21,20 @@ const CONNECTIONS: u64 = 3;
 struct Seen {
     n: u64,
     states: u64,
+    /// The last few, for the message.
+    last: VecDeque<String>,
 }
 
 impl Seen {
     #[track_caller]
     fn look(&mut self, id: u64, state: &QueryState<Row>) {
         self.states += 1;
+        self.last.push_back(format!("{}: {state:?}", state.epoch()));
+        if self.last.len() > 6 {
+            self.last.pop_front();
+        }
         let Some(row) = state.data() else { return };
-        assert!(row.n >= self.n, "{id}: {} after {}", row.n, self.n);
+        assert!(row.n >= self.n, "{id} goes back: {:#?}", self.last);
         self.n = row.n;
         if state.freshness().is_live() {
             assert_eq!(*row, Row::at(row.n), "{id}: {state:?}");
@@ -35,7 +42,11 @@ impl Seen {
     }
 }
 
-fn serve(venue: Venue, over: Arc<AtomicBool>) -> impl Fn(Connection) -> End + Send + 'static {
+fn serve(
+    venue: Venue,
+    numbers: Numbers,
+    over: Arc<AtomicBool>,
+) -> impl Fn(Connection) -> End + Send + 'static {
     move |mut connection| {
         if over.load(Ordering::SeqCst) {
             return connection.until_gone();
@@ -45,13 +56,18 @@ fn serve(venue: Venue, over: Arc<AtomicBool>) -> impl Fn(Connection) -> End + Se
         if !venue::send(&mut connection, venue::mark(None)) {
             return End::Dropped;
         }
+        if numbers == Numbers::Rising {
+            for id in 0..IDS {
+                venue::send(&mut connection, venue.whole(id));
+            }
+        }
         for _ in 0..BURSTS {
             let mut alive = true;
             for _ in 0..dice.roll(24) {
                 let id = dice.roll(IDS);
                 alive &= venue::send(&mut connection, venue.step(id));
             }
-            if dice.roll(8) == 0 {
+            if numbers == Numbers::Rising && dice.roll(3) == 0 {
                 alive &= venue::send(&mut connection, venue.whole(dice.roll(IDS)));
             }
             let id = dice.roll(IDS);
@@ -80,7 +96,7 @@ fn observe(cache: &Cache, id: u64) -> Observer<Row> {
     cache.query(key!["job", id]).observe()
 }
 
-fn stream(place: Place) {
+fn stream(place: Place, numbers: Numbers) {
     let driven = Driven::new(place);
     let cache = driven.cache();
     let (truth, over) = (Venue::default(), Arc::new(AtomicBool::new(false)));
@@ -97,7 +113,7 @@ fn stream(place: Place) {
                 answers.fetch(id).await
             }
         });
-    let server = Server::start(serve(truth.clone(), Arc::clone(&over)));
+    let server = Server::start(serve(truth.clone(), numbers, Arc::clone(&over)));
     let mut crew = Crew::new();
     for id in 0..IDS {
         for _ in 0..2 {
@@ -106,9 +122,14 @@ fn stream(place: Place) {
             crew.spawn(format!("waits for {id}"), move || {
                 let mut seen = Seen::default();
                 loop {
-                    let state = match observer.wait(LONG) {
+                    let state = match observer.wait(ASLEEP) {
                         Ok(state) => state,
-                        Err(error) => panic!("{id}: {error} after {}", seen.states),
+                        Err(error) => panic!(
+                            "{id}: {error} after {} states, the server is at {}: {:?}",
+                            seen.states,
+                            venue.version(id),
+                            observer.state()
+                        ),
                     };
                     seen.look(id, &state);
                     if done.load(Ordering::SeqCst)
@@ -137,7 +158,9 @@ fn stream(place: Place) {
             });
         }
     }
-    let feed = cache.attach(venue::feed(&server.url())).expect("attached");
+    let feed = cache
+        .attach(venue::feed(&server.url(), numbers))
+        .expect("attached");
     crew.join();
     for id in 0..IDS {
         let fetched = cache
@@ -155,17 +178,20 @@ fn stream(place: Place) {
 
 #[test]
 fn versions_never_go_back_on_the_caches_own_runtime() {
-    stream(Place::Own);
+    stream(Place::Own, Numbers::Contiguous);
+    stream(Place::Own, Numbers::Rising);
 }
 
 #[test]
 fn versions_never_go_back_on_a_given_runtime_of_many_threads() {
-    stream(Place::MultiThread);
+    stream(Place::MultiThread, Numbers::Contiguous);
+    stream(Place::MultiThread, Numbers::Rising);
 }
 
 #[test]
 fn versions_never_go_back_on_a_given_runtime_of_one_thread() {
-    stream(Place::CurrentThread);
+    stream(Place::CurrentThread, Numbers::Contiguous);
+    stream(Place::CurrentThread, Numbers::Rising);
 }
 
 /// Feeds that come and go, per run.
@@ -198,11 +224,7 @@ fn a_feed_may_come_and_go_while_its_values_are_fetched() {
             let mut alive = venue::send(&mut connection, venue::mark(None));
             for _ in 0..dice.roll(40) {
                 let id = dice.roll(IDS);
-                let message = match dice.roll(4) {
-                    0 => streaming.whole(id),
-                    _ => streaming.step(id),
-                };
-                alive &= venue::send(&mut connection, message);
+                alive &= venue::send(&mut connection, streaming.step(id));
             }
             if alive {
                 connection.until_gone()
@@ -230,7 +252,7 @@ fn a_feed_may_come_and_go_while_its_values_are_fetched() {
             watchers.spawn(format!("waits for {id}"), move || {
                 let mut seen = Seen::default();
                 loop {
-                    match observer.wait(LONG) {
+                    match observer.wait(ASLEEP) {
                         Ok(state) => seen.look(id, &state),
                         Err(WaitError::Closed) => return,
                         Err(error) => panic!("{id}: {error}"),
@@ -239,7 +261,9 @@ fn a_feed_may_come_and_go_while_its_values_are_fetched() {
             });
         }
         for round in 0..FEEDS {
-            let feed = cache.attach(venue::feed(&server.url())).expect("attached");
+            let feed = cache
+                .attach(venue::feed(&server.url(), Numbers::Contiguous))
+                .expect("attached");
             let begun = truth.begun(round % IDS);
             assert!(
                 truth.wait_for_more(round % IDS, begun + round),

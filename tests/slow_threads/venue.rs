@@ -142,8 +142,24 @@ pub(crate) fn mark(id: Option<u64>) -> String {
     }
 }
 
+/// How the stream numbers its messages.
+///
+/// A whole message begins a contiguous numbering anew, be it lower than what a fetch has brought.
+/// So either there are none of them, or a number only has to rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Patches alone; what is missing is noticed.
+    Contiguous,
+    /// Whole messages as well.
+    Rising,
+}
+
 /// The feed of the entity `job`.
-pub(crate) fn feed(url: &str) -> Feed<Envelope> {
+pub(crate) fn feed(url: &str, numbers: Numbers) -> Feed<Envelope> {
+    let rule = match numbers {
+        Numbers::Contiguous => Rule::ContiguousPerKey,
+        Numbers::Rising => Rule::SparseRising,
+    };
     let envelope = Envelope::builder("venue")
         .constant_entity("job")
         .id("/i")
@@ -152,7 +168,7 @@ pub(crate) fn feed(url: &str) -> Feed<Envelope> {
         .word("whole", MessageKind::Whole)
         .word("patch", MessageKind::Patch)
         .word("drop", MessageKind::Invalidate)
-        .sequence("/s", Policy::continuing(Rule::ContiguousPerKey))
+        .sequence("/s", Policy::continuing(rule))
         .url(url);
     Feed::envelope(envelope.build().expect("the pointers are right"))
         .backoff(Backoff::fixed(std::time::Duration::from_millis(1)))

@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use serde_json::{Value, json};
 use tickcache::feed::presets::Events;
 use tickcache::{
-    Cache, Feed, FetchContext, FetchError, FetchStatus, Fetched, Freshness, LocalFeed, Observer,
-    QueryState, Reasons, RefetchKind, key,
+    Cache, Feed, FetchContext, FetchError, FetchStatus, Fetched, Freshness, Key, LocalFeed,
+    Observer, QueryBuilder, QueryState, Reasons, RefetchKind, key,
 };
 
-use crate::kit::{Crew, LONG, block_on};
+use crate::kit::{ASLEEP, Crew, LONG, block_on};
 
 const ROUNDS: u64 = 2000;
 
@@ -27,33 +27,39 @@ enum How {
 type Wanted = Box<dyn Fn(&QueryState<Value>) -> bool + Send>;
 
 struct Ping {
+    /// The query, for whoever asks what it is at.
+    query: QueryBuilder<Value>,
     wanted: Sender<Wanted>,
     seen: Receiver<()>,
 }
 
 impl Ping {
     /// An observer of its own thread. It is asleep, or on its way, when the change comes.
-    fn new(crew: &mut Crew, how: How, mut observer: Observer<Value>) -> Self {
+    fn new(crew: &mut Crew, how: How, cache: &Cache, key: &Key) -> Self {
+        let mut observer: Observer<Value> = cache.query(key.clone()).observe();
         let (wanted, wants) = channel::<Wanted>();
         let (see, seen) = channel();
         crew.spawn(format!("observer {how:?}"), move || {
+            // What it was given last: a state that was there and is gone is no news.
+            let mut state: Option<QueryState<Value>> = None;
             for wanted in wants {
-                if !wanted(&observer.state()) {
-                    // The last wait may have left news that are none for this one.
-                    loop {
-                        let state = match how {
-                            How::Thread => observer.wait(LONG).expect("woken"),
-                            How::Task => block_on("waking", observer.changed()).expect("open"),
-                        };
-                        if wanted(&state) {
-                            break;
-                        }
-                    }
+                while !state.as_ref().is_some_and(&wanted) {
+                    let news = match how {
+                        How::Thread => observer
+                            .wait(ASLEEP)
+                            .unwrap_or_else(|error| panic!("{error}: {:?}", observer.state())),
+                        How::Task => block_on("waking", observer.changed()).expect("open"),
+                    };
+                    state = Some(news);
                 }
                 see.send(()).expect("the writer waits");
             }
         });
-        Self { wanted, seen }
+        Self {
+            query: cache.query(key.clone()),
+            wanted,
+            seen,
+        }
     }
 
     #[track_caller]
@@ -68,7 +74,9 @@ impl Ping {
             .expect("the observer waits");
         change();
         let woken = self.seen.recv_timeout(LONG);
-        woken.unwrap_or_else(|_| panic!("{what}: the observer sleeps on"));
+        woken.unwrap_or_else(|_| {
+            panic!("{what}: the observer sleeps on at {:?}", self.query.state())
+        });
     }
 }
 
@@ -99,7 +107,7 @@ fn whatever_a_stream_does_wakes() {
         let cache = Cache::builder().build().expect("a cache");
         let mut feed = local(&cache);
         let mut crew = Crew::new();
-        let ping = Ping::new(&mut crew, how, cache.query(key!["stream", 1]).observe());
+        let ping = Ping::new(&mut crew, how, &cache, &key!["stream", 1]);
         for round in 0..ROUNDS {
             ping.pong(
                 "data",
@@ -171,12 +179,18 @@ fn whatever_a_fetch_does_wakes() {
             let cache = Cache::builder().build().expect("a cache");
             let calls = serve(&cache);
             let server = crate::hammer::silent();
-            let _feed = cache
+            let feed = cache
                 .attach(crate::hammer::feed(&server))
                 .expect("attached");
+            // A connection that opens is a mark.
+            crate::kit::until("the feed opens", || feed.counters().opens == 1);
             let mut crew = Crew::new();
-            let ping = Ping::new(&mut crew, how, cache.query(key.clone()).observe());
-            ping.pong("the first fetch", || {}, |state| n(state) == Some(1));
+            let ping = Ping::new(&mut crew, how, &cache, &key);
+            ping.pong(
+                "the first fetch",
+                || {},
+                |state| n(state) == Some(1) && state.fetch_status() == FetchStatus::Idle,
+            );
             for call in 2..ROUNDS / 2 {
                 let refetch = || drop(cache.refetch(key.clone()));
                 // One after the other: an event or a call begins it.
@@ -185,11 +199,11 @@ fn whatever_a_fetch_does_wakes() {
                     _ => drop(cache.invalidate(key.clone())),
                 };
                 if call % 3 == 0 {
-                    ping.pong("an error", begin, |state| {
+                    ping.pong(&format!("{key}: error {call}"), begin, |state| {
                         state.is_error() && state.fetch_status() == FetchStatus::Idle
                     });
                 } else {
-                    ping.pong("data", begin, move |state| {
+                    ping.pong(&format!("{key}: data {call}"), begin, move |state| {
                         n(state) == Some(call)
                             && state.fetch_status() == FetchStatus::Idle
                             && !state.is_error()
@@ -210,7 +224,7 @@ fn whatever_a_client_does_wakes() {
         for key in [key!["job", 1], key!["settings"]] {
             let cache = Cache::builder().build().expect("a cache");
             let mut crew = Crew::new();
-            let ping = Ping::new(&mut crew, how, cache.query(key.clone()).observe());
+            let ping = Ping::new(&mut crew, how, &cache, &key);
             for round in 0..ROUNDS {
                 let set = || drop(cache.set(&key, &json!({"n": round})));
                 ping.pong("a write", set, move |state| {
@@ -293,7 +307,7 @@ fn whatever_happens_to_a_list_wakes() {
             });
         let mut feed = local(&cache);
         let mut crew = Crew::new();
-        let ping = Ping::new(&mut crew, how, cache.query(key.clone()).observe());
+        let ping = Ping::new(&mut crew, how, &cache, &key);
         let shows = |n: u64| {
             move |state: &QueryState<Value>| state.data().is_some_and(|items| items[0]["n"] == n)
         };

@@ -134,7 +134,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> QueryBuilder<T> {
     }
 
     /// Observes the query as a list of rows of type `T`, each with a value of its own: see
-    /// [`ListObserver`]. The query has to be declared a list, here or by a default.
+    /// [`ListObserver`]. The query has to be declared a list, here or by a default. Membership
+    /// changes as a whole, once all items of an answer are written: a fetch that fails half-way
+    /// leaves it as it was.
     pub fn observe_list(self) -> ListObserver<T> {
         let target = self.target().and_then(|target| {
             if target.source.list_entity().is_some() {

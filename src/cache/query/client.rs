@@ -178,6 +178,9 @@ impl Cache {
     /// What is observed is then fetched again (of a filter that means what is inactive, that, if it
     /// was ever fetched or written); what runs already is followed by exactly one more
     /// fetch (D4). Await the handle, drop it, or choose with [`Invalidation::refetch`].
+    /// [`invalidate_all`](Self::invalidate_all), [`Entity::invalidate`](crate::Entity::invalidate)
+    /// and [`Slot::invalidate`](crate::Slot::invalidate) do the same without a choice: what is
+    /// observed is fetched.
     pub fn invalidate(&self, filter: impl Into<Filter>) -> Invalidation {
         let filter = filter.into();
         let kind = match filter.activity() {

@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::settings::pointer;
 use super::source::{Held, Source};
 use crate::Time;
 use crate::cache::freshness::{Freshness, Reasons};
@@ -17,7 +16,7 @@ use crate::cache::slot::Slot;
 use crate::cache::stored::{JsonText, Stored, StoredQuery, StoredValue};
 use crate::io::command::Restored;
 use crate::io::inbox::{CommandError, Completion};
-use crate::io::plane::{self, ListShape, Restoring, Settings};
+use crate::io::plane::{self, Restoring};
 use crate::key::{Id, Key};
 use crate::query::Filter;
 use crate::sync::Arc;
@@ -100,6 +99,10 @@ impl Cache {
     /// Values read [`Restored`](Reasons::RESTORED) until a fetch, a whole message or a write of the
     /// client confirms them, and are fetched when observed. What a feed owns is handed to its
     /// inbox, in portions that fit: await the handle, or [`wait`](Hydrating::wait) for it.
+    ///
+    /// Where the items of a list are in an answer is not stored: the list is told when it is next
+    /// declared. A key that is then declared as something else than it was stored as (a list that
+    /// was a plain value, or the other way about) begins anew, unless what was stored is in use.
     pub fn hydrate(&self, stored: Stored) -> Hydrating {
         let mut queue: VecDeque<StoredQuery> = stored.queries.into();
         // Items before the lists that name them, so that no list is shown with holes.
@@ -240,6 +243,11 @@ impl Hydrating {
     /// Hands on as much as owners take. Leaves something pending unless everything is handed on.
     fn send(&mut self) {
         while let Some(stored) = self.queue.pop_front() {
+            if matches!(stored.value, StoredValue::List(_)) && !self.pending.is_empty() {
+                // Its items are not there yet.
+                self.queue.push_front(stored);
+                return;
+            }
             let was_empty = self.is_empty(&stored.key);
             match self.restore(&stored) {
                 Ok(Restoring::Done(taken)) => self.result.count(Some(taken), was_empty),
@@ -283,27 +291,11 @@ impl Hydrating {
                 plane.restore(&query, json, at, sequence, stored.partial)
             }
             StoredValue::List(ids) => {
-                let query = match plane.find(&stored.key) {
-                    Some(query) => query,
-                    // Whoever observes it says where its items are.
-                    None => plane.query(&stored.key, Some(&a_list()))?,
-                };
+                let query = plane.list(&stored.key)?;
                 let taken = plane.restore_members(&query, ids.clone(), at, sequence)?;
                 Ok(Restoring::Done(taken))
             }
         }
-    }
-}
-
-/// Says that a query is a list, if nobody has said so yet.
-fn a_list() -> Settings {
-    let shape = ListShape {
-        items: pointer(&[]),
-        id: pointer(&["id"]),
-    };
-    Settings {
-        list: Some(shape),
-        ..Settings::default()
     }
 }
 

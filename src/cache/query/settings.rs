@@ -31,7 +31,9 @@ macro_rules! setters {
         /// call per key is in flight.
         ///
         /// A function that panics is a failed fetch. One that awaits a fetch of its own key waits for
-        /// itself, until that is cancelled.
+        /// itself, until that is cancelled. The cache keeps the function: one that captures a
+        /// [`Cache`](crate::Cache) keeps the cache for ever. It asks its context instead, for
+        /// [`FetchContext::cache`](crate::FetchContext::cache).
         pub fn $fetch<F, R>(self, fetcher: F) -> Self
         where
             F: Fn(FetchContext) -> R + Send + Sync + 'static,
@@ -155,6 +157,11 @@ macro_rules! setters {
         ///
         /// A list gives some fields of an item: it sets those and keeps others, and the item is
         /// [`Partial`](crate::Reasons::PARTIAL) until a whole value comes.
+        ///
+        /// An answer with an item that cannot be read, or that is nested too deep or too large, is
+        /// refused before anything of it is written. Where the entity has no room for all ids, or
+        /// changes hands while they are written, the fetch fails half-way: the items that were
+        /// written stay, they are what the server says of them; the list keeps the members it had.
         pub fn list(self, id: &str) -> Self {
             self.list_at(&[], &[id])
         }

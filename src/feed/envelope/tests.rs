@@ -203,6 +203,33 @@ fn answers_are_matched_by_number() {
 }
 
 #[test]
+fn a_mark_needs_neither_number_nor_time() {
+    let envelope = Envelope::builder("e")
+        .constant_entity("a")
+        .id("/id")
+        .payload("/v")
+        .kind("/k")
+        .word("patch", MessageKind::Patch)
+        .word("forget", MessageKind::Invalidate)
+        .sequence("/s", Policy::continuing(Rule::ContiguousPerKey))
+        .source_time("/t", TimeUnit::Milliseconds)
+        .build()
+        .unwrap();
+    check(
+        envelope,
+        &[
+            (r#"{"k":"forget","id":1}"#, &["invalidate a 1"]),
+            (r#"{"k":"forget","s":"no number"}"#, &["invalidate a"]),
+            (
+                r#"{"k":"patch","id":1,"t":1,"v":{}}"#,
+                &["refused BadSequence"],
+            ),
+            (r#"{"k":"patch","id":1,"s":1,"v":{}}"#, &["refused BadTime"]),
+        ],
+    );
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_named_when_it_is_built() {
     let error = Envelope::builder("e").id("/id").build().unwrap_err();
     assert_eq!(error, EnvelopeError::NoEntity);

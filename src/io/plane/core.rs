@@ -77,8 +77,17 @@ pub(super) struct Table {
     pub(super) queries: Map<QueryIx, Arc<Query>>,
     /// Queries that somebody holds, in the machine or not.
     known: Map<Key, Weak<Query>>,
+    /// With so many known, those are dropped that nobody holds any more.
+    sweep_at: usize,
     /// The query that the machine is just being told of.
     entering: Option<Arc<Query>>,
+}
+
+impl Table {
+    /// Handles to the query of this key are handles to no query of the machine from now on.
+    pub(super) fn unknow(&mut self, key: &Key) {
+        self.known.remove(key);
+    }
 }
 
 impl Values for Table {
@@ -139,6 +148,8 @@ pub(super) struct Ended {
     pub(super) settled: Vec<(Promise, Result<(), QueryError>)>,
     pub(super) promises: Vec<Promise>,
     pub(super) fetches: Vec<Running>,
+    /// Queries whose state moved: their waiters are to be told.
+    pub(super) moved: Vec<Arc<Query>>,
 }
 
 impl Core {
@@ -190,9 +201,13 @@ impl Core {
             self.throw_away(query);
             return known;
         }
-        let known = &mut self.table.known;
-        if known.len() > 2 * self.table.queries.len() + 64 {
+        let Table {
+            known, sweep_at, ..
+        } = &mut self.table;
+        if known.len() >= *sweep_at {
             known.retain(|_, query| query.strong_count() > 0);
+            // Of what is left some may stay for long: a sweep pays for as many new ones.
+            *sweep_at = 2 * known.len() + 64;
         }
         known.insert(query.key().clone(), Arc::downgrade(&query));
         query
@@ -441,6 +456,7 @@ impl Core {
             settled: Vec::new(),
             promises: self.promises.drain().map(|(_, promise)| promise).collect(),
             fetches: self.fetches.drain().map(|(_, running)| running).collect(),
+            moved: std::mem::take(&mut self.moved),
         };
         for effect in std::mem::take(&mut self.effects) {
             match effect {
@@ -462,6 +478,7 @@ impl Core {
                     ..State::clone(&state)
                 };
                 self.trash.push(Box::new(query.publish(idle)));
+                ended.moved.push(Arc::clone(query));
             }
             self.trash.push(Box::new(state));
         }

@@ -140,7 +140,7 @@ struct Entry {
     /// Out while it is being polled.
     work: Option<Work>,
     waker: Waker,
-    /// Its number is in the queue.
+    /// Its number is in the queue; or, while it is being polled, will be.
     queued: bool,
     /// To be dropped when its poll is over.
     aborted: bool,
@@ -194,10 +194,17 @@ impl Hand {
                 .get_mut(&number)
                 .filter(|entry| pending && !entry.aborted);
             // What is not put back is dropped below, with no lock held.
+            let mut woken = false;
             let done = match kept {
-                Some(entry) => entry.work.replace(work),
+                Some(entry) => {
+                    woken = entry.queued;
+                    entry.work.replace(work)
+                }
                 None => Some(work),
             };
+            if woken {
+                table.ready.push_back(number);
+            }
             let over = if done.is_some() {
                 table.entries.remove(&number)
             } else {
@@ -214,17 +221,9 @@ impl Hand {
         let mut table = self.lock();
         let number = table.ready.pop_front()?;
         let entry = table.entries.get_mut(&number)?;
-        match entry.work.take() {
-            Some(work) => {
-                entry.queued = false;
-                Some((number, work, entry.waker.clone()))
-            }
-            // Another thread polls it: again when that is over.
-            None => {
-                table.ready.push_back(number);
-                None
-            }
-        }
+        let work = entry.work.take()?;
+        entry.queued = false;
+        Some((number, work, entry.waker.clone()))
     }
 
     fn abort(&self, number: u64) {
@@ -256,7 +255,10 @@ impl Hand {
             && !entry.queued
         {
             entry.queued = true;
-            table.ready.push_back(number);
+            // Woken while it is being polled, it is queued when that is over.
+            if entry.work.is_some() {
+                table.ready.push_back(number);
+            }
         }
     }
 

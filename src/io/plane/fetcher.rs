@@ -1,5 +1,6 @@
 //! What fetches a value, and what it is told.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::Keeper;
 use super::fetch_error::{FetchError, FetchErrorKind};
 use super::fetched::Fetched;
 use super::query::Query;
@@ -47,6 +49,7 @@ pub struct FetchContext {
     pub(super) sequence: Option<u64>,
     pub(super) token: CancelToken,
     pub(super) consume: Box<dyn Fn() + Send + Sync>,
+    pub(super) keeper: Option<Keeper>,
 }
 
 impl FetchContext {
@@ -87,6 +90,11 @@ impl FetchContext {
     pub fn token(&self) -> CancelToken {
         (self.consume)();
         self.token.clone()
+    }
+
+    /// Whose plane fetches, if it is still there.
+    pub(crate) fn keeper(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.keeper.as_ref()?.upgrade()
     }
 
     /// The value that is held now, whatever it is worth, read as `T`; for a list, its ids. `None`

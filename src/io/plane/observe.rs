@@ -26,26 +26,49 @@ impl Plane {
         key: &Key,
         more: Option<&Settings>,
     ) -> Result<Arc<Query>, QueryError> {
+        self.query_as(key, more, false)
+    }
+
+    /// The query of a key, made a list if there is none: where its items are is said by whoever
+    /// fetches it.
+    ///
+    /// # Errors
+    /// Those of [`query`](Self::query).
+    pub(crate) fn list(self: &Arc<Self>, key: &Key) -> Result<Arc<Query>, QueryError> {
+        self.query_as(key, None, true)
+    }
+
+    fn query_as(
+        self: &Arc<Self>,
+        key: &Key,
+        more: Option<&Settings>,
+        as_list: bool,
+    ) -> Result<Arc<Query>, QueryError> {
         self.executor()?;
         let key = &*canonical(&self.store, key);
         let (known, base) = {
             let core = self.lock();
             (core.known(key), core.defaults.resolve(key))
         };
-        let is_list = match more {
-            Some(more) => more.list.is_some() || base.list.is_some(),
-            None => base.list.is_some(),
+        let declared = more.is_some_and(|more| more.list.is_some());
+        let known = match known {
+            Some(query) if !as_list && query.is_misplaced(more) => {
+                if self.let_go_of_restored(&query) {
+                    None
+                } else if declared || query.as_list().is_some() {
+                    return Err(QueryError::OtherPlace(key.clone()));
+                } else {
+                    Some(query)
+                }
+            }
+            known => known,
         };
         let (query, new) = match known {
-            Some(query) => {
-                // A list stays one for whoever does not say so again.
-                let declared = more.is_some_and(|more| more.list.is_some());
-                if declared && query.as_list().is_none() {
-                    return Err(QueryError::OtherPlace(key.clone()));
-                }
-                (query, false)
+            Some(query) => (query, false),
+            None => {
+                let is_list = as_list || declared || base.list.is_some();
+                (Arc::new(self.make(key, is_list)?), true)
             }
-            None => (Arc::new(self.make(key, is_list)?), true),
         };
         let query = self.with(|core, now| {
             if core.closed {

@@ -312,6 +312,7 @@ impl Run {
             sequence,
             token: self.token.clone(),
             consume: Box::new(consume),
+            keeper: self.plane.keeper.get().cloned(),
         };
         let mut future = catch(|| fetcher.call(cx))?;
         let result = poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {

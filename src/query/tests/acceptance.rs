@@ -198,18 +198,6 @@ fn case_34_a_cancel_can_be_an_error() {
 }
 
 #[test]
-fn a_silent_cancel_says_nothing_and_leaves_it_idle() {
-    let mut rig = Rig::new();
-    let query = rig.fetched(key!["a"]);
-    let promise = rig.fetch(query);
-    rig.heard();
-    rig.cancel(query, Cancel::Silent);
-    assert_eq!(rig.heard(), []);
-    assert_eq!(rig.info(query).fetch_status, FetchStatus::Idle);
-    assert_eq!(rig.outcome(promise), Some(&Outcome::Cancelled));
-}
-
-#[test]
 fn case_36_two_fetches_of_one_query_are_one() {
     let mut rig = Rig::new();
     let query = rig.query(key!["a"]);

@@ -60,7 +60,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => query.clone().prop_map(Op::Landing),
         6 => query.clone().prop_map(Op::Land),
         4 => (query.clone(), prop::option::of(0..30_u64)).prop_map(|(q, r)| Op::Fail(q, r)),
-        2 => (query.clone(), 0..3_u8).prop_map(|(q, how)| Op::Cancel(q, how)),
+        2 => (query.clone(), 0..2_u8).prop_map(|(q, how)| Op::Cancel(q, how)),
         1 => query.clone().prop_map(Op::Reset),
         3 => Just(Op::Restore),
         1 => query.prop_map(Op::Remove),
@@ -178,8 +178,7 @@ impl Run {
             Op::Cancel(n, how) => {
                 let how = match how {
                     0 => Cancel::Revert,
-                    1 => Cancel::Fail("cancelled"),
-                    _ => Cancel::Silent,
+                    _ => Cancel::Fail("cancelled"),
                 };
                 rig.cancel(q(n), how);
             }

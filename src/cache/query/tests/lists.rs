@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::kit::{Server, cache, now};
 use crate::cache::query::list::in_list;
-use crate::{Cache, Freshness, ListObserver, Reasons, key};
+use crate::testing::TestFeed;
+use crate::{
+    Cache, Feed, FetchErrorKind, Freshness, ListObserver, QueryError, Reasons, Refusal, key,
+};
 
 #[derive(Debug, PartialEq, serde::Deserialize)]
 struct Item {
@@ -175,4 +178,42 @@ fn a_list_reads_as_a_whole_too() {
         8
     );
     drop(list);
+}
+
+#[test]
+fn a_list_that_fails_half_way_keeps_its_members_and_what_was_written() {
+    let settings = Cache::builder().max_ids(4);
+    let events = Feed::events().entities(["stream"]).whole();
+    let (cache, mut feed) = TestFeed::with(settings, events);
+    let server = Server::default();
+    let mut list = listed(&cache, &server);
+    feed.settle();
+    assert_eq!(ns(&mut list), [(2, 2), (1, 1), (3, 3)]);
+    let failed = |list: &ListObserver<Item>| match list.state().error() {
+        Some(QueryError::Fetch(error)) => error.clone(),
+        other => panic!("{other:?}"),
+    };
+    drop(cache.defaults(key!["stream"]).retry(0));
+    // There is room for one id more.
+    drop(list.refetch());
+    server.answer(r#"[{"id":1,"n":10},{"id":4,"n":4},{"id":5,"n":5}]"#);
+    feed.settle();
+    let error = failed(&list);
+    let full = FetchErrorKind::Refused(Refusal::IdsFull);
+    assert_eq!(format!("{:?}", error.kind()), format!("{full:?}"));
+    assert_eq!(
+        ns(&mut list),
+        [(2, 2), (1, 10), (3, 3)],
+        "true, and no more"
+    );
+    // What cannot be read is refused before anything is written.
+    drop(list.refetch());
+    server.answer(r#"[{"id":1,"n":11},{"n":4}]"#);
+    feed.settle();
+    let error = failed(&list);
+    assert!(
+        matches!(error.kind(), FetchErrorKind::NotAList { .. }),
+        "{error:?}"
+    );
+    assert_eq!(ns(&mut list), [(2, 2), (1, 10), (3, 3)]);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::kit::{Server, cache, ms, now};
 use crate::testing::TestFeed;
-use crate::{EventKind, Feed, Filter, QueryError, Update, key};
+use crate::{Cache, EventKind, Feed, Filter, Key, QueryError, Update, key};
 
 #[test]
 fn writes_of_documents_and_slots_are_read_by_key() {
@@ -323,4 +323,105 @@ fn a_dropped_optimistic_write_is_taken_back_though_the_inbox_was_full() {
         cache.get::<Value>(&key).as_deref(),
         Some(&json!({ "n": 1 }))
     );
+}
+
+#[test]
+fn every_way_to_invalidate_fetches_what_is_observed() {
+    type Way = fn(&Cache);
+    let ways: [(&str, Way); 4] = [
+        ("everything", Cache::invalidate_all),
+        ("the entity", |cache| cache.entity("stream").invalidate()),
+        ("the slot", |cache| {
+            cache.entity("stream").slot(1).invalidate();
+        }),
+        ("the key", |cache| drop(cache.invalidate(key!["stream", 1]))),
+    ];
+    for (way, invalidate) in ways {
+        let (cache, mut feed) = cache();
+        let server = Server::default();
+        let defaults = cache.defaults(key!["stream"]).stale_never();
+        let _set = defaults.fetch(server.fetcher());
+        let query = |key: &Key| cache.query::<Value>(key);
+        let keys = [key!["stream", 1], key!["stream", 1, "orders"]];
+        for key in &keys {
+            drop(cache.set(key, &json!({ "n": 1 })).expect("taken"));
+        }
+        feed.settle();
+        let _observed: Vec<_> = keys.iter().map(|key| query(key).observe()).collect();
+        let _idle = query(&key!["stream", 1, "idle"]).enabled(false).observe();
+        let _watch = cache.entity("stream").slot(1).watch();
+        feed.settle();
+        assert_eq!(server.calls(), 0, "{way}: it is fresh");
+        invalidate(&cache);
+        assert!(keys.iter().all(|key| query(key).state().is_invalidated()));
+        feed.settle();
+        assert_eq!(server.calls(), 2, "{way}: each is fetched, once");
+        // Marks that come while it is fetched are one more (D4).
+        invalidate(&cache);
+        invalidate(&cache);
+        feed.settle();
+        assert_eq!(server.calls(), 2, "{way}");
+        (0..4).for_each(|n| server.answer(&format!(r#"{{"n":{n}}}"#)));
+        feed.settle();
+        assert_eq!(server.calls(), 4, "{way}");
+        assert!(
+            keys.iter()
+                .all(|key| query(key).state().freshness().is_live())
+        );
+    }
+}
+
+#[test]
+fn a_wait_for_a_fetch_that_is_paused_says_so() {
+    let (cache, _feed) = cache();
+    let server = Server::default();
+    cache.defaults(key!["n"]).fetch(server.fetcher());
+    cache.set_online(false);
+    let fetching = cache.query::<i64>(key!["n"]).fetch();
+    cache.drive();
+    let paused = |error: &QueryError| match error {
+        QueryError::TimedOut { last: Some(last) } => matches!(**last, QueryError::Paused),
+        _ => false,
+    };
+    let error = fetching.wait(ms(1)).expect_err("not in time");
+    assert!(paused(&error) && error.is_retryable(), "{error:?}");
+    let mut observer = cache.query::<i64>(key!["n"]).observe();
+    let error = observer.until(|_| true).timeout(ms(0)).wait();
+    let error = error.expect_err("not in time");
+    assert!(paused(&error), "{error:?}");
+    assert_eq!(server.calls(), 0);
+}
+
+#[test]
+fn a_fetcher_reaches_its_cache_and_does_not_keep_it() {
+    let (cache, feed) = cache();
+    let (told, tell) = (Arc::new(Mutex::new(Vec::new())), Mutex::new(None));
+    let log = Arc::clone(&told);
+    let fetch = move |cx: crate::FetchContext| {
+        let cache = cx.cache().expect("it fetches");
+        drop(cache.set(&key!["seen"], &1).expect("taken"));
+        log.lock().expect("the log").push(cx.key().to_json());
+        let kept = Keeps(Arc::clone(&log));
+        *tell.lock().expect("the context") = Some(cx);
+        async move {
+            let _kept = kept;
+            std::future::pending().await
+        }
+    };
+    let weak = cache.downgrade();
+    drop(cache.query::<i64>(key!["n"]).fetch_with(fetch).fetch());
+    cache.drive();
+    assert_eq!(cache.get::<i64>(&key!["seen"]).as_deref(), Some(&1));
+    drop((cache, feed));
+    assert!(weak.upgrade().is_none(), "a fetch that runs keeps nothing");
+    assert_eq!(*told.lock().expect("the log"), [r#"["n"]"#, "dropped"]);
+}
+
+/// Says that it is dropped.
+struct Keeps(Arc<Mutex<Vec<String>>>);
+
+impl Drop for Keeps {
+    fn drop(&mut self) {
+        self.0.lock().expect("the log").push("dropped".into());
+    }
 }
