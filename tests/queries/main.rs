@@ -7,6 +7,7 @@ mod cancelling;
 mod collecting;
 mod extremes;
 mod fetching;
+mod garbage;
 mod hostile;
 mod initial;
 mod invalidation;

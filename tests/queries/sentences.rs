@@ -286,3 +286,41 @@ fn occasions_are_each_observers_own() {
     }
     drop((one, disabled, fixed));
 }
+
+/// The same where nobody drives: whoever goes on by itself waits for the slot, too.
+#[cfg(feature = "net")]
+#[test]
+fn a_push_takes_polling_up_again_by_itself() {
+    let cache = tickcache::Cache::builder().build().expect("a cache");
+    let mut feed = cache
+        .local(tickcache::Feed::events().entities(["stream"]))
+        .expect("a feed");
+    feed.open();
+    let key = key!["stream", 1];
+    let server = Server::replying(|_| json!({ "done": true }));
+    cache.defaults(key.clone()).fetch(server.fetcher());
+    let query = cache.query::<Value>(key).stale_never();
+    let mut observer = query
+        .poll(|state| match state.data() {
+            Some(data) if data["done"] == json!(true) => Poll::Stop,
+            _ => Poll::every(ms(1)),
+        })
+        .observe();
+    for round in 1..=3 {
+        // A fetch of a feed's slot goes through the feed.
+        let mut tries = 0..2_000;
+        let fetched = loop {
+            assert!(tries.next().is_some(), "nobody polls in round {round}");
+            feed.settle();
+            let polled = observer.until_state(|state| state.update_count() >= round);
+            match polled.timeout(ms(5)).wait() {
+                Ok(state) => break state,
+                Err(tickcache::QueryError::TimedOut { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(fetched.data(), Some(&json!({ "done": true })));
+        let push = r#"{"entity":"stream","id":1,"payload":{"done":false}}"#;
+        feed.message(&mut push.as_bytes().to_vec()).expect("taken");
+    }
+}

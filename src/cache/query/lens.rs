@@ -31,12 +31,7 @@ pub(super) struct Lens<T> {
 }
 
 /// Reasons for which a value needs a fetch whatever its age.
-const UNSURE: [Reasons; 4] = [
-    Reasons::INVALIDATED,
-    Reasons::PARTIAL,
-    Reasons::GAP,
-    Reasons::RESTORED,
-];
+const UNSURE: [Reasons; 3] = [Reasons::PARTIAL, Reasons::GAP, Reasons::RESTORED];
 
 impl<T> Lens<T> {
     /// A lens that shows what there is.
@@ -67,7 +62,7 @@ impl<T> Lens<T> {
             stale: false,
             placeholder: false,
         }));
-        let stale = self.enabled && is_stale(&state, self.stale_time(source), source.now());
+        let stale = self.enabled && is_stale(&state, self.stale_time(source), source);
         if stale && let Some(facts) = Arc::get_mut(&mut state.0) {
             facts.stale = true;
         }
@@ -101,7 +96,7 @@ impl<T: DeserializeOwned> Lens<T> {
     /// As [`state`](Self::state), of content that was looked at.
     pub(super) fn of(&self, source: &Source, content: &Content, machine: Machine) -> QueryState<T> {
         let mut state = QueryState(Arc::new(self.facts(content, machine)));
-        let stale = self.enabled && is_stale(&state, self.stale_time(source), source.now());
+        let stale = self.enabled && is_stale(&state, self.stale_time(source), source);
         if stale && let Some(facts) = Arc::get_mut(&mut state.0) {
             facts.stale = true;
         }
@@ -157,17 +152,26 @@ impl<T: DeserializeOwned> Lens<T> {
 }
 
 /// Whether a query in this state is fetched when somebody starts to observe it.
-fn is_stale<T: ?Sized>(state: &QueryState<T>, stale: StaleTime, now: Time) -> bool {
+fn is_stale<T: ?Sized>(state: &QueryState<T>, stale: StaleTime, source: &Source) -> bool {
     if !state.0.known {
         return true;
     }
     let reasons = state.freshness().reasons();
     let unsure = UNSURE.iter().any(|reason| reasons.contains(*reason));
+    // That there is no value has no reasons.
+    let invalidated = || {
+        let gone = state.freshness() == Freshness::Removed;
+        let marked = || source.query().is_some_and(|q| q.look().invalidated());
+        reasons.contains(Reasons::INVALIDATED) || gone && marked()
+    };
     match stale {
-        StaleTime::Static => false,
         _ if unsure => true,
+        StaleTime::Static => false,
+        _ if invalidated() => true,
         StaleTime::Never => false,
-        StaleTime::After(age) => state.updated_at().is_none_or(|at| now >= at.after(age)),
+        StaleTime::After(age) => state
+            .updated_at()
+            .is_none_or(|at| source.now() >= at.after(age)),
     }
 }
 

@@ -30,8 +30,9 @@ macro_rules! setters {
         /// start and a token that tells of cancellation. It runs on the slow plane; at most one
         /// call per key is in flight.
         ///
-        /// A function that panics is a failed fetch. The cache keeps the function: one that captures
-        /// a [`Cache`](crate::Cache) keeps the cache for ever. It asks its context instead, for
+        /// A function that panics is a failed fetch. One that awaits a fetch of its own key waits for
+        /// itself, until that is cancelled. The cache keeps the function: one that captures a
+        /// [`Cache`](crate::Cache) keeps the cache for ever. It asks its context instead, for
         /// [`FetchContext::cache`](crate::FetchContext::cache).
         pub fn $fetch<F, R>(self, fetcher: F) -> Self
         where

@@ -155,6 +155,7 @@ impl Document {
         let keep = writing.keeps.swap_remove(at);
         if let (Some(as_of), Some(held)) = (result.as_of, keep.sequence)
             && as_of < held
+            && !result.last_write_wins
         {
             return (Landed::Older { as_of, held }, None);
         }

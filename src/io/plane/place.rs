@@ -10,7 +10,7 @@ use crate::io::slow::SLOW;
 use crate::key::{Id, IdRef, Key, Part};
 use crate::query::Look;
 use crate::store::{Entity, Flag, Head, Link, Slot, State, Store, flags};
-use crate::sync::{Arc, ArcSwap, AtomicU64, Ordering};
+use crate::sync::{Arc, ArcSwap, ArcSwapOption, AtomicU64, Ordering};
 
 /// Where a query's data is.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct SlotPlace {
     following: Mutex<()>,
     /// A fetch has said that there is no such value, where there never was one: the slot itself
     /// cannot say so.
-    none: Mutex<Option<Nothing>>,
+    none: ArcSwapOption<Nothing>,
 }
 
 /// That there is no value, as of a fetch.
@@ -54,7 +54,7 @@ impl SlotPlace {
             slot: ArcSwap::new(slot),
             behind: AtomicU64::new(0),
             following: Mutex::new(()),
-            none: Mutex::new(None),
+            none: ArcSwapOption::new(None),
         }
     }
 
@@ -90,12 +90,12 @@ impl SlotPlace {
 
     /// What a fetch has said of a value that there never was.
     pub(crate) fn none(&self) -> Option<Nothing> {
-        *self.none.lock().unwrap_or_else(PoisonError::into_inner)
+        self.none.load().as_deref().copied()
     }
 
     /// Sets what is known of a value that there never was.
     pub(super) fn set_none(&self, none: Option<Nothing>) {
-        *self.none.lock().unwrap_or_else(PoisonError::into_inner) = none;
+        self.none.store(none.map(Arc::new));
     }
 
     /// The sum of invalidations for what is below the slot's key. Never goes back.
