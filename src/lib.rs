@@ -52,7 +52,7 @@
 //! * **One writer.** An entity is written by one feed, on that feed's thread. Others ask it to.
 //! * **Memory for time.** A slot holds two versions, and once made it lives as long as the cache:
 //!   the number of ids is bounded, and only [`Slot::purge`] gives one back.
-//! * **Nothing is durable**, and nothing leaves the process.
+//! * **Nothing is durable**, and nothing leaves the process, but for what `Cache::dehydrate` gives.
 //! * Several slots are read one after the other; [`Cache::cut`] reads some of one feed as of one
 //!   message.
 //!
