@@ -249,10 +249,9 @@ fn a_dropped_write_is_taken_back_when_there_is_room() {
     let n = || cache.get::<Value>(&key).expect("a value")["n"].clone();
     let shown = cache.optimistic(&key, &serde_json::json!({"n": 2}));
     let shown = shown.expect("there is room");
-    // The inbox holds the write itself, and no more.
+    // The inbox holds the write itself, and no more. It is shown first, since it came first; how
+    // soon the other one follows is up to the threads.
     drop(shown);
-    feed.settle();
-    assert_eq!(n(), 2);
     until("it is taken back", || {
         feed.settle();
         n() == 1
