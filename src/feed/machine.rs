@@ -308,9 +308,11 @@ impl<P: Protocol> Machine<P> {
                             if control == Control::Closing {
                                 self.actions.push_back(Action::Closing);
                             }
-                            self.answers();
                         }
                         Ok(Class::Unmapped(_)) | Err(_) => {}
+                    }
+                    if self.intake.outbox.has_answers() {
+                        self.answers();
                     }
                 }
                 Event::Binary(_) => {
@@ -448,7 +450,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// What a message for the feed itself has answered about single streams.
+    /// What a message has answered about single streams.
+    #[cold]
     fn answers(&mut self) {
         for (subscription, refusal) in self.intake.outbox.take_answers() {
             self.registry.answered(&subscription, refusal.as_deref());

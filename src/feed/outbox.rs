@@ -92,8 +92,12 @@ impl Outbox {
         }
     }
 
-    /// What was answered since the last call; in steady state nothing.
     #[inline]
+    pub(super) const fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// What was answered since the last call.
     pub(super) fn take_answers(&mut self) -> Vec<(Subscription, Option<Box<str>>)> {
         std::mem::take(&mut self.answers)
     }
