@@ -5,6 +5,11 @@
 //! They are not part of a Rust toolchain. `.ci/interop` installs them and names their folder in
 //! `TICKCACHE_INTEROP`; without it these tests say so and pass.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "foreign processes live in real time"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
