@@ -104,7 +104,10 @@ pub(crate) fn gaps(rule: Rule, log: &[(usize, String)]) -> u64 {
         let last = line["n"].as_u64().expect("a number");
         let whole = line["k"] == "whole";
         let Some(have) = held.get(key).copied() else {
-            held.insert(key.to_owned(), last);
+            // A patch of what is not there is counted as missing, and says nothing about gaps.
+            if whole {
+                held.insert(key.to_owned(), last);
+            }
             continue;
         };
         let follows = match rule {
