@@ -18,3 +18,6 @@ pub use exchange::{Emit, Exchange, Venue, is_symbol};
 pub use kraken_futures::KrakenFutures;
 pub use kraken_v1::KrakenV1;
 pub use kraken_v2::{KrakenV2, Trigger};
+
+#[cfg(test)]
+pub(crate) mod script;
