@@ -15,6 +15,8 @@ use crate::io::{
 use crate::record::Mode;
 use crate::ws::Limits;
 
+mod presets;
+
 /// One upstream: what it speaks, how to reach it, and how its thread behaves. Handed to
 /// [`Cache::attach`](super::Cache::attach), or to [`Cache::local`](super::Cache::local) to be driven
 /// without sockets.

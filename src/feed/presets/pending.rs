@@ -163,7 +163,9 @@ impl Pending {
         }
         let names = |id: &str| {
             let ends = |c: char| !c.is_alphanumeric() && !"-_/.:".contains(c);
-            reason.split(ends).any(|word| word == id)
+            reason
+                .split(ends)
+                .any(|word| word.trim_matches(['.', ':']) == id)
         };
         let alone = request.streams.len() == 1;
         let streams = request.streams.into_iter();
