@@ -27,6 +27,7 @@ pub struct Outbox {
     bytes: usize,
     max_texts: usize,
     max_bytes: usize,
+    ping: bool,
 }
 
 impl Outbox {
@@ -39,7 +40,19 @@ impl Outbox {
             bytes: 0,
             max_texts,
             max_bytes,
+            ping: false,
         }
+    }
+
+    /// Wants a ping frame sent: for servers that demand one, however much they send themselves.
+    /// Heard in [`Protocol::beat`](super::Protocol::beat) only.
+    pub const fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Whether a ping is wanted; it is not any more.
+    pub(super) const fn take_ping(&mut self) -> bool {
+        std::mem::replace(&mut self.ping, false)
     }
 
     /// Queues a text message.
@@ -106,6 +119,7 @@ impl Outbox {
         self.texts.clear();
         self.answers.clear();
         self.bytes = 0;
+        self.ping = false;
     }
 }
 
