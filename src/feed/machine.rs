@@ -453,8 +453,8 @@ impl<P: Protocol> Machine<P> {
     /// What a message has answered about single streams.
     #[cold]
     fn answers(&mut self) {
-        for (subscription, refusal) in self.intake.outbox.take_answers() {
-            self.registry.answered(&subscription, refusal.as_deref());
+        for (subscription, reply) in self.intake.outbox.take_answers() {
+            self.registry.answered(&subscription, &reply);
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
+use super::outbox::Reply;
 use super::protocol::{Answer, Control, SubscribeError, Subscription, Verb};
 use crate::Time;
 
@@ -266,7 +267,7 @@ impl Registry {
 
     /// The server answered for one stream, whatever the number of the request. A refusal of what
     /// was granted before ends it.
-    pub(super) fn answered(&mut self, subscription: &Subscription, refusal: Option<&str>) {
+    pub(super) fn answered(&mut self, subscription: &Subscription, reply: &Reply) {
         let Some(&key) = self.keys.get(subscription) else {
             return;
         };
@@ -274,16 +275,21 @@ impl Registry {
             return;
         };
         let request = entry.request.take();
-        match (entry.state, refusal) {
-            (State::Asked, None) => {
+        match (entry.state, reply) {
+            (State::Asked, Reply::Granted) => {
                 entry.state = State::Held;
                 let tickets = std::mem::take(&mut entry.tickets);
                 self.finish_all(tickets, None);
             }
-            (State::Asked | State::Held, Some(reason)) => {
-                self.fail(key, &SubscribeError::Denied(reason.into()));
+            (State::Asked | State::Held, Reply::Refused(reason)) => {
+                self.fail(key, &SubscribeError::Denied(reason.clone()));
             }
-            // Whatever is said about a stream that was taken back, it ends by its own request.
+            (State::Left, Reply::Ended) => {
+                let tickets = self.take_tickets(key);
+                self.remove(key);
+                self.finish_all(tickets, None);
+            }
+            // Whatever else is said about a stream that was taken back, it ends by its own request.
             _ => entry.request = request,
         }
         let Some(number) = request else { return };
