@@ -7,3 +7,6 @@ mod exchange;
 pub use binance_spot::{BinanceSpot, Endpoint};
 pub use events::Events;
 pub use exchange::{Emit, Exchange, Venue, is_symbol};
+
+#[cfg(test)]
+pub(crate) mod script;
