@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, is_text, list_request, quoted};
+use super::exchange::{Emit, Venue, elements, is_text, list_request, quoted};
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{
@@ -205,15 +205,6 @@ impl Venue for Okx {
             class = Class::Data;
         }
         Ok(class)
-    }
-}
-
-/// The elements of an array, and of nothing else.
-fn elements(data: Value<'_>) -> Result<crate::json::Elements<'_>, Refusal> {
-    if data.kind() == crate::record::Kind::Array {
-        Ok(data.elements())
-    } else {
-        Err(Refusal::Shape)
     }
 }
 
