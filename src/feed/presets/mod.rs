@@ -1,7 +1,8 @@
 //! Wire formats that need no code of the user's: plain events, and exchanges.
 
 mod alpaca;
-mod binance_spot;
+mod binance;
+mod bybit;
 mod deribit;
 mod events;
 mod exchange;
@@ -10,7 +11,8 @@ mod polygon;
 mod secret;
 
 pub use alpaca::{AlpacaStocks, StockFeed};
-pub use binance_spot::{BinanceSpot, Endpoint};
+pub use binance::{Binance, BinanceMarket, BinanceRoute, BinanceSpot, Endpoint};
+pub use bybit::{Bybit, BybitCategory};
 pub use deribit::{Deribit, Interval};
 pub use events::Events;
 pub use exchange::{Emit, Exchange, Venue, is_symbol};

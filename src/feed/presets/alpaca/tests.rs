@@ -6,7 +6,7 @@ use crate::feed::presets::script::Script;
 use crate::feed::testing::{Desk, check};
 
 fn feed() -> Exchange<AlpacaStocks> {
-    Exchange::new(AlpacaStocks::default()).with(|venue| venue.credentials("key", "s3cret"))
+    Exchange::of(AlpacaStocks::default()).with(|venue| venue.credentials("key", "s3cret"))
 }
 
 const CONNECTED: &str = r#"[{"T":"success","msg":"connected"}]"#;
@@ -167,7 +167,7 @@ fn a_connection_that_is_refused_is_given_up_with_the_reason() {
 
 #[test]
 fn a_login_needs_credentials_and_an_answer() {
-    let mut server = Script::open(Exchange::new(AlpacaStocks::default()));
+    let mut server = Script::open(Exchange::of(AlpacaStocks::default()));
     server.say(CONNECTED);
     assert_eq!(
         server.news(),
@@ -226,6 +226,6 @@ fn a_request_holds_what_fits() {
     let long: Vec<_> = (0..20).map(|n| format!("{n:0>1000}")).collect();
     let mut server = open(feed().stream("quotes", &long));
     assert!(server.texts().iter().all(|text| text.len() < 16_384));
-    let url = |feed| Exchange::new(AlpacaStocks::default().feed(feed)).base("ws://h:1/");
+    let url = |feed| Exchange::of(AlpacaStocks::default().feed(feed)).base("ws://h:1/");
     assert_eq!(Script::open(url(StockFeed::Sip)).url(), "ws://h:1/sip");
 }

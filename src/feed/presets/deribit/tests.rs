@@ -6,7 +6,7 @@ use crate::feed::presets::script::Script;
 use crate::feed::testing::check;
 
 fn feed() -> Exchange<Deribit> {
-    Exchange::new(Deribit::default())
+    Exchange::of(Deribit::default())
 }
 
 const HEARTBEAT_REQUEST: &str =

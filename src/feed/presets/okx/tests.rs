@@ -6,7 +6,7 @@ use crate::feed::presets::script::Script;
 use crate::feed::testing::check;
 
 fn feed() -> Exchange<Okx> {
-    Exchange::new(Okx)
+    Exchange::of(Okx)
 }
 
 const SUBSCRIBE: &str = r#"{"id":"1","op":"subscribe","args":[{"channel":"tickers","instId":"BTC-USDT"},{"channel":"tickers","instId":"NO-SUCH"},{"channel":"trades","instId":"BTC-USDT"}]}"#;

@@ -7,7 +7,7 @@ use crate::feed::sequence::{Connection, Held, Verdict};
 use crate::feed::testing::{Desk, check};
 
 fn feed() -> Exchange<PolygonStocks> {
-    Exchange::new(PolygonStocks::default()).with(|venue| venue.key("s3cret"))
+    Exchange::of(PolygonStocks::default()).with(|venue| venue.key("s3cret"))
 }
 
 const CONNECTED: &str =
@@ -182,7 +182,7 @@ fn a_connection_that_is_refused_is_given_up_with_the_reason() {
 
 #[test]
 fn a_login_needs_a_key_and_an_answer() {
-    let mut server = Script::open(Exchange::new(PolygonStocks::default()));
+    let mut server = Script::open(Exchange::of(PolygonStocks::default()));
     server.say(CONNECTED);
     assert_eq!(
         server.news(),

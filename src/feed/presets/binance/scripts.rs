@@ -1,0 +1,1 @@
+//! The three markets against a scripted server.
