@@ -42,7 +42,7 @@ fn capture(name: &str) -> Option<String> {
 
 /// What the cache holds for the keys of `expected` after these messages, and the counters.
 fn replayed<P: Protocol>(feed: Feed<P>, text: &str, expected: &Values) -> (Values, CounterValues) {
-    let cache = Cache::builder().build();
+    let cache = Cache::builder().build().expect("the settings can work");
     let mut feed = cache.local(feed).expect("nobody else owns it");
     feed.open();
     let mut batch = feed.batch();
@@ -78,7 +78,7 @@ fn check(expected: &Values, (held, counters): &(Values, CounterValues)) {
     }
     assert_eq!(counters.refused, 0);
     assert_eq!(counters.gaps, 0);
-    assert_eq!(counters.older + counters.duplicates, 0);
+    assert_eq!(counters.older + counters.duplicate, 0);
 }
 
 fn text(tree: &Tree, name: &str) -> String {
