@@ -275,9 +275,7 @@ impl<P: Protocol> Group<P> {
     /// The legs that there are.
     pub fn legs(&self) -> impl Iterator<Item = Leg> + use<P> {
         let present = self.members.each_ref().map(Option::is_some);
-        Leg::ALL
-            .into_iter()
-            .filter(move |leg| present[leg.index()])
+        Leg::ALL.into_iter().filter(move |leg| present[leg.index()])
     }
 
     /// The machine of a leg.

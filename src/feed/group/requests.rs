@@ -11,6 +11,10 @@ pub(super) struct Open {
     ticket: Ticket,
     /// Which leg's answer counts.
     leg: Leg,
+    /// Whose answers are missing: the shown leg's for a subscription, and those of all legs for
+    /// its end, since each goes on sending until it has answered.
+    left: [bool; Leg::COUNT],
+    result: Result<(), SubscribeError>,
     verb: Verb,
     of: Vec<Subscription>,
 }
@@ -51,10 +55,18 @@ impl<P: Protocol> Group<P> {
         of: Vec<Subscription>,
     ) -> Result<(), SubscribeError> {
         let leg = self.shown;
+        let mut left = [false; Leg::COUNT];
+        for other in self.legs() {
+            let part = self.member(other).map(|member| member.part);
+            left[other.index()] =
+                other == leg || (verb == Verb::Unsubscribe && part != Some(Part::Leaving));
+        }
         // Before it is asked: what there is to wait for may be nothing.
         self.open.push(Open {
             ticket,
             leg,
+            left,
+            result: Ok(()),
             verb,
             of: of.clone(),
         });
@@ -63,13 +75,29 @@ impl<P: Protocol> Group<P> {
             return Err(error);
         }
         for other in self.legs().filter(|other| *other != leg) {
-            if let Err(error) = self.ask(other, now, None, verb, of.clone()) {
-                let (ticket, result) = (None, Err(error));
-                self.actions
-                    .push_back(GroupAction::Settled(Settled { ticket, result }));
+            let awaited = left[other.index()].then_some(ticket);
+            if let Err(error) = self.ask(other, now, awaited, verb, of.clone()) {
+                let result = Err(error);
+                match awaited {
+                    Some(_) => self.settled(
+                        other,
+                        Settled {
+                            ticket: awaited,
+                            result,
+                        },
+                    ),
+                    None => self.report(result),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Of a leg that nobody waits for.
+    fn report(&mut self, result: Result<(), SubscribeError>) {
+        let ticket = None;
+        self.actions
+            .push_back(GroupAction::Settled(Settled { ticket, result }));
     }
 
     fn ask(
@@ -92,17 +120,30 @@ impl<P: Protocol> Group<P> {
 
     /// A leg's machine has settled a request.
     pub(super) fn settled(&mut self, leg: Leg, settled: Settled) {
-        if let Some(ticket) = settled.ticket {
-            let found = self.open.iter().position(|open| open.ticket == ticket);
-            let Some(at) = found.filter(|at| self.open[*at].leg == leg) else {
-                // Of a leg that was shown when it was asked, and is not any more.
-                return;
-            };
-            self.open.swap_remove(at);
-        } else if self.member(leg).is_some_and(|it| it.part == Part::Leaving) {
+        let leaving = self.member(leg).is_some_and(|it| it.part == Part::Leaving);
+        let Some(ticket) = settled.ticket else {
+            if !leaving {
+                self.actions.push_back(GroupAction::Settled(settled));
+            }
+            return;
+        };
+        let found = self.open.iter().position(|open| open.ticket == ticket);
+        // Of a leg that was shown when it was asked, and is not any more, nobody waits.
+        let Some(at) = found.filter(|at| self.open[*at].left[leg.index()]) else {
+            return;
+        };
+        let open = &mut self.open[at];
+        open.left[leg.index()] = false;
+        if leg == open.leg && !leaving {
+            open.result = settled.result;
+        }
+        if open.left.contains(&true) {
             return;
         }
-        self.actions.push_back(GroupAction::Settled(settled));
+        let result = self.open.swap_remove(at).result;
+        let ticket = Some(ticket);
+        self.actions
+            .push_back(GroupAction::Settled(Settled { ticket, result }));
     }
 
     /// Another leg is shown: what has no answer yet is asked of that one again.
@@ -110,6 +151,13 @@ impl<P: Protocol> Group<P> {
         let shown = self.shown;
         while let Some(open) = self.open.iter_mut().find(|open| open.leg != shown) {
             open.leg = shown;
+            if open.verb == Verb::Subscribe {
+                open.left = [false; Leg::COUNT];
+            }
+            if std::mem::replace(&mut open.left[shown.index()], true) {
+                // Asked already.
+                continue;
+            }
             let (ticket, verb, of) = (open.ticket, open.verb, open.of.clone());
             if let Err(error) = self.ask(shown, now, Some(ticket), verb, of) {
                 let (ticket, result) = (Some(ticket), Err(error));
