@@ -17,6 +17,7 @@ use crate::Time;
 use crate::ws::{Decoder, Event};
 
 mod action;
+mod company;
 mod sending;
 
 pub use action::{Action, Ended, Lost, State};

@@ -334,6 +334,27 @@ impl Registry {
             .collect()
     }
 
+    /// What is asked for, or is about to be, without what was taken back; in the order of asking.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| !matches!(entry.state, State::Leaving | State::Left))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// What is wanted and was not granted on the present connection.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| matches!(entry.state, State::Waiting | State::Riding | State::Asked))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// Whether nothing is to be asked of the server, and nothing that was asked is unanswered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.pending == 0 && self.requests.is_empty()
+    }
+
     /// A URL asks for the first `count` of what is wanted.
     pub(super) fn ride(&mut self, count: usize) {
         for entry in self.entries.values_mut().take(count) {
