@@ -2,8 +2,8 @@
 
 use super::Feed;
 use crate::feed::presets::{
-    Binance, BinanceMarket, BinanceSpot, Bybit, BybitCategory, CoinbaseAdvanced, CoinbaseExchange,
-    Exchange, KrakenFutures, KrakenV1, KrakenV2,
+    AlpacaStocks, Binance, BinanceMarket, BinanceSpot, Bybit, BybitCategory, CoinbaseAdvanced,
+    CoinbaseExchange, Deribit, Exchange, KrakenFutures, KrakenV1, KrakenV2, Okx, PolygonStocks,
 };
 
 impl Feed<Exchange<Binance>> {
@@ -186,5 +186,89 @@ impl Feed<Exchange<KrakenFutures>> {
     #[must_use]
     pub fn kraken_futures() -> Self {
         Self::custom(Exchange::of(KrakenFutures::default()))
+    }
+}
+
+impl Feed<Exchange<Okx>> {
+    /// OKX v5, public channels, as `okx`.
+    ///
+    /// * Channels: `tickers`, `trades`, `mark-price`, `funding-rate`, `index-tickers`,
+    ///   `open-interest`; the id is the `instId`. Each element of `data` is a whole value. Books and
+    ///   candles are unmapped.
+    /// * Numbering: `tradeId` of `trades` rises by any step; the others have the time `ts` only, so
+    ///   that on one connection the order of arrival counts.
+    /// * Answers: stream by stream. The notice of a service upgrade (`64008`) is passed on as a
+    ///   connection about to close.
+    /// * Limits kept: 480 requests an hour on a connection, 64 KB a request, a `ping` each 25 s. Not
+    ///   kept, since one feed cannot exceed it: 3 connects a second from one address.
+    /// * Not verified: the `id` of requests on the public endpoint, and that a refused stream
+    ///   leaves the others of its request alone. A refusal names its stream in its text; where that
+    ///   cannot be read, the whole request counts as refused.
+    #[must_use]
+    pub fn okx() -> Self {
+        Self::custom(Exchange::of(Okx))
+    }
+}
+
+impl Feed<Exchange<Deribit>> {
+    /// Deribit v2, as `deribit`.
+    ///
+    /// * Channels: `ticker`, `incremental_ticker`, `quote`, `trades`; the id is the instrument's
+    ///   name. `trades` may be of many instruments (id `future.BTC`), whose values are then under
+    ///   their names. `ticker`, `quote` and each trade are whole values; `incremental_ticker` is
+    ///   whole at first and then merges, nested, with `null` as a value. Books are unmapped.
+    /// * Settings of the [`venue`](Self::venue): the
+    ///   [`interval`](Deribit::interval) of `ticker` and `trades`, by default 100 ms;
+    ///   [`credentials`](Deribit::credentials), which `raw` needs.
+    /// * Numbering: `trade_seq` of `trades` rises by any step; the others have a time only. A part
+    ///   of an incremental ticker that was lost cannot be noticed: the feed has no number for it.
+    /// * Limits kept: 3 requests a second, 500 channels a request; signs of life each 30 s. Not
+    ///   kept, since one feed cannot exceed it: 32 connections from one address.
+    /// * Not verified: the number of channels and of requests.
+    #[must_use]
+    pub fn deribit() -> Self {
+        Self::custom(Exchange::of(Deribit::default()))
+    }
+}
+
+impl Feed<Exchange<AlpacaStocks>> {
+    /// Alpaca stocks in real time, as `alpaca-stocks`. Needs
+    /// [`credentials`](AlpacaStocks::credentials):
+    /// `Feed::alpaca_stocks().venue(|venue| venue.credentials(key, secret))`.
+    ///
+    /// * Channels: `trades`, `quotes`, `bars`, `dailyBars`, `updatedBars`, `statuses`, `lulds`; the
+    ///   id is the symbol, or `*` for all. Each object of a frame is a whole value. Corrections,
+    ///   cancelled trades and imbalances are unmapped.
+    /// * Settings of the [`venue`](Self::venue): which [`feed`](AlpacaStocks::feed), by default
+    ///   IEX.
+    /// * Numbering: none, times only.
+    /// * Answers: the server lists what it keeps up, and what is not listed is refused. A login
+    ///   that fails, a second connection (406), a slow client (407) end the connection, with the
+    ///   reason in its status.
+    /// * Not verified: the codes of errors but 406, the length of requests. The number of symbols
+    ///   depends on the account and is the server's to refuse (405), with the whole request.
+    #[must_use]
+    pub fn alpaca_stocks() -> Self {
+        Self::custom(Exchange::of(AlpacaStocks::default()))
+    }
+}
+
+impl Feed<Exchange<PolygonStocks>> {
+    /// Polygon (Massive) stocks, as `polygon-stocks`. Needs a [`key`](PolygonStocks::key):
+    /// `Feed::polygon_stocks().venue(|venue| venue.key(key))`.
+    ///
+    /// * Channels: `T` (trades), `Q` (quotes), `A` and `AM` (aggregates of a second and of a
+    ///   minute); the id is the ticker, or `*` for all. Each event of a frame is a whole value.
+    /// * Numbering: `q` of trades and quotes rises by any step and starts anew each session; it is
+    ///   compared within the minute of the event's time, so that a new session is not taken for
+    ///   an old one. Aggregates have a time only.
+    /// * Answers: by texts that name streams. An error names none, and is taken to be about the
+    ///   oldest request without an answer. A login that fails and a second connection
+    ///   (`max_connections`) end the connection, with the reason in its status.
+    /// * Not verified: the texts of answers and errors, the length of requests. The venue's newer
+    ///   address is `wss://socket.massive.com/stocks`: see [`base`](Self::base).
+    #[must_use]
+    pub fn polygon_stocks() -> Self {
+        Self::custom(Exchange::of(PolygonStocks::default()))
     }
 }
