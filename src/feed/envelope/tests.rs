@@ -1,6 +1,9 @@
 use super::*;
-use crate::feed::sequence::{Policy, Rule};
+use crate::feed::protocol::Missing;
+use crate::feed::reading::TimeUnit;
+use crate::feed::sequence::{Policy, Rule, Sequence};
 use crate::feed::testing::{Desk, check};
+use crate::record::Mode;
 
 /// Bybit's tickers: whole values, then patches; the kind may stand anywhere.
 fn bybit() -> EnvelopeBuilder {
