@@ -28,6 +28,8 @@ mod condition;
 mod constant;
 mod cut;
 mod error;
+#[cfg(feature = "toml")]
+mod file;
 
 mod requests;
 mod rule;

@@ -11,7 +11,7 @@ use crate::record::Kind;
 /// the member `data`. In a name `~1` stands for `/` and `~0` for `~`. `-`, the place after the last
 /// element, leads nowhere. Beyond the RFC, `-1` is the last element of an array and `-2` the one
 /// before it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Pointer {
     steps: Box<[Step]>,
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "toml")]
+use super::template::check_json;
 use super::template::{Lists, Part, Template};
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{Answer, Asked, SubscribeError, Subscription, Verb};
@@ -58,6 +60,24 @@ impl Texts {
                 Part::Text(_) | Part::Request | Part::Count | Part::Member(_)
             )
         })
+    }
+
+    /// Whether requests that begin as JSON are JSON.
+    #[cfg(feature = "toml")]
+    pub(super) fn check_json(&self) -> Result<(), String> {
+        let (one, other) = (Subscription::new("c", "x"), Subscription::new("c", "y"));
+        let named = [
+            ("subscribe", Some(&self.subscribe)),
+            ("unsubscribe", self.unsubscribe.as_ref()),
+        ];
+        for (name, template) in named {
+            let Some(template) = template else { continue };
+            for streams in [&[&one][..], &[&one, &other]] {
+                let text = template.request(1, streams, &self.lists);
+                check_json(&text).map_err(|error| format!("`{name}`: {error}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, ask: Ask<'_>) -> Option<(String, usize)> {

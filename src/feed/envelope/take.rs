@@ -205,8 +205,8 @@ impl Take {
         self.cut(Cut::Until(separator.into()))
     }
 
-    /// What was learned under the text: see the key `learn` of rules in files.
-    pub fn learned(mut self, table: &str) -> Self {
+    /// What was learned under the text.
+    pub(super) fn learned(mut self, table: &str) -> Self {
         self.table = Some(table.into());
         self
     }
@@ -224,14 +224,14 @@ impl Take {
     }
 
     /// What is put before the text.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        self.prefix = prefix.into();
+    pub fn prepend(mut self, text: &str) -> Self {
+        self.prefix = text.into();
         self
     }
 
     /// What is put after the text.
-    pub fn suffix(mut self, suffix: &str) -> Self {
-        self.suffix = suffix.into();
+    pub fn append(mut self, text: &str) -> Self {
+        self.suffix = text.into();
         self
     }
 
@@ -259,17 +259,6 @@ impl Take {
         match &self.source {
             Source::Constant(text) if !self.is_made() => Some(text),
             _ => None,
-        }
-    }
-
-    /// The names of the tables that it looks into.
-    pub(super) fn tables<'x>(&'x self, into: &mut Vec<&'x str>) {
-        into.extend(self.table.as_deref());
-        if let Source::Join(parts, _) = &self.source {
-            parts.iter().for_each(|part| part.tables(into));
-        }
-        if let Some(or) = &self.or {
-            or.tables(into);
         }
     }
 
@@ -347,7 +336,7 @@ impl Take {
                 if i > 0 {
                     out.push_str(separator);
                 }
-                part.append(scope, tables, out)?;
+                part.write_first(scope, tables, out)?;
             }
         } else {
             out.push_str(self.plain(scope, tables)?.text()?);
@@ -357,13 +346,13 @@ impl Take {
         Some(())
     }
 
-    fn append(&self, scope: &Scope<'_, '_>, tables: &Tables, out: &mut String) -> Option<()> {
+    fn write_first(&self, scope: &Scope<'_, '_>, tables: &Tables, out: &mut String) -> Option<()> {
         let from = out.len();
         if self.write(scope, tables, out).is_some() {
             return Some(());
         }
         out.truncate(from);
-        self.or.as_deref()?.append(scope, tables, out)
+        self.or.as_deref()?.write_first(scope, tables, out)
     }
 
     /// What it reads, for as long as the message lives. Constants and texts that would have to be

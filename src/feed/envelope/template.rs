@@ -100,6 +100,24 @@ impl Template {
         self.0.iter().any(test)
     }
 
+    /// Whether a text that begins as JSON is JSON, once its places are filled.
+    #[cfg(feature = "toml")]
+    pub(super) fn check_json(&self) -> Result<(), String> {
+        // Lists are checked with how their elements are written.
+        if self.has(|part| matches!(part, Part::Streams | Part::Channels(_) | Part::Ids(_))) {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Channel(_) | Part::Id(_) => text.push('x'),
+                _ => text.push('1'),
+            }
+        }
+        check_json(&text)
+    }
+
     /// The text of a request.
     pub(super) fn request(&self, number: u64, streams: &[&Subscription], lists: &Lists) -> String {
         let mut out = String::new();
@@ -177,6 +195,22 @@ impl Template {
             }
         }
         Some(out)
+    }
+}
+
+/// A text that begins as JSON does has to be JSON.
+#[cfg(feature = "toml")]
+pub(super) fn check_json(text: &str) -> Result<(), String> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return Ok(());
+    }
+    let mut decoder = crate::json::Decoder::new(64);
+    match decoder.decode(text.as_bytes()) {
+        Ok(_) => Ok(()),
+        // The text itself may hold a key.
+        Err(error) => Err(format!(
+            "expected JSON, since the text begins as JSON does: {error}"
+        )),
     }
 }
 
