@@ -35,6 +35,20 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         }
     }
 
+    /// A stream is wanted from the start. An exchange with several endpoints may choose by it.
+    fn wants(&mut self, stream: &Subscription) {
+        let _ = stream;
+    }
+
+    /// Whether the endpoint at `base` carries the stream, where an exchange has several.
+    ///
+    /// # Errors
+    /// Why not, and who does.
+    fn serves(&self, base: &str, stream: &Subscription) -> Result<(), SubscribeError> {
+        let _ = (base, stream);
+        Ok(())
+    }
+
     /// Whether a stream can be asked for. Default: a mapped channel, and an id that [`is_symbol`].
     ///
     /// # Errors
@@ -215,7 +229,7 @@ pub struct Exchange<V> {
 impl<V: Venue> Exchange<V> {
     /// The public endpoint, no streams yet.
     #[must_use]
-    pub fn new(venue: V) -> Self {
+    pub fn of(venue: V) -> Self {
         Self {
             name: venue.name().into(),
             base: venue.base().into(),
@@ -246,9 +260,11 @@ impl<V: Venue> Exchange<V> {
         channel: &str,
         ids: impl IntoIterator<Item = N>,
     ) -> Self {
-        let ids = ids.into_iter();
-        self.streams
-            .extend(ids.map(|id| Subscription::new(channel, id.as_ref())));
+        for id in ids {
+            let stream = Subscription::new(channel, id.as_ref());
+            self.venue.wants(&stream);
+            self.streams.push(stream);
+        }
         self
     }
 
@@ -315,7 +331,8 @@ impl<V: Venue> Protocol for Exchange<V> {
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
-        self.venue.check(subscription)
+        self.venue.check(subscription)?;
+        self.venue.serves(&self.base, subscription)
     }
 
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
@@ -436,6 +453,12 @@ pub(super) fn of_one_channel<'s, 'a>(streams: &'s [&'a Subscription]) -> &'s [&'
         .take_while(|stream| Some(&stream.channel) == first)
         .count();
     &streams[..count]
+}
+
+/// Whether a value is an array.
+#[inline]
+pub(super) fn is_array(value: Value<'_>) -> bool {
+    value.raw().first() == Some(&b'[')
 }
 
 /// Whether a message, without the white space around it, is this text.
