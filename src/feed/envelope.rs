@@ -101,6 +101,34 @@ impl Envelope {
         EnvelopeBuilder::new(name)
     }
 
+    /// The same, connecting elsewhere.
+    #[must_use]
+    pub fn with_url(mut self, url: &str) -> Self {
+        self.link.url = Some(url.into());
+        self
+    }
+
+    /// The same, with these streams wanted from the start besides those that already are.
+    #[must_use]
+    pub fn with_streams(mut self, streams: impl IntoIterator<Item = Subscription>) -> Self {
+        self.link.streams.extend(streams);
+        self
+    }
+
+    /// The same, as a listener: it sends no texts, waits for no login and asks for no streams. For
+    /// recordings that are played back, where nobody would answer.
+    #[must_use]
+    pub fn listening(mut self) -> Self {
+        self.link.on_open.clear();
+        self.link.streams.clear();
+        self.link.beat = None;
+        self.link.waits = false;
+        for rule in &mut self.rules {
+            rule.service.reply = None;
+        }
+        self
+    }
+
     /// An envelope of these rules, which are checked already.
     fn of(
         name: Box<str>,

@@ -79,3 +79,6 @@ fn covers(item: &reader::Item<'_>) -> Read<Covers> {
         Covers::Nothing
     })
 }
+
+#[cfg(test)]
+mod tests;

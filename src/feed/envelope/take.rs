@@ -47,6 +47,20 @@ impl<'s, 'a> Scope<'s, 'a> {
         std::iter::successors(Some(self), |scope| scope.outer)
     }
 
+    /// The name of this member, as it stands in the message, if it is there.
+    fn name_of(&self, object: &Pointer, origin: Origin, name: &str) -> Option<&'a str> {
+        let named = |object: Value<'a>| {
+            let mut names = object.members().map(|(member, _)| member.as_str());
+            names.find(|member| *member == name)
+        };
+        match origin {
+            Origin::Nearest => self
+                .outwards()
+                .find_map(|scope| named(scope.value.at(object)?)),
+            origin => named(self.at(object, origin)?),
+        }
+    }
+
     /// The name of the innermost member that is gone through, or of one further out.
     fn key(&self, outwards: usize) -> Option<&'a str> {
         self.outwards().filter_map(|scope| scope.key).nth(outwards)
@@ -74,6 +88,8 @@ enum Source {
     Bad(Box<str>, BadPointer),
     Constant(Box<str>),
     Key(usize),
+    /// The name of a member, if it is there, of what stands at a pointer.
+    NameOf(Pointer, Origin, Box<str>),
     Join(Box<[Take]>, Box<str>),
 }
 
@@ -152,6 +168,19 @@ impl Take {
         Self::of(Source::Key(outwards))
     }
 
+    /// The name of the member that a pointer leads to, if it is there: for messages that tell by
+    /// the presence of a member what they are.
+    pub fn name_of(pointer: &str) -> Self {
+        let (object, name) = pointer.rsplit_once('/').unwrap_or_default();
+        Self::of(match (Pointer::new(pointer), Pointer::new(object)) {
+            (Ok(_), Ok(object)) if !pointer.is_empty() => {
+                let name = name.replace("~1", "/").replace("~0", "~");
+                Source::NameOf(object, Origin::Nearest, name.into())
+            }
+            _ => Source::Bad(pointer.into(), BadPointer),
+        })
+    }
+
     /// Several texts, put together with a separator between them; nothing if one is missing.
     pub fn join(parts: impl IntoIterator<Item = Take>, separator: &str) -> Self {
         Self::of(Source::Join(parts.into_iter().collect(), separator.into()))
@@ -159,7 +188,7 @@ impl Take {
 
     /// From where the pointer is followed.
     pub fn from(mut self, origin: Origin) -> Self {
-        if let Source::At(_, from) = &mut self.source {
+        if let Source::At(_, from) | Source::NameOf(_, from, _) = &mut self.source {
             *from = origin;
         }
         self
@@ -267,7 +296,10 @@ impl Take {
     pub(super) fn is_borrowed(&self) -> bool {
         let own = !self.is_made()
             && self.table.is_none()
-            && matches!(self.source, Source::At(..) | Source::Key(_));
+            && matches!(
+                self.source,
+                Source::At(..) | Source::Key(_) | Source::NameOf(..)
+            );
         own && self.or.as_deref().is_none_or(Self::is_borrowed)
     }
 
@@ -315,6 +347,9 @@ impl Take {
             Source::At(pointer, origin) => Found::Value(scope.at(pointer, *origin)?),
             Source::Constant(text) => Found::Text(text),
             Source::Key(outwards) => Found::Text(scope.key(*outwards)?),
+            Source::NameOf(object, origin, name) => {
+                Found::Text(scope.name_of(object, *origin, name)?)
+            }
             Source::Bad(..) | Source::Join(..) => return None,
         };
         if self.cuts.is_empty() && self.table.is_none() {
@@ -370,6 +405,7 @@ impl Take {
         let text = match &self.source {
             Source::At(pointer, origin) => scope.at(pointer, *origin).and_then(scalar),
             Source::Key(outwards) => scope.key(*outwards),
+            Source::NameOf(object, origin, name) => scope.name_of(object, *origin, name),
             _ => None,
         };
         let own = text.and_then(|text| cut(&self.cuts, text));
@@ -449,3 +485,6 @@ impl fmt::Debug for Scope<'_, '_> {
         self.value.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,11 @@ pub(super) fn take_of(table: &Table<'_>, at: Option<Take>) -> Read<Take> {
                             one it is in, and so on";
             sources.push(Take::key(outwards.ok_or_else(|| item.expected(expected))?));
         }
+        if let Some(item) = table.get("name-of") {
+            item.pointer(false)?;
+            is_pointer = true;
+            sources.push(Take::name_of(item.text()?));
+        }
         if let Some(item) = table.get("join") {
             let parts = item.as_array().filter(|parts| parts.len() > 1);
             let parts = parts.ok_or_else(|| item.expected("an array of at least two parts"))?;
@@ -99,12 +104,13 @@ pub(super) fn take_of(table: &Table<'_>, at: Option<Take>) -> Read<Take> {
         }
     }
     if sources.len() > 1 {
-        return Err(table.fail("expected one of `at`, `constant`, `key` and `join`, found several"));
+        return Err(table
+            .fail("expected one of `at`, `constant`, `key`, `name-of` and `join`, found several"));
     }
     let Some(mut take) = sources.pop() else {
-        return Err(
-            table.fail("expected a pointer under `at`, or one of `constant`, `key` and `join`")
-        );
+        return Err(table.fail(
+            "expected a pointer under `at`, or one of `constant`, `key`, `name-of` and `join`",
+        ));
     };
     if let Some(item) = table.get("from") {
         if !is_pointer {
