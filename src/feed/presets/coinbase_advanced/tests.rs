@@ -8,7 +8,7 @@ use crate::feed::testing::{Desk, check};
 const HEARTBEATS: &str = r#"{"type":"subscribe","channel":"heartbeats"}"#;
 
 fn feed() -> Exchange<CoinbaseAdvanced> {
-    Exchange::new(CoinbaseAdvanced::default())
+    Exchange::of(CoinbaseAdvanced::default())
 }
 
 fn request(verb: &str, channel: &str, products: &[&str]) -> String {

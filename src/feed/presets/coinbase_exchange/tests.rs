@@ -9,7 +9,7 @@ use crate::feed::testing::check;
 const TICKER: &str = r#"{"type":"ticker","sequence":7,"product_id":"A-B","price":"1.50","time":"1970-01-01T00:00:01.5Z","trade_id":3}"#;
 
 fn feed() -> Exchange<CoinbaseExchange> {
-    Exchange::new(CoinbaseExchange::default())
+    Exchange::of(CoinbaseExchange::default())
 }
 
 /// The request for these products of a channel.

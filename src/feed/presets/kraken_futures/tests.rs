@@ -9,7 +9,7 @@ use crate::feed::testing::{Desk, check};
 const HEARTBEAT: &str = r#"{"event":"subscribe","feed":"heartbeat"}"#;
 
 fn feed() -> Exchange<KrakenFutures> {
-    Exchange::new(KrakenFutures::default())
+    Exchange::of(KrakenFutures::default())
 }
 
 fn request(verb: &str, feed: &str, product: &str) -> String {

@@ -6,7 +6,7 @@ use super::*;
 use crate::feed::testing::check;
 
 fn feed() -> Exchange<KrakenV1> {
-    Exchange::new(KrakenV1::default())
+    Exchange::of(KrakenV1::default())
 }
 
 fn request(verb: &str, number: u64, channel: &str, pairs: &[&str]) -> String {

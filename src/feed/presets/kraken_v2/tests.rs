@@ -6,7 +6,7 @@ use super::*;
 use crate::feed::testing::{Desk, check};
 
 fn feed() -> Exchange<KrakenV2> {
-    Exchange::new(KrakenV2::default())
+    Exchange::of(KrakenV2::default())
 }
 
 fn subscribe(number: u64, channel: &str, symbols: &[&str]) -> String {
