@@ -105,8 +105,8 @@ impl Feed<Exchange<CoinbaseExchange>> {
     ///   documented). Not kept, since the back-off is slower: 8 connections a second. Not known to
     ///   the feed: 10 subscriptions of an account to the same product and channel.
     /// * Not verified: that requests are answered in order, and that an error refuses the whole of a
-    ///   request. A refused request of several products is asked again without those that the reason
-    ///   names, or by halves, until it is known which were meant.
+    ///   request. A refused request of several products is made again by halves, until it is known
+    ///   which were meant.
     #[must_use]
     pub fn coinbase_exchange() -> Self {
         Self::custom(Exchange::of(CoinbaseExchange::default()))

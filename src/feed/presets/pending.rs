@@ -191,46 +191,10 @@ impl Pending {
         }
     }
 
-    /// The oldest request was refused, as a whole. Of several streams only those that the reason
-    /// names are given up; where it names none, which one it was is found out by asking for each
-    /// half again. `ask` makes the text for some streams of one channel.
-    pub(super) fn denied<'a>(
-        &mut self,
-        reason: &'a str,
-        ask: impl Fn(&[&Subscription]) -> String,
-        out: &mut Outbox,
-    ) -> Control<'a> {
-        let Some(request) = self.pop() else {
-            return Control::Denied(None, reason);
-        };
-        if request.verb == Verb::Unsubscribe {
-            return Control::Denied(request.number, reason);
-        }
-        let names = |id: &str| {
-            let ends = |c: char| !c.is_alphanumeric() && !"-_/.:".contains(c);
-            reason
-                .split(ends)
-                .any(|word| word.trim_matches(['.', ':']) == id)
-        };
-        let alone = request.streams.len() == 1;
-        let streams = request.streams.into_iter();
-        let (named, rest): (Vec<_>, Vec<_>) =
-            streams.partition(|stream| alone || names(&stream.id));
-        for Subscription { channel, id } in &named {
-            out.refused(channel, id, reason);
-        }
-        let parts = match named.is_empty() {
-            true => rest.chunks(rest.len().div_ceil(2).max(1)),
-            false => rest.chunks(rest.len().max(1)),
-        };
-        for part in parts {
-            let streams: Vec<_> = part.iter().collect();
-            // Without room for the text the streams stay unanswered, which is reported.
-            if out.push(ask(&streams)).is_ok() {
-                self.push(Verb::Subscribe, None, part.to_vec());
-            }
-        }
-        Control::Denied(None, reason)
+    /// The oldest request was refused, as a whole: the registry finds out for which of its streams.
+    pub(super) fn denied<'a>(&mut self, reason: &'a str) -> Control<'a> {
+        let number = self.pop().and_then(|request| request.number);
+        Control::Denied(number, reason)
     }
 }
 

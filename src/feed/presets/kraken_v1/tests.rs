@@ -185,6 +185,7 @@ fn an_end_may_be_refused() {
 fn a_ping_is_sent_and_silence_ends_the_connection() {
     let mut server = Script::open(feed().stream("ticker", ["A/B"]));
     server.texts();
+    server.say(&status("subscribed", 1, "A/B"));
     server.news();
     for _ in 0..59 {
         server.pass(Duration::from_secs(1));
@@ -260,7 +261,8 @@ fn what_was_too_much_at_once_is_asked_for_again_later() {
     let number = again["reqid"].as_u64().expect("a number");
     let expected = request("subscribe", number, "ticker", &["C/D"]);
     assert_eq!(again.to_string(), expected);
-    // Another refusal is about the pair.
+    // Meanwhile it counts as unanswered. Another refusal is about the pair.
+    assert_eq!(server.news(), ["settled -: the server did not answer"]);
     server.say(&refusal(number, "C/D", "no C/D"));
     assert_eq!(server.news(), ["settled -: refused by the server: no C/D"]);
     server.cut();
