@@ -365,9 +365,7 @@ impl Registry {
             let keys = self.requests.get(&request).map(|request| &request.keys);
             let nobody_waits = |key: &Key| {
                 let entry = self.entries.get(key);
-                entry.is_some_and(|entry| {
-                    entry.state == State::Asked && entry.tickets.is_empty()
-                })
+                entry.is_some_and(|entry| entry.state == State::Asked && entry.tickets.is_empty())
             };
             if keys.is_some_and(|keys| keys.iter().any(nobody_waits)) {
                 // Once for all of the request.
