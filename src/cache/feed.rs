@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::unmapped::UnmappedHook;
-use crate::feed::presets::{BinanceSpot, Events};
+use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
 #[cfg(feature = "net")]
 use crate::io::{
@@ -230,6 +230,32 @@ impl Connect {
     pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
         self.0.tls = Tls::given(config);
         self
+    }
+}
+
+impl<V: Venue> Feed<Exchange<V>> {
+    /// What the feed is called, and the prefix of its entities. Default: the name of the preset.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.with(|exchange| exchange.named(name))
+    }
+
+    /// Where to connect to, in place of the public endpoint.
+    #[must_use]
+    pub fn base(self, url: &str) -> Self {
+        self.with(|exchange| exchange.base(url))
+    }
+
+    /// Streams of a channel, as the exchange spells it, one for each id.
+    #[must_use]
+    pub fn stream<N: AsRef<str>>(self, channel: &str, ids: impl IntoIterator<Item = N>) -> Self {
+        self.with(|exchange| exchange.stream(channel, ids))
+    }
+
+    /// Changes a setting of the venue.
+    #[must_use]
+    pub fn venue(self, change: impl FnOnce(V) -> V) -> Self {
+        self.with(|exchange| exchange.with(change))
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Machine<P> {
     leftover: Vec<u8>,
     registry: Registry,
     window: Window,
+    /// Of requests for subscriptions alone.
+    requests: Window,
     outgoing: Outgoing,
     random: Random,
     timers: Timers,
@@ -87,6 +89,7 @@ impl<P: Protocol> Machine<P> {
         let settings = config.settings();
         let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
         let pace = settings.pace.or_else(|| protocol.pace());
+        let request_pace = protocol.request_pace();
         let mut registry = Registry::default();
         let initial = protocol.initial();
         initial
@@ -98,6 +101,7 @@ impl<P: Protocol> Machine<P> {
             leftover: Vec::new(),
             registry,
             window: Window::new(pace),
+            requests: Window::new(request_pace),
             outgoing: Outgoing::new(settings.max_outgoing_bytes),
             random: Random::seeded(seed),
             timers: Timers::new(),
@@ -182,6 +186,7 @@ impl<P: Protocol> Machine<P> {
         self.frames.reset();
         self.outgoing.clear();
         self.window.clear();
+        self.requests.clear();
         self.intake.outbox.clear();
         self.timers.clear_all();
         self.leftover.clear();
@@ -209,6 +214,10 @@ impl<P: Protocol> Machine<P> {
             .is_err()
         {
             return self.lose(now, Lost::Outgoing);
+        }
+        if !self.intake.protocol.is_ready() {
+            let answer_timeout = self.config.settings().answer_timeout;
+            self.timers.set(Timer::Ready, now.after(answer_timeout));
         }
         self.pump(now);
     }
@@ -290,13 +299,20 @@ impl<P: Protocol> Machine<P> {
                     messages += 1;
                     match self.intake.text(text, sink) {
                         Ok(Class::Data | Class::Invalidation) => has_data = true,
-                        Ok(Class::Control(Control::Granted(request))) => {
-                            self.registry.granted(request);
+                        Ok(Class::Control(control)) => {
+                            if let Control::Refused(reason) = control {
+                                self.actions.push_back(Action::Refused(reason.into()));
+                                break Some(Lost::Refused);
+                            }
+                            self.registry.hear(control);
+                            if control == Control::Closing {
+                                self.actions.push_back(Action::Closing);
+                            }
                         }
-                        Ok(Class::Control(Control::Denied(Some(request), reason))) => {
-                            self.registry.denied(request, reason);
-                        }
-                        Ok(Class::Control(_) | Class::Unmapped(_)) | Err(_) => {}
+                        Ok(Class::Unmapped(_)) | Err(_) => {}
+                    }
+                    if self.intake.outbox.has_answers() {
+                        self.answers();
                     }
                 }
                 Event::Binary(_) => {
@@ -374,6 +390,11 @@ impl<P: Protocol> Machine<P> {
                     self.registry.expire(now);
                     self.timers.set(Timer::Answer, self.registry.deadline());
                 }
+                Timer::Ready => {
+                    if !self.intake.protocol.is_ready() {
+                        self.lose(now, Lost::NotReady);
+                    }
+                }
             }
         }
     }
@@ -426,6 +447,14 @@ impl<P: Protocol> Machine<P> {
         if self.silent {
             self.silent = false;
             self.actions.push_back(Action::Audible);
+        }
+    }
+
+    /// What a message has answered about single streams.
+    #[cold]
+    fn answers(&mut self) {
+        for (subscription, refusal) in self.intake.outbox.take_answers() {
+            self.registry.answered(&subscription, refusal.as_deref());
         }
     }
 

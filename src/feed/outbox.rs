@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::config::Pace;
+use super::protocol::Subscription;
 use crate::Time;
 
 /// The queue of outgoing messages is full; nothing was queued.
@@ -13,10 +14,15 @@ use crate::Time;
 #[error("outgoing messages are full")]
 pub struct OutboxFull;
 
-/// Text messages that wait to be sent, bounded in number and in bytes.
+/// Answers to subscriptions of one message; a server that sends more has said nothing about them.
+const MAX_ANSWERS: usize = 65_536;
+
+/// What a message leads to besides patches: texts that wait to be sent, bounded in number and in
+/// bytes, and what the server has answered about single streams.
 ///
 /// Its `Debug` shows sizes only, since a message may hold a secret.
 pub struct Outbox {
+    answers: Vec<(Subscription, Option<Box<str>>)>,
     texts: VecDeque<String>,
     bytes: usize,
     max_texts: usize,
@@ -28,6 +34,7 @@ impl Outbox {
     #[must_use]
     pub const fn new(max_texts: usize, max_bytes: usize) -> Self {
         Self {
+            answers: Vec::new(),
             texts: VecDeque::new(),
             bytes: 0,
             max_texts,
@@ -68,8 +75,36 @@ impl Outbox {
         Some(text)
     }
 
+    /// The server keeps this stream up from now on. Streams that nobody has asked for are left
+    /// alone.
+    pub fn granted(&mut self, channel: &str, id: &str) {
+        self.answer(channel, id, None);
+    }
+
+    /// The server refuses this stream, for this reason, or has ended it.
+    pub fn refused(&mut self, channel: &str, id: &str, reason: &str) {
+        self.answer(channel, id, Some(reason.into()));
+    }
+
+    fn answer(&mut self, channel: &str, id: &str, refusal: Option<Box<str>>) {
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.push((Subscription::new(channel, id), refusal));
+        }
+    }
+
+    #[inline]
+    pub(super) const fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// What was answered since the last call.
+    pub(super) fn take_answers(&mut self) -> Vec<(Subscription, Option<Box<str>>)> {
+        std::mem::take(&mut self.answers)
+    }
+
     pub(super) fn clear(&mut self) {
         self.texts.clear();
+        self.answers.clear();
         self.bytes = 0;
     }
 }

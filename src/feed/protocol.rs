@@ -68,6 +68,15 @@ pub trait Sink {
     /// # Errors
     /// Why the invalidation cannot be taken.
     fn invalidate(&mut self, entity: EntityIx, id: Option<IdRef<'_>>) -> Result<(), Refusal>;
+
+    /// The place of what follows in the numbering of its *connection*, where a source counts all
+    /// of its messages together ([`Rule::ContiguousPerConnection`](super::Rule)). To be called for
+    /// every message that has a number, also for those that bring no patch. A hole makes every
+    /// value of the feed suspect; what comes a second time is dropped.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    fn advance(&mut self, number: u64) -> Result<(), Refusal>;
 }
 
 /// A [`Sink`] as the machine sees it: the machine alone ends transactions.
@@ -170,6 +179,9 @@ pub enum Control<'a> {
     Heartbeat,
     /// The server says that it will close the connection.
     Closing,
+    /// The server refuses the connection itself, for this reason: a wrong key, a second session.
+    /// The connection is given up.
+    Refused(&'a str),
     /// Anything else that needs no answer from the machine.
     Notice,
 }
@@ -273,7 +285,8 @@ pub struct Asked {
 /// How a request to the server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// With [`Control::Granted`] or [`Control::Denied`] under its number.
+    /// With [`Control::Granted`] or [`Control::Denied`] under its number, or stream by stream with
+    /// [`Outbox::granted`] and [`Outbox::refused`].
     Expected,
     /// Unanswered: it counts as granted once it is queued.
     None,
@@ -339,6 +352,22 @@ pub trait Protocol: Send + 'static {
     /// How fast the server allows messages to be sent, unless configured otherwise.
     fn pace(&self) -> Option<Pace> {
         None
+    }
+
+    /// How fast it allows requests for subscriptions, which count in [`pace`](Self::pace) as well.
+    fn request_pace(&self) -> Option<Pace> {
+        None
+    }
+
+    /// How long the server lets a connection live.
+    fn lifetime(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether subscriptions can be asked for on the present connection: after a login, say. If
+    /// not within `answer_timeout` of its opening, the connection is given up.
+    fn is_ready(&self) -> bool {
+        true
     }
 
     /// Whether a subscription can be asked for.

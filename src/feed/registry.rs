@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::protocol::{Answer, SubscribeError, Subscription, Verb};
+use super::protocol::{Answer, Control, SubscribeError, Subscription, Verb};
 use crate::Time;
 
 /// What a caller recognises its own request by.
@@ -245,6 +245,15 @@ impl Registry {
         }
     }
 
+    /// The server answered a request, if that is what the message says.
+    pub(super) fn hear(&mut self, control: Control<'_>) {
+        match control {
+            Control::Granted(request) => self.granted(request),
+            Control::Denied(Some(request), reason) => self.denied(request, reason),
+            _ => {}
+        }
+    }
+
     /// The server granted a request.
     pub(super) fn granted(&mut self, request: u64) {
         self.conclude(request, None);
@@ -253,6 +262,41 @@ impl Registry {
     /// The server denied a request, with all that it asked for.
     pub(super) fn denied(&mut self, request: u64, reason: &str) {
         self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+    }
+
+    /// The server answered for one stream, whatever the number of the request. A refusal of what
+    /// was granted before ends it.
+    pub(super) fn answered(&mut self, subscription: &Subscription, refusal: Option<&str>) {
+        let Some(&key) = self.keys.get(subscription) else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        let request = entry.request.take();
+        match (entry.state, refusal) {
+            (State::Asked, None) => {
+                entry.state = State::Held;
+                let tickets = std::mem::take(&mut entry.tickets);
+                self.finish_all(tickets, None);
+            }
+            (State::Asked | State::Held, Some(reason)) => {
+                self.fail(key, &SubscribeError::Denied(reason.into()));
+            }
+            // Whatever is said about a stream that was taken back, it ends by its own request.
+            _ => entry.request = request,
+        }
+        let Some(number) = request else { return };
+        if let Some(open) = self.requests.get_mut(&number) {
+            let left = |key: &Key| {
+                let entry = self.entries.get(key);
+                entry.is_some_and(|entry| entry.request == Some(number))
+            };
+            open.keys.retain(left);
+            if open.keys.is_empty() {
+                self.requests.remove(&number);
+            }
+        }
     }
 
     /// When the server has to have answered the oldest request.

@@ -67,7 +67,8 @@ pub enum Rule {
     /// Names its predecessor, which must be what is held.
     Chained,
     /// One more than the last of the connection, whatever the key: a hole makes every slot of the
-    /// connection suspect. What is held is then the connection's number, not the slot's.
+    /// connection suspect. What is held is then the connection's number, not the slot's. Messages
+    /// that bring no patch count as well: [`Sink::advance`](super::Sink::advance).
     ContiguousPerConnection,
 }
 

@@ -111,6 +111,11 @@ impl Sink for Recording {
             .push(format!("invalidate {}{id}", self.name(entity)));
         Ok(())
     }
+
+    fn advance(&mut self, number: u64) -> Result<(), Refusal> {
+        self.staged.push(format!("advance {number}"));
+        Ok(())
+    }
 }
 
 impl Transaction for Recording {

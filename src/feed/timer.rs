@@ -21,10 +21,12 @@ pub(super) enum Timer {
     Send,
     /// The oldest request to the server goes unanswered.
     Answer,
+    /// The server has not let the protocol in.
+    Ready,
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Reconnect,
         Self::Probe,
         Self::Dead,
@@ -33,6 +35,7 @@ impl Timer {
         Self::Heartbeat,
         Self::Send,
         Self::Answer,
+        Self::Ready,
     ];
 }
 

@@ -27,7 +27,8 @@ use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
-    Claims, Counters, Covers, EntityIx, OnConnect, Refusal, Sink, Transaction, Update,
+    Claims, Counters, Covers, EntityIx, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
+    Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
@@ -132,6 +133,8 @@ pub(crate) struct Ingest {
     bits: u8,
     /// The number last seen, where it is the connection's.
     connection_sequence: Option<u64>,
+    /// Why what follows in the message is dropped, if its connection's number says so.
+    behind: Option<Verdict>,
     /// Something was published in this batch.
     moved: bool,
     /// Generations have moved in this batch.
@@ -202,6 +205,7 @@ impl Ingest {
             opens: 0,
             bits: 0,
             connection_sequence: None,
+            behind: None,
             moved: false,
             scan: false,
             waste: Waste::new(),
@@ -211,6 +215,18 @@ impl Ingest {
             as_of: None,
             config,
         }
+    }
+
+    /// An update without a number of its connection: that is told apart.
+    #[inline]
+    fn placed(&mut self, mut update: Update) -> Result<Update, Refusal> {
+        if update.policy.rule == Rule::ContiguousPerConnection {
+            if let Some(sequence) = update.sequence {
+                self.advance(sequence.last)?;
+            }
+            update.policy = Policy::restarting(Rule::None);
+        }
+        Ok(update)
     }
 
     fn room(&self) -> Result<(), Refusal> {
@@ -272,6 +288,7 @@ impl Sink for Ingest {
         value: Value<'_>,
     ) -> Result<(), Refusal> {
         self.room()?;
+        let update = self.placed(update)?;
         if !self.owns(entity) {
             return self.patch_elsewhere(entity, id, update, value);
         }
@@ -295,6 +312,7 @@ impl Sink for Ingest {
 
     fn remove(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) -> Result<(), Refusal> {
         self.room()?;
+        let update = self.placed(update)?;
         let what = if self.owns(entity) {
             What::Remove(update)
         } else {
@@ -309,6 +327,13 @@ impl Sink for Ingest {
         self.staging.push(entity, id, What::Invalidate);
         Ok(())
     }
+
+    #[inline]
+    fn advance(&mut self, number: u64) -> Result<(), Refusal> {
+        self.room()?;
+        self.staging.advance(number);
+        Ok(())
+    }
 }
 
 impl Transaction for Ingest {
@@ -318,6 +343,7 @@ impl Transaction for Ingest {
         }
         self.turn += 1;
         self.moved = true;
+        self.behind = None;
         for at in 0..self.staging.len() {
             self.apply(at);
         }

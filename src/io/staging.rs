@@ -33,6 +33,8 @@ pub(super) enum What {
     Forward(Option<usize>, Update),
     /// A patch for an entity of another feed: only to be counted.
     Foreign,
+    /// What follows has this number among all messages of the connection. Of no entity.
+    Advance(u64),
 }
 
 /// An id, its text kept beside the items.
@@ -67,6 +69,13 @@ impl Staging {
                 }
             }
         };
+        self.items.push(Item { entity, id, what });
+    }
+
+    /// Adds the connection's number of what follows.
+    pub(super) fn advance(&mut self, number: u64) {
+        let (entity, id) = (EntityIx::new(u32::MAX), StagedId::None);
+        let what = What::Advance(number);
         self.items.push(Item { entity, id, what });
     }
 

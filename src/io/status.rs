@@ -26,6 +26,8 @@ pub struct FeedStatus {
     pub last_error: Option<Arc<ConnectError>>,
     /// Why the last connection was lost.
     pub last_loss: Option<Lost>,
+    /// Why the server refused the last connection that it refused.
+    pub refusal: Option<Box<str>>,
     /// How often the feed was started again after a panic.
     pub restarts: u32,
 }
@@ -41,6 +43,7 @@ impl Default for FeedStatus {
             subprotocol: None,
             last_error: None,
             last_loss: None,
+            refusal: None,
             restarts: 0,
         }
     }

@@ -50,6 +50,12 @@ pub enum Lost {
     /// The texts to send on opening do not fit the queue of outgoing messages.
     #[error("the texts to send on opening do not fit max_outgoing_texts and max_outgoing_bytes")]
     Outgoing,
+    /// The server refused the connection: a wrong key, a second session.
+    #[error("refused by the server")]
+    Refused,
+    /// The server did not let the protocol in within `answer_timeout`.
+    #[error("the server has not answered the login within answer_timeout")]
+    NotReady,
     /// The feed was told to stop.
     #[error("stopped")]
     Stopped,
@@ -83,6 +89,10 @@ pub enum Action {
     Silent,
     /// Data came after all.
     Audible,
+    /// The server says that it will close the connection.
+    Closing,
+    /// Why the server refuses the connection; [`Lost::Refused`] follows.
+    Refused(Box<str>),
     /// A request to subscribe or unsubscribe has its answer.
     Settled(Settled),
     /// The feed has stopped. Nothing follows.

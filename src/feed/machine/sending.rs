@@ -99,9 +99,15 @@ impl<P: Protocol> Machine<P> {
                     self.window.note(now);
                 }
             }
-            if !self.registry.is_pending() {
+            if !self.registry.is_pending() || !self.intake.protocol.is_ready() {
                 return;
             }
+            let free_at = self.requests.free_at(now);
+            if free_at > now {
+                self.timers.set(Timer::Send, free_at);
+                return;
+            }
+            self.requests.note(now);
             self.ask(now);
         }
     }

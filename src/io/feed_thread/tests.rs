@@ -72,6 +72,10 @@ impl Sink for Recorder {
     fn invalidate(&mut self, _: EntityIx, _: Option<IdRef<'_>>) -> Result<(), Refusal> {
         Ok(())
     }
+
+    fn advance(&mut self, _number: u64) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 impl Transaction for Recorder {

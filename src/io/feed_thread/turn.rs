@@ -313,6 +313,13 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.silent(true);
             }
             Action::Audible => self.target.silent(false),
+            Action::Closing => tracing::info!(feed = name, "the server is about to close"),
+            Action::Refused(reason) => {
+                tracing::error!(feed = name, %reason, "the server refuses the connection");
+                self.post
+                    .board
+                    .update(|status| status.refusal = Some(reason));
+            }
             Action::Settled(settled) => {
                 match (self.post.replies.take(&settled), settled.result) {
                     (Some(asked), result) => {

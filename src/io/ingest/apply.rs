@@ -5,7 +5,7 @@ use super::attention::Position;
 use super::{Answered, Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
-    Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Update, Verdict,
+    Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Sequence, Update, Verdict,
 };
 use crate::key::Id;
 use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
@@ -15,6 +15,9 @@ impl Ingest {
     #[inline]
     pub(super) fn apply(&mut self, at: usize) {
         let item = self.staging.item(at);
+        if self.behind.is_some() && self.is_behind(&item) {
+            return;
+        }
         match item.what {
             What::Patch(_, update) | What::Remove(update) => {
                 self.counters.patches.bump();
@@ -26,7 +29,46 @@ impl Ingest {
             }
             What::Foreign => self.count_foreign(),
             What::Invalidate => self.mark_invalid(&item),
+            What::Advance(number) => self.advance_to(number),
         }
+    }
+
+    /// Whether the item came before, by the number of its message; counts it then.
+    #[cold]
+    fn is_behind(&self, item: &Item) -> bool {
+        let (Some(verdict), What::Patch(..) | What::Remove(_) | What::Forward(..)) =
+            (self.behind, item.what)
+        else {
+            return false;
+        };
+        self.counters.patches.bump();
+        match verdict {
+            Verdict::Duplicate => self.counters.duplicate.bump(),
+            _ => self.counters.older.bump(),
+        }
+        true
+    }
+
+    /// The message, or what follows in it, has this number among all of its connection.
+    fn advance_to(&mut self, number: u64) {
+        let held = self.connection_sequence.map(|last| Held {
+            last,
+            connection: Connection::Same,
+        });
+        let policy = Policy::restarting(Rule::ContiguousPerConnection);
+        let verdict = policy.judge(held, Sequence::at(number), false);
+        self.behind = None;
+        match verdict {
+            Verdict::Older | Verdict::Duplicate => return self.behind = Some(verdict),
+            Verdict::Fresh => {}
+            Verdict::Gap { expected, found } => {
+                self.counters.gaps.bump();
+                tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+                // What was missed may have been of any key.
+                self.mark_gap();
+            }
+        }
+        self.connection_sequence = Some(number);
     }
 
     #[inline]
@@ -69,7 +111,7 @@ impl Ingest {
             entry.restarts |= restarts(update.policy);
             let head = writer.head(slot);
             let position = Position::from(&head);
-            let verdict = judge(update, position, self.opened, &mut self.connection_sequence);
+            let verdict = judge(update, position, self.opened);
             match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
                 writer.entity().canonical(id)
             }) {
@@ -79,10 +121,6 @@ impl Ingest {
                 Verdict::Gap { expected, found } => {
                     counters.gaps.bump();
                     tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if update.policy.rule == Rule::ContiguousPerConnection {
-                        // What was missed may have been of any key.
-                        return self.update_after_gap(item, update, slot, stamp);
-                    }
                     if !update.whole {
                         stamp.flags |= flags::GAP;
                         if head.flags & flags::GAP == 0 {
@@ -97,19 +135,6 @@ impl Ingest {
             watch_recovery(entry, slot, &self.config, counters);
         }
         publish(entry, slot, item, &self.staging, &stamp, counters);
-    }
-
-    #[cold]
-    fn update_after_gap(&mut self, item: &Item, update: &Update, slot: SlotIx, stamp: Stamp) {
-        self.mark_gap();
-        let entry = &mut self.entries[item.entity.index()];
-        entry.whole_seen |= update.whole;
-        let stamp = Stamp {
-            trust: false,
-            link: entry.link,
-            ..stamp
-        };
-        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
     }
 
     #[cold]
@@ -130,7 +155,7 @@ impl Ingest {
 
 /// Whether numbers of two connections cannot be compared.
 pub(super) fn restarts(policy: Policy) -> bool {
-    policy.across == Across::Restarts || policy.rule == Rule::ContiguousPerConnection
+    policy.across == Across::Restarts
 }
 
 /// The rules by which one update continues another take a whole value for a new beginning. It is
@@ -154,18 +179,10 @@ pub(super) fn behind_answer(
 }
 
 /// What an update is next to what is held.
-pub(super) fn judge(
-    update: &Update,
-    position: Position,
-    opened: (u64, Time),
-    of_connection: &mut Option<u64>,
-) -> Verdict {
+pub(super) fn judge(update: &Update, position: Position, opened: (u64, Time)) -> Verdict {
     let Some(sequence) = update.sequence else {
         return Verdict::Fresh;
     };
-    if update.policy.rule == Rule::ContiguousPerConnection {
-        return judge_of_connection(update, of_connection);
-    }
     let connection = if position.is_since(opened) {
         Connection::Same
     } else {
@@ -173,22 +190,6 @@ pub(super) fn judge(
     };
     let held = position.sequence.map(|last| Held { last, connection });
     update.policy.judge(held, sequence, update.whole)
-}
-
-/// What an update is whose number is the connection's.
-pub(super) fn judge_of_connection(update: &Update, of_connection: &mut Option<u64>) -> Verdict {
-    let Some(sequence) = update.sequence else {
-        return Verdict::Fresh;
-    };
-    let held = of_connection.map(|last| Held {
-        last,
-        connection: Connection::Same,
-    });
-    let verdict = update.policy.judge(held, sequence, update.whole);
-    if matches!(verdict, Verdict::Fresh | Verdict::Gap { .. }) {
-        *of_connection = Some(sequence.last);
-    }
-    verdict
 }
 
 #[inline]

@@ -4,7 +4,7 @@ use super::super::staging::{Item, What};
 use super::apply::{behind_answer, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
-use crate::feed::{Missing, OnConnect, Rule, Update, Verdict};
+use crate::feed::{Missing, OnConnect, Update, Verdict};
 use crate::record::SchemaSource;
 use crate::store::{self, Link, Outcome, Stamp, flags};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Ingest {
                     received_at: self.now,
                     turn: self.turn,
                 });
-            let verdict = judge(update, position, self.opened, &mut self.connection_sequence);
+            let verdict = judge(update, position, self.opened);
             let answered = entry.answered.as_deref();
             match behind_answer(verdict, update, position, answered, || key.clone()) {
                 Verdict::Fresh => {}
@@ -93,11 +93,7 @@ impl Ingest {
                 Verdict::Gap { expected, found } => {
                     counters.gaps.bump();
                     tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if update.policy.rule == Rule::ContiguousPerConnection {
-                        self.mark_gap();
-                        stamp.trust = false;
-                        stamp.link = self.entries[item.entity.index()].link;
-                    } else if !update.whole {
+                    if !update.whole {
                         stamp.flags |= flags::GAP;
                         gap = Some(covers_gap(update.policy, found));
                     }

@@ -5,11 +5,10 @@
 //! worth no more than when it was received.
 
 use super::super::staging::{Item, What};
-use super::apply::judge_of_connection;
 use super::commands::refusal;
 use super::{Ingest, Role, coverage};
 use crate::Time;
-use crate::feed::{Across, EntityIx, OnConnect, Refusal, Rule, Sink, Transaction, Update, Verdict};
+use crate::feed::{EntityIx, OnConnect, Refusal, Sink, Transaction, Update};
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Patch;
@@ -103,22 +102,7 @@ impl Ingest {
 
     /// Hands an update to the slow writer, and counts it.
     #[cold]
-    pub(super) fn forward(&mut self, item: &Item, patch: Option<usize>, mut update: Update) {
-        if update.policy.rule == Rule::ContiguousPerConnection {
-            // The numbering is that of this feed's connection, whoever owns what it brings.
-            match judge_of_connection(&update, &mut self.connection_sequence) {
-                Verdict::Fresh => {}
-                Verdict::Older => return self.counters.older.bump(),
-                Verdict::Duplicate => return self.counters.duplicate.bump(),
-                Verdict::Gap { expected, found } => {
-                    self.counters.gaps.bump();
-                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    self.mark_gap();
-                }
-            }
-            update.policy.rule = Rule::None;
-            update.policy.across = Across::Restarts;
-        }
+    pub(super) fn forward(&mut self, item: &Item, patch: Option<usize>, update: Update) {
         let (Some(slow), Some(id)) = (self.slow.clone(), self.staging.id(item)) else {
             return self.counters.foreign.bump();
         };

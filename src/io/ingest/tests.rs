@@ -35,6 +35,12 @@ impl Protocol for Wire {
         _: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
         for change in message.root().elements() {
+            if let Some(number) = change.get("n").and_then(|n| n.u64()) {
+                sink.advance(number)?;
+                if change.get("i").is_none() {
+                    continue;
+                }
+            }
             let text = |name| change.get(name).and_then(|value| value.str());
             let entity = sink.entity(text("e").unwrap_or("e"))?;
             let id = change.get("i").and_then(|id| id.id().ok().flatten());

@@ -151,7 +151,7 @@ fn bad_messages_are_refused_with_their_reason() {
                 &["refused BadSequence"],
             ),
             (
-                r#"{"stream":"x@ticker","data":{"s":"X","E":"1"}}"#,
+                r#"{"stream":"x@ticker","data":{"s":"X","E":"soon"}}"#,
                 &["refused BadTime"],
             ),
             (

@@ -245,3 +245,34 @@ fn the_seeds_events_flow_through() {
     assert_eq!((now.patches, now.applied), (3, 3));
     assert_eq!(world.slot("jobs", 7).head().state, State::Removed);
 }
+
+/// A message that brings no patch counts in the numbering of its connection too.
+#[test]
+fn a_number_of_the_connection_is_judged_whatever_the_message_brings() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Trust);
+    let counts = |feed: &Feed| {
+        let counted = feed.counters.snapshot();
+        let [applied, _, _, older, duplicate, ..] = patches(feed);
+        [counted.gaps, older, duplicate, applied]
+    };
+    world.deliver(&mut feed, r#"[{"n":0,"i":"a","v":{"x":1}}]"#);
+    world.deliver(&mut feed, r#"[{"n":1}]"#);
+    world.deliver(&mut feed, r#"[{"n":2,"i":"b","v":{"x":1}}]"#);
+    assert_eq!(counts(&feed), [0, 0, 0, 2]);
+    // What comes again, or came before, is dropped.
+    world.deliver(&mut feed, r#"[{"n":2,"i":"b","v":{"x":2}}]"#);
+    world.deliver(&mut feed, r#"[{"n":1,"i":"b","v":{"x":3}}]"#);
+    assert_eq!(counts(&feed), [0, 1, 1, 2]);
+    let (a, b) = (world.slot("e", "a"), world.slot("e", "b"));
+    assert!(is_live(&a) && is_live(&b));
+    // 3 is missing: everything is suspect, but for what comes from here on.
+    world.deliver(&mut feed, r#"[{"n":4,"i":"b","v":{"x":4}}]"#);
+    assert_eq!(counts(&feed), [1, 1, 1, 3]);
+    assert!(!is_live(&a) && is_live(&b));
+    assert_eq!(value(&b), r#"{"x":4}"#);
+    // The next connection counts anew.
+    feed.local.opened(world.tick());
+    world.deliver(&mut feed, r#"[{"n":0,"i":"b","v":{"x":5}}]"#);
+    assert_eq!(counts(&feed), [1, 1, 1, 4]);
+}
