@@ -68,6 +68,12 @@ impl Outbox {
         self.texts.is_empty()
     }
 
+    /// The messages that wait, in order: for a protocol around another one, which wants to know what
+    /// that has queued.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
     /// Takes the message that was queued first.
     pub fn pop(&mut self) -> Option<String> {
         let text = self.texts.pop_front()?;
@@ -172,6 +178,7 @@ mod tests {
         assert_eq!(outbox.push("12345"), Err(OutboxFull));
         assert_eq!(outbox.push("1"), Ok(()));
         assert_eq!(outbox.push("1"), Err(OutboxFull));
+        assert_eq!(outbox.texts().collect::<Vec<_>>(), ["123456", "1"]);
         assert_eq!(outbox.pop().as_deref(), Some("123456"));
         assert_eq!(outbox.push("123456789"), Ok(()));
         assert!(
