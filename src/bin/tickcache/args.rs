@@ -15,6 +15,7 @@ mod format;
 mod values;
 
 pub(crate) use format::{Format, Merge, Missing, Preset, Stream};
+pub(crate) use values::RECORDING;
 
 const COMMANDS: [&str; 4] = ["demo", "record", "replay", "watch"];
 

@@ -10,12 +10,13 @@ use tickcache::cache::{Cache, Feed};
 use tickcache::feed::{Backoff, Protocol, Refusal};
 use tickcache::{Endpoint, ws};
 
-use crate::args::{Preset, ReplayArgs, Speed, Through};
+use crate::args::{ReplayArgs, Speed, Through};
 use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
+use crate::preset::{self, Visit};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
 use crate::ui::{count, span};
-use crate::{Failure, preset, state};
+use crate::{Failure, state};
 
 /// Messages of one batch through memory: as many as one read of a socket brings at full load.
 const BATCH: usize = 512;
@@ -31,9 +32,17 @@ const NO_RECONNECT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Runs a replay to its end.
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    match args.preset {
-        Preset::BinanceSpot => replay(Feed::binance_spot(), args),
-        Preset::Events => replay(preset::events(args.merge, args.missing), args),
+    let replayed = preset::with(&args.format, &[], Replay(args));
+    replayed.unwrap_or_else(|| Err("there is no format".into()))?
+}
+
+struct Replay<'a>(&'a ReplayArgs);
+
+impl Visit for Replay<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<P: Protocol + Clone>(self, feed: Feed<P>) -> Self::Output {
+        replay(feed, self.0)
     }
 }
 

@@ -14,7 +14,9 @@ pub(super) fn problem(command: &Command) -> Option<(String, &'static str)> {
         }
         Command::Record(args) => {
             let twice = args.urls.iter().enumerate();
-            let twice = twice.clone().find(|(at, url)| args.urls[..*at].contains(url));
+            let twice = twice
+                .clone()
+                .find(|(at, url)| args.urls[..*at].contains(url));
             let text = match twice {
                 Some((_, url)) => Some(format!("{url} is given twice: leave one out")),
                 None => live(&args.format, &args.live, &args.urls),
@@ -38,7 +40,9 @@ fn mode(format: &Format) -> Option<String> {
         (_, Some(_), _) => "--merge",
         (_, None, Some(_)) => "--missing",
     };
-    Some(format!("{option} is for `--preset events` only: leave it out"))
+    Some(format!(
+        "{option} is for `--preset events` only: leave it out"
+    ))
 }
 
 fn live(format: &Format, live: &LiveArgs, urls: &[String]) -> Option<String> {
@@ -46,7 +50,8 @@ fn live(format: &Format, live: &LiveArgs, urls: &[String]) -> Option<String> {
         return Some(text);
     }
     let told = |text: &str| Some(text.to_owned());
-    let knows_streams = format.envelope.is_some() || format.preset.is_some_and(|p| p != Preset::Events);
+    let knows_streams =
+        format.envelope.is_some() || format.preset.is_some_and(|p| p != Preset::Events);
     if !live.streams.is_empty() && !knows_streams {
         return told(
             "--stream needs a preset of an exchange, or an envelope that says how to subscribe: \
@@ -56,7 +61,11 @@ fn live(format: &Format, live: &LiveArgs, urls: &[String]) -> Option<String> {
     if urls.is_empty() && !knows_streams {
         return told("say where to connect: give an address that begins with ws:// or wss://");
     }
-    if urls.is_empty() && format.preset.is_some() && live.streams.is_empty() && live.subscribe.is_empty() {
+    if urls.is_empty()
+        && format.preset.is_some()
+        && live.streams.is_empty()
+        && live.subscribe.is_empty()
+    {
         return told("say what to subscribe to, such as --stream ticker:BTC-USD,ETH-USD");
     }
     if live.ca.is_some() && urls.iter().any(|url| !url.starts_with("wss://")) {

@@ -73,7 +73,9 @@ pub(super) fn recording(text: &str) -> Result<PathBuf, String> {
 
 /// A channel and its ids; a channel without ids has none.
 pub(super) fn stream(text: &str) -> Result<Stream, String> {
-    let (channel, ids) = text.split_once(':').map_or((text, None), |(channel, ids)| (channel, Some(ids)));
+    let (channel, ids) = text
+        .split_once(':')
+        .map_or((text, None), |(channel, ids)| (channel, Some(ids)));
     let ids: Vec<_> = ids.map_or_else(Vec::new, |ids| ids.split(',').map(str::to_owned).collect());
     if channel.is_empty() || ids.iter().any(String::is_empty) {
         return Err("give a channel and its ids, such as ticker:BTC-USD,ETH-USD".to_owned());

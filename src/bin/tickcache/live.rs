@@ -1,0 +1,68 @@
+//! What `record` and `watch` have in common: how a live server is reached.
+
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tickcache::cache::Feed;
+use tickcache::feed::Protocol;
+use tickcache::{Endpoint, Roots};
+
+use crate::Failure;
+use crate::args::LiveArgs;
+
+/// The feed, connecting as the command line says: to `url`, or where its protocol says.
+pub(crate) fn reaching<P: Protocol>(
+    feed: Feed<P>,
+    url: Option<&str>,
+    args: &LiveArgs,
+    texts: &[String],
+) -> Result<Feed<P>, Failure> {
+    let endpoint = url.map_or_else(Endpoint::default, Endpoint::new);
+    let endpoint = args
+        .headers
+        .iter()
+        .fold(endpoint, |endpoint, (name, value)| {
+            endpoint.header(name, value)
+        });
+    let endpoint = texts
+        .iter()
+        .fold(endpoint, |endpoint, text| endpoint.text(text));
+    let feed = feed.endpoint(endpoint);
+    Ok(match &args.ca {
+        Some(path) => {
+            let roots = roots(path)?;
+            feed.connect(|connect| connect.roots(roots))
+        }
+        None => feed,
+    })
+}
+
+/// A URL without user name, password and query, where secrets stand.
+pub(crate) fn address(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or(url);
+    let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// The certificates in a PEM file, looked at now so that a wrong file is told at once.
+fn roots(path: &Path) -> Result<Roots, Failure> {
+    let told = |error: &dyn std::fmt::Display| {
+        format!(
+            "cannot use the certificates in {}: {error}; name a PEM file",
+            path.display()
+        )
+    };
+    let pem = std::fs::read(path).map_err(|error| told(&error))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| told(&error))?;
+    if certificates.is_empty() {
+        return Err(told(&"there are none").into());
+    }
+    Ok(Roots::Pem(pem))
+}
