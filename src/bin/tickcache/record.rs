@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tickcache::cache::{Cache, Feed, FeedRef};
-use tickcache::feed::{Protocol, Refusal, State};
+use tickcache::feed::{Lost, Protocol, Refusal, State};
 use tickcache::ws;
 
 use crate::Failure;
@@ -68,7 +68,10 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
         Ok::<_, Failure>(())
     });
     let ended = started.and_then(|()| follow(&feeds, &tape, args, &interrupt, began));
-    let states: Vec<_> = feeds.iter().map(|feed| feed.1.state()).collect();
+    // The end is a loss as well.
+    for recording in &mut feeds {
+        recording.loss = recording.feed.state().last_loss;
+    }
     let closed = cache.close_blocking(CLOSE_WITHIN);
     let took = began.elapsed();
     tape.close();
@@ -81,9 +84,9 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
     written?;
     closed?;
     report(&counts, &Tally::of(cache.counters()), &feeds, took, &paths);
-    for ((address, feed), status) in feeds.iter().zip(states) {
+    for Recording { address, feed, .. } in &feeds {
         if feed.counters().opens == 0 {
-            let why = status.last_error.map_or_else(
+            let why = feed.state().last_error.map_or_else(
                 || "there was no answer; check the address, or give it more time".to_owned(),
                 |error| format!("{error}; check the address, the server and the network"),
             );
@@ -93,8 +96,13 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A feed and its address, as it is shown.
-type Recording = (String, FeedRef);
+/// One server of a recording.
+struct Recording {
+    address: String,
+    feed: FeedRef,
+    /// Why its connection was last lost, before the end.
+    loss: Option<Lost>,
+}
 
 /// What starts a feed once the files are there.
 type Starting<'a> = Box<dyn FnOnce() -> Result<Recording, Failure> + 'a>;
@@ -139,7 +147,13 @@ impl<'a> Visit for Start<'a> {
         };
         // The texts are the recorder's to send, so that it can write them down.
         let feed = reaching(feed, url, &args.live, &[])?.limits(limits);
-        Ok(Box::new(move || Ok((shown, cache.attach(feed)?))))
+        Ok(Box::new(move || {
+            Ok(Recording {
+                address: shown,
+                feed: cache.attach(feed)?,
+                loss: None,
+            })
+        }))
     }
 }
 
@@ -164,7 +178,7 @@ fn follow(
             // Why is told by the thread that writes.
             break;
         }
-        for (address, feed) in feeds {
+        for Recording { address, feed, .. } in feeds {
             let status = feed.state();
             if status.state == State::Stopped {
                 return Err(format!("the feed of {address} has ended by itself").into());
@@ -184,11 +198,11 @@ fn follow(
 fn line(feeds: &[Recording], counts: &Counts) -> String {
     let open = feeds
         .iter()
-        .filter(|(_, feed)| feed.state().state == State::Open)
+        .filter(|recording| recording.feed.state().state == State::Open)
         .count();
     let reconnects: u64 = feeds
         .iter()
-        .map(|(_, feed)| feed.counters().reconnects)
+        .map(|recording| recording.feed.counters().reconnects)
         .sum();
     format!(
         "{} messages, {} bytes  connected {open} of {}, reconnects {reconnects}",
@@ -208,10 +222,14 @@ fn report(counts: &Counts, tally: &Tally, feeds: &[Recording], took: Duration, p
         span(took),
         paths.texts.display()
     );
-    for (address, feed) in feeds {
+    for Recording {
+        address,
+        feed,
+        loss,
+    } in feeds
+    {
         let reconnects = feed.counters().reconnects;
         if reconnects > 0 {
-            let loss = feed.state().last_loss;
             let loss = loss.map_or_else(String::new, |loss| format!("; last loss: {loss}"));
             eprintln!("reconnects {reconnects} to {address}: messages may be missing there{loss}");
         }

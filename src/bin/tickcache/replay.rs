@@ -11,7 +11,7 @@ use tickcache::feed::{Backoff, Protocol, Refusal};
 use tickcache::{Endpoint, ws};
 
 use crate::args::{ReplayArgs, Speed, Through};
-use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
+use crate::input::{MAX_LINE_BYTES, Next, Place, Plays, Problems, Progress, Source};
 use crate::preset::{self, Visit};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
@@ -27,8 +27,9 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// How long threads may take to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The server plays the messages once: a second connection would find nobody.
-const NO_RECONNECT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The server plays one recorded connection after the other: each is to be taken up at once. After
+/// the last one attempts find nobody, until the feed is told to end.
+const RECONNECT: Duration = Duration::from_millis(1);
 
 /// Runs a replay to its end.
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
@@ -55,7 +56,13 @@ struct Outcome {
 }
 
 fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), Failure> {
-    let source = Source::open(&args.files, args.speed == Speed::Recorded)?;
+    let plays = Plays {
+        recorded: args.speed == Speed::Recorded,
+        connections: args.connections.clone(),
+    };
+    let source = Source::open(&args.files, &plays)?;
+    // What the recorder waited for, such as the answer to a login, is in the recording, or is not.
+    let feed = feed.settings(|settings| settings.answer_timeout = Duration::MAX);
     let problems = source.shared_problems();
     let cache = Cache::builder().build()?;
     let outcome = match args.through {
@@ -90,6 +97,10 @@ fn memory<P: Protocol>(
             std::thread::sleep(early);
         }
         let began = Instant::now();
+        if lot.begins {
+            feed.close();
+            feed.open();
+        }
         let mut batch = feed.batch();
         lot.each(|text, place| {
             if let Err(refusal) = batch.message(text) {
@@ -123,7 +134,7 @@ where
     };
     let feed = feed
         .endpoint(Endpoint::new(playback.url()))
-        .backoff(Backoff::fixed(NO_RECONNECT))
+        .backoff(Backoff::fixed(RECONNECT))
         .limits(limits);
     let start = Instant::now();
     let feed = cache.attach(feed)?;
@@ -174,11 +185,20 @@ fn timed(source: &mut Source) -> Option<Timed> {
             serde_json::from_str::<IgnoredAny>(text).is_ok(),
         )
     };
-    let ((text, is_json), place, at) = source.next(take)?;
+    let Next {
+        taken: (text, is_json),
+        place,
+        due,
+        begins,
+    } = source.next(take)?;
     if !is_json {
         source.refused(place, Refusal::Malformed);
     }
-    Some(Timed { text, at })
+    Some(Timed {
+        text,
+        at: due,
+        begins,
+    })
 }
 
 /// Problems, counters and speed, on standard error.
@@ -261,6 +281,10 @@ struct Lot {
     bytes: Vec<u8>,
     /// Where each ends, and where it was read.
     ends: Vec<(usize, Place)>,
+    /// Whether a connection begins with the first of them.
+    begins: bool,
+    /// The first message of the next connection, which goes into the next lot.
+    held: Option<Next<Vec<u8>>>,
 }
 
 impl Lot {
@@ -268,12 +292,37 @@ impl Lot {
     fn fill(&mut self, source: &mut Source) -> Option<Duration> {
         self.bytes.clear();
         self.ends.clear();
+        self.begins = false;
         let most = if source.is_recorded() { 1 } else { BATCH };
         let mut due = Duration::ZERO;
+        if let Some(held) = self.held.take() {
+            self.bytes.extend_from_slice(&held.taken);
+            self.ends.push((self.bytes.len(), held.place));
+            (self.begins, due) = (true, held.due);
+        }
         while self.ends.len() < most {
+            let start = self.bytes.len();
             let bytes = &mut self.bytes;
             let next = source.next(|text| bytes.extend_from_slice(text.as_bytes()));
-            let Some(((), place, at)) = next else { break };
+            let Some(Next {
+                place,
+                due: at,
+                begins,
+                ..
+            }) = next
+            else {
+                break;
+            };
+            if begins && !self.ends.is_empty() {
+                self.held = Some(Next {
+                    taken: self.bytes.split_off(start),
+                    place,
+                    due: at,
+                    begins,
+                });
+                break;
+            }
+            self.begins |= begins;
             self.ends.push((self.bytes.len(), place));
             due = at;
         }
