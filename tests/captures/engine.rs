@@ -79,6 +79,8 @@ fn websocket<P: Protocol + Clone>(feed: Feed<P>, recording: &Arc<Recording>) -> 
     let feed = feed
         .endpoint(Endpoint::new(format!("ws://{address}/")))
         .backoff(Backoff::fixed(RECONNECT))
+        // A notice that the server closes is part of the recording.
+        .lifetime(Duration::MAX)
         .limits(limits);
     let feed = cache.attach(feed).expect("the feed");
     server.join().expect("the server");

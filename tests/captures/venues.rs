@@ -31,8 +31,37 @@ fn among(names: &'static [&'static str], word: &str) -> Option<&'static str> {
     names.iter().copied().find(|name| *name == word)
 }
 
+pub(crate) fn binance_spot(message: &Tree) -> Option<Said> {
+    let mapped = &[
+        "bookTicker",
+        "trade",
+        "aggTrade",
+        "ticker",
+        "miniTicker",
+        "avgPrice",
+        "ticker_1h",
+        "ticker_4h",
+        "ticker_1d",
+    ];
+    binance(message, mapped)
+}
+
+pub(crate) fn binance_futures(message: &Tree) -> Option<Said> {
+    let mapped = &[
+        "bookTicker",
+        "trade",
+        "aggTrade",
+        "ticker",
+        "miniTicker",
+        "markPrice",
+        "indexPrice",
+        "forceOrder",
+    ];
+    binance(message, mapped)
+}
+
 /// Binance: combined streams name their channel behind the symbol, raw ones by the event in `e`.
-pub(crate) fn binance(message: &Tree) -> Option<Said> {
+fn binance(message: &Tree, mapped: &'static [&'static str]) -> Option<Said> {
     if let Some(stream) = text(message, "stream") {
         if stream == "!serverShutdown" {
             return Some(Said::Other);
@@ -46,20 +75,24 @@ pub(crate) fn binance(message: &Tree) -> Option<Said> {
             }
         });
         let word = word.split('@').next()?;
-        return binance_data(word, at(message, "data")?);
+        return binance_data(word, at(message, "data")?, mapped);
     }
     if let Some(event) = text(message, "e") {
         let word = match event.as_str() {
             "24hrTicker" => "ticker",
             "24hrMiniTicker" => "miniTicker",
+            "1hTicker" => "ticker_1h",
+            "4hTicker" => "ticker_4h",
+            "1dTicker" => "ticker_1d",
             "markPriceUpdate" => "markPrice",
+            "indexPriceUpdate" => "indexPrice",
             "serverShutdown" => return Some(Said::Other),
             other => other,
         };
-        return binance_data(word, message);
+        return binance_data(word, message, mapped);
     }
     if at(message, "u").is_some() && at(message, "A").is_some() {
-        return binance_data("bookTicker", message);
+        return binance_data("bookTicker", message, mapped);
     }
     let answer = ["result", "error", "code"]
         .iter()
@@ -71,16 +104,8 @@ pub(crate) fn binance(message: &Tree) -> Option<Said> {
     at(message, "lastUpdateId").map(|_| Said::Unmapped)
 }
 
-fn binance_data(word: &str, data: &Tree) -> Option<Said> {
-    const MAPPED: &[&str] = &[
-        "bookTicker",
-        "ticker",
-        "miniTicker",
-        "trade",
-        "aggTrade",
-        "markPrice",
-    ];
-    let Some(entity) = among(MAPPED, word) else {
+fn binance_data(word: &str, data: &Tree, mapped: &'static [&'static str]) -> Option<Said> {
+    let Some(entity) = among(mapped, word) else {
         return Some(Said::Unmapped);
     };
     let values = items(data).unwrap_or_else(|| vec![data.clone()]);
@@ -91,7 +116,12 @@ fn binance_data(word: &str, data: &Tree) -> Option<Said> {
             "aggTrade" => Order::Highest(number(value, "a")?),
             _ => Order::NotLower(number(value, "E")?),
         };
-        Some(whole(entity, text(value, "s")?, value, order))
+        let symbol = match entity {
+            "forceOrder" => "o/s",
+            "indexPrice" => "i",
+            _ => "s",
+        };
+        Some(whole(entity, text(value, symbol)?, value, order))
     })
 }
 
@@ -118,10 +148,14 @@ pub(crate) fn bybit(message: &Tree) -> Option<Said> {
             }]))
         }
         "publicTrade" => each(items_at(message, "data")?, |trade| {
+            let order = Order::NotLower(number(trade, "seq")?);
+            Some(whole("publicTrade", text(trade, "s")?, trade, order))
+        }),
+        "allLiquidation" => each(items_at(message, "data")?, |order| {
             Some(whole(
-                "publicTrade",
-                text(trade, "s")?,
-                trade,
+                "allLiquidation",
+                text(order, "s")?,
+                order,
                 Order::Arrival,
             ))
         }),
@@ -177,7 +211,7 @@ pub(crate) fn kraken_v1(message: &Tree) -> Option<Said> {
         return None;
     };
     let channel = channel.text()?;
-    let Some(entity) = among(&["ticker", "trade"], channel.split('-').next()?) else {
+    let Some(entity) = among(&["ticker", "trade", "spread"], channel.split('-').next()?) else {
         return Some(Said::Unmapped);
     };
     let step = whole(entity, pair.text()?, parts.get(1)?, Order::Arrival);
@@ -240,17 +274,24 @@ pub(crate) fn okx(message: &Tree) -> Option<Said> {
     if at(message, "event").is_some() {
         return Some(Said::Other);
     }
-    match text(message, "arg/channel")?.as_str() {
-        "tickers" => each(items_at(message, "data")?, |value| {
-            let order = Order::NotLower(number(value, "ts")?);
-            Some(whole("tickers", text(value, "instId")?, value, order))
-        }),
-        "trades" => each(items_at(message, "data")?, |value| {
-            let order = Order::Highest(number(value, "tradeId")?);
-            Some(whole("trades", text(value, "instId")?, value, order))
-        }),
-        _ => Some(Said::Unmapped),
-    }
+    let mapped = &[
+        "tickers",
+        "trades",
+        "mark-price",
+        "funding-rate",
+        "index-tickers",
+        "open-interest",
+    ];
+    let Some(entity) = among(mapped, &text(message, "arg/channel")?) else {
+        return Some(Said::Unmapped);
+    };
+    each(items_at(message, "data")?, |value| {
+        let order = match entity {
+            "trades" => Order::Highest(number(value, "tradeId")?),
+            _ => Order::NotLower(number(value, "ts")?),
+        };
+        Some(whole(entity, text(value, "instId")?, value, order))
+    })
 }
 
 /// Deribit: notifications of JSON-RPC; the channel's first part is the entity.
@@ -325,17 +366,20 @@ fn events(
 /// Alpaca: one letter for the kind.
 pub(crate) fn alpaca(message: &Tree) -> Option<Said> {
     let control = ["success", "error", "subscription"];
-    events(
-        message,
-        "T",
-        &control,
-        &[("q", "quotes"), ("t", "trades")],
-        "S",
-    )
+    let mapped = [
+        ("t", "trades"),
+        ("q", "quotes"),
+        ("b", "bars"),
+        ("d", "dailyBars"),
+        ("u", "updatedBars"),
+        ("s", "statuses"),
+        ("l", "lulds"),
+    ];
+    events(message, "T", &control, &mapped, "S")
 }
 
 /// Polygon: channels have one letter or two.
 pub(crate) fn polygon(message: &Tree) -> Option<Said> {
-    let mapped = [("Q", "Q"), ("T", "T")];
+    let mapped = [("Q", "Q"), ("T", "T"), ("A", "A"), ("AM", "AM")];
     events(message, "ev", &["status"], &mapped, "sym")
 }

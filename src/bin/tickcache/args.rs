@@ -121,6 +121,9 @@ pub(crate) struct WatchArgs {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) live: LiveArgs,
+    /// Keep two connections that carry the same streams, so that either may be lost
+    #[arg(long)]
+    pub(crate) redundant: bool,
     /// Stop when no message has come for that many seconds
     #[arg(long, value_name = "S", value_parser = values::seconds)]
     pub(crate) idle: Option<Duration>,

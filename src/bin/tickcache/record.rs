@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tickcache::FeedStatus;
 use tickcache::cache::{Cache, Feed, FeedRef};
-use tickcache::feed::{Lost, Protocol, Refusal, State};
+use tickcache::feed::{Protocol, Refusal, State};
 use tickcache::ws;
 
 use crate::Failure;
 use crate::args::RecordArgs;
 use crate::input::MAX_LINE_BYTES;
-use crate::live::{address, reaching};
-use crate::preset::{self, Visit};
+use crate::live::{Answers, address, reaching, refusal};
+use crate::preset::{self, For, Visit};
 use crate::tally::Tally;
 use crate::ui::{Interrupt, count, span};
 
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
             tape: &tape,
             name: format!("recorder-{}", at + 1),
         };
-        let start = match preset::with(&args.format, &args.live.streams, start.clone()) {
+        let start = match preset::with(&args.format, For::Live(&args.live.streams), start.clone()) {
             Some(made) => made??,
             None => start.visit(Feed::custom(Unread))?,
         };
@@ -67,10 +68,10 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
         feeds.push(start()?);
         Ok::<_, Failure>(())
     });
-    let ended = started.and_then(|()| follow(&feeds, &tape, args, &interrupt, began));
+    let ended = started.and_then(|()| follow(&mut feeds, &tape, args, &interrupt, began));
     // The end is a loss as well.
     for recording in &mut feeds {
-        recording.loss = recording.feed.state().last_loss;
+        recording.status = Some(recording.feed.state());
     }
     let closed = cache.close_blocking(CLOSE_WITHIN);
     let took = began.elapsed();
@@ -100,8 +101,9 @@ pub(crate) fn run(args: &RecordArgs) -> Result<(), Failure> {
 struct Recording {
     address: String,
     feed: FeedRef,
-    /// Why its connection was last lost, before the end.
-    loss: Option<Lost>,
+    answers: Answers,
+    /// How it stood before the end.
+    status: Option<FeedStatus>,
 }
 
 /// What starts a feed once the files are there.
@@ -146,12 +148,17 @@ impl<'a> Visit for Start<'a> {
             );
         };
         // The texts are the recorder's to send, so that it can write them down.
-        let feed = reaching(feed, url, &args.live, &[])?.limits(limits);
+        let feed = reaching(feed, url, &args.live, &[])?
+            .limits(limits)
+            // A successor beside the old connection would have everything recorded twice.
+            .lifetime(Duration::MAX);
         Ok(Box::new(move || {
+            let feed = cache.attach(feed)?;
             Ok(Recording {
                 address: shown,
-                feed: cache.attach(feed)?,
-                loss: None,
+                answers: Answers::await_of(&feed, &args.live.streams),
+                feed,
+                status: None,
             })
         }))
     }
@@ -159,7 +166,7 @@ impl<'a> Visit for Start<'a> {
 
 /// Shows a line of counts until the end.
 fn follow(
-    feeds: &[Recording],
+    feeds: &mut [Recording],
     tape: &Tape,
     args: &RecordArgs,
     interrupt: &Interrupt,
@@ -178,7 +185,15 @@ fn follow(
             // Why is told by the thread that writes.
             break;
         }
-        for Recording { address, feed, .. } in feeds {
+        for recording in &mut *feeds {
+            let Recording {
+                address,
+                feed,
+                answers,
+                ..
+            } = recording;
+            let say = |line: &String| bar.suspend(|| eprintln!("{line}"));
+            answers.bad().iter().for_each(say);
             let status = feed.state();
             if status.state == State::Stopped {
                 return Err(format!("the feed of {address} has ended by itself").into());
@@ -222,14 +237,14 @@ fn report(counts: &Counts, tally: &Tally, feeds: &[Recording], took: Duration, p
         span(took),
         paths.texts.display()
     );
-    for Recording {
-        address,
-        feed,
-        loss,
-    } in feeds
-    {
-        let reconnects = feed.counters().reconnects;
+    for recording in feeds {
+        let address = &recording.address;
+        let reconnects = recording.feed.counters().reconnects;
+        let status = recording.status.as_ref();
+        let refused = status.and_then(|status| refusal(address, status));
+        refused.iter().for_each(|line| eprintln!("{line}"));
         if reconnects > 0 {
+            let loss = status.and_then(|status| status.last_loss);
             let loss = loss.map_or_else(String::new, |loss| format!("; last loss: {loss}"));
             eprintln!("reconnects {reconnects} to {address}: messages may be missing there{loss}");
         }

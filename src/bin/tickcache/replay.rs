@@ -1,4 +1,8 @@
 //! `replay`: recorded messages through the engine, from bytes in this process or over a WebSocket.
+//!
+//! What is refused, unmapped, missing or has a gap is counted and told, and is no failure: the state
+//! is what the engine makes of such a recording. A run fails if files cannot be opened, if messages
+//! get lost on the way, or if the ledgers do not balance.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{MutexGuard, PoisonError};
@@ -12,7 +16,7 @@ use tickcache::{Endpoint, ws};
 
 use crate::args::{ReplayArgs, Speed, Through};
 use crate::input::{MAX_LINE_BYTES, Next, Place, Plays, Problems, Progress, Source};
-use crate::preset::{self, Visit};
+use crate::preset::{self, For, Visit};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
 use crate::ui::{count, span};
@@ -33,7 +37,7 @@ const RECONNECT: Duration = Duration::from_millis(1);
 
 /// Runs a replay to its end.
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    let replayed = preset::with(&args.format, &[], Replay(args));
+    let replayed = preset::with(&args.format, For::Replay, Replay(args));
     replayed.unwrap_or_else(|| Err("there is no format".into()))?
 }
 
@@ -135,6 +139,8 @@ where
     let feed = feed
         .endpoint(Endpoint::new(playback.url()))
         .backoff(Backoff::fixed(RECONNECT))
+        // A recorded notice that the server closes is no reason to look for another one.
+        .lifetime(Duration::MAX)
         .limits(limits);
     let start = Instant::now();
     let feed = cache.attach(feed)?;
@@ -214,7 +220,8 @@ fn report(cache: &Cache, outcome: &Outcome, problems: &Problems, through: Throug
     tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     let (values, entities) = state::size(cache);
     eprintln!(
-        "values {values} in {entities} entities; unreadable lines {}",
+        "values {values} in {entities} entities; gaps {}; unreadable lines {}",
+        tally.sum.gaps,
         problems.unreadable()
     );
     let messages = tally.sum.messages;

@@ -7,8 +7,8 @@ use tickcache::cache::{Cache, Feed, FeedRef};
 use tickcache::feed::Protocol;
 
 use crate::args::{Preset, WatchArgs};
-use crate::live::{address, reaching};
-use crate::preset::{self, Visit};
+use crate::live::{Answers, address, reaching, refusal};
+use crate::preset::{self, For, Visit};
 use crate::pulse::{self, Pulse};
 use crate::table::{self, Market, Table, Values};
 use crate::tally::Tally;
@@ -20,7 +20,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Watches a feed until the time is over, nothing comes any more, or the user ends it.
 pub(crate) fn run(args: &WatchArgs) -> Result<(), Failure> {
-    let watched = preset::with(&args.format, &args.live.streams, Watch(args));
+    let watched = preset::with(&args.format, For::Live(&args.live.streams), Watch(args));
     watched.unwrap_or_else(|| Err("there is no format".into()))?
 }
 
@@ -59,9 +59,13 @@ where
             "the envelope names no address; give one that begins with ws:// or wss://".into(),
         );
     };
-    let feed = reaching(feed, url, &args.live, &args.live.subscribe)?;
+    let mut feed = reaching(feed, url, &args.live, &args.live.subscribe)?;
+    if args.redundant {
+        feed = feed.redundant();
+    }
     let interrupt = Interrupt::install()?;
     let feed = cache.attach(feed)?;
+    let mut answers = Answers::await_of(&feed, &args.live.streams);
     let mut until = Until::new(args);
     let mut view = View {
         cache,
@@ -80,6 +84,7 @@ where
     let mut model = Model::default();
     view.sample(&mut model);
     let status = feed.state();
+    let bad = answers.bad();
     cache.close_blocking(CLOSE_WITHIN)?;
     let tally = Tally::of(cache.counters());
     if tally.sum.opens == 0 {
@@ -91,6 +96,10 @@ where
     }
     eprintln!("{}", summary(&model));
     tally.lines().iter().for_each(|line| eprintln!("{line}"));
+    bad.iter().for_each(|line| eprintln!("{line}"));
+    refusal(&address, &status)
+        .iter()
+        .for_each(|line| eprintln!("{line}"));
     tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     tally.check()?;
     if args.print {

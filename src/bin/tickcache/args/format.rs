@@ -28,6 +28,34 @@ pub(crate) enum Preset {
     Events,
     /// Binance spot
     BinanceSpot,
+    /// Binance futures margined in USD
+    BinanceUsdm,
+    /// Binance futures margined in coins
+    BinanceCoinm,
+    /// Bybit v5, contracts settled in USDT and USDC
+    BybitLinear,
+    /// Bybit v5, contracts settled in coins
+    BybitInverse,
+    /// Bybit v5, spot
+    BybitSpot,
+    /// Coinbase Exchange
+    CoinbaseExchange,
+    /// Coinbase Advanced Trade
+    CoinbaseAdvanced,
+    /// Kraken, version 1
+    KrakenV1,
+    /// Kraken, version 2
+    KrakenV2,
+    /// Kraken Futures
+    KrakenFutures,
+    /// OKX v5
+    Okx,
+    /// Deribit v2
+    Deribit,
+    /// Alpaca, US stocks
+    AlpacaStocks,
+    /// Polygon, US stocks
+    PolygonStocks,
 }
 
 /// A channel, and which ids of it.

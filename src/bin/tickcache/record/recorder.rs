@@ -62,9 +62,9 @@ impl<P: Protocol> Recorder<P> {
         let ready = self.inner.is_ready();
         let done = act(&mut self.inner, out);
         let login = !ready || !self.inner.is_ready();
-        for text in out.texts().skip(before) {
-            self.tape
-                .sent(self.connection, text, login || is_login(text));
+        for (text, secret) in out.texts().skip(before) {
+            let withheld = secret || login || is_login(text);
+            self.tape.sent(self.connection, text, withheld);
         }
         done
     }
