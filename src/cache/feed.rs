@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::resync::Resyncing;
 use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
@@ -36,6 +37,7 @@ pub struct Feed<P> {
     pub(super) inbox: usize,
     pub(super) max_items: usize,
     pub(super) unmapped: Option<UnmappedHook>,
+    pub(super) resync: Resyncing<P>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
 }
@@ -55,6 +57,7 @@ impl<P: Protocol> Feed<P> {
             inbox: INBOX,
             max_items: MAX_ITEMS,
             unmapped: None,
+            resync: Resyncing::default(),
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
         }
@@ -186,7 +189,7 @@ impl<P: Protocol> Feed<P> {
 /// Settings of the socket, its proxy and TLS.
 #[cfg(feature = "net")]
 #[derive(Clone, Debug)]
-pub struct Connect(ConnectOptions);
+pub struct Connect(pub(super) ConnectOptions);
 
 #[cfg(feature = "net")]
 impl Connect {

@@ -178,6 +178,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     let ticket = self.post.replies.next_ticket();
                     match self.machine.subscribe(now, ticket, wanted.clone()) {
                         Ok(()) => {
+                            for subscription in &wanted {
+                                let value = self.machine.protocol().value_of(subscription);
+                                if let Some((entity, id)) = value {
+                                    self.target.subscribed(&entity, &id);
+                                }
+                            }
                             self.post.wanted.extend(wanted);
                             self.post.replies.ask(ticket, reply, Vec::new());
                         }
@@ -258,6 +264,11 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         while let Some(action) = self.machine.poll_action() {
             acted = true;
             self.perform(action, now);
+        }
+        while let Some(denied) = self.machine.poll_denied() {
+            if let Some((entity, id)) = self.machine.protocol().value_of(&denied) {
+                self.target.unsubscribed(&entity, &id);
+            }
         }
         if acted {
             self.publish_status();
