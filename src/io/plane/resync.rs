@@ -178,6 +178,13 @@ impl Core {
         self.resyncs.is_due(now) && self.machine.resyncs_waiting() < BACKLOG
     }
 
+    /// An attempt has failed: if it was one for a resync, does the server ask to be left alone?
+    pub(super) fn resync_failed(&mut self, query: &Arc<Query>, error: &FetchError, now: Time) {
+        if let Some(after) = error.retry_after() {
+            self.resyncs.hold(query, now.after(after));
+        }
+    }
+
     /// A promise is settled: if it is that of a resync, what became of the value?
     pub(super) fn resync_settled(
         &mut self,
@@ -199,9 +206,6 @@ impl Core {
                 counters.resyncs_failed.add(1);
                 let feed = &*noted.how.feed;
                 tracing::warn!(feed, key = %query.key(), %error, "a resync failed");
-                if let Some(after) = error.retry_after() {
-                    self.resyncs.hold(&noted.how, now.after(after));
-                }
                 noted.tries.failed()
             }
             Outcome::Data | Outcome::Cancelled => {

@@ -418,6 +418,7 @@ impl Plane {
     ) {
         self.with(|core, now| {
             if let Some(running) = core.fetches.remove(&fetch) {
+                core.resync_failed(&running.query, &error, now);
                 core.throw_away(running);
                 core.machine
                     .handle_failed(fetch, error, retry_in, now, &core.table);

@@ -304,10 +304,14 @@ impl Resyncs {
         Duration::from_nanos(u64::try_from(scaled).unwrap_or(nanos))
     }
 
-    /// The server of a feed asks to be left alone until then.
-    pub(super) fn hold(&mut self, how: &Arc<Resyncing>, until: Time) {
+    /// The server that this was asked of asks to be left alone until then.
+    pub(super) fn hold(&mut self, query: &Arc<Query>, until: Time) {
+        let mut flights = self.flights.values();
+        let Some(flight) = flights.find(|flight| Arc::ptr_eq(&flight.query, query)) else {
+            return;
+        };
         for feed in &mut self.feeds {
-            if Arc::ptr_eq(&feed.how, how) {
+            if Arc::ptr_eq(&feed.how, &flight.noted.how) {
                 feed.held = feed.held.max(until);
             }
         }
@@ -328,8 +332,8 @@ impl Resyncs {
                 .max();
             match held.filter(|held| *held > now) {
                 Some(held) => {
-                    let rest = noted.how.after.saturating_add(held.since(now));
-                    self.put(noted, rest, now);
+                    let after = noted.how.after;
+                    self.put(noted, after, held);
                 }
                 None => {
                     self.known.remove(&noted.key());
