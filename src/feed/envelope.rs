@@ -25,16 +25,36 @@ use crate::key::Id;
 
 mod builder;
 mod condition;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod constant;
 mod cut;
 mod error;
 #[cfg(feature = "toml")]
 mod file;
 
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod requests;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod rule;
 mod tables;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod take;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod template;
 mod turn;
 
