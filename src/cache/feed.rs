@@ -40,6 +40,10 @@ pub struct Feed<P> {
     pub(super) unmapped: Option<UnmappedHook>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
+    #[cfg(feature = "net")]
+    pub(super) redundant: bool,
+    #[cfg(feature = "net")]
+    pub(super) lifetime: Option<Duration>,
 }
 
 /// How many commands may wait for a feed, unless set.
@@ -59,6 +63,10 @@ impl<P: Protocol> Feed<P> {
             unmapped: None,
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
+            #[cfg(feature = "net")]
+            redundant: false,
+            #[cfg(feature = "net")]
+            lifetime: None,
         }
     }
 
@@ -153,6 +161,35 @@ impl<P: Protocol> Feed<P> {
         R: Future<Output = Result<Endpoint, BoxError>> + Send + 'static,
     {
         self.thread.endpoint = EndpointSource::hook(make);
+        self
+    }
+
+    /// Two connections carry the same streams, so that either may be lost, or fall silent for
+    /// [`silent_after`](Self::silent_after), and nothing turns stale. Where whole values have a
+    /// number that strictly rises, each is shown as soon as either connection brings it; of all
+    /// else the second connection's is shown once the first one is lost or silent. Costs the
+    /// traffic twice, and memory for a second copy of what has no such number. Default: one.
+    #[must_use]
+    pub fn redundant(mut self) -> Self {
+        self.redundant = true;
+        self
+    }
+
+    /// As [`redundant`](Self::redundant), with the second connection by another way: another host
+    /// of the same venue, another address. It has to carry the same streams with the same numbers.
+    #[must_use]
+    pub fn redundant_via(mut self, endpoint: Endpoint) -> Self {
+        self.thread.second = Some(EndpointSource::Fixed(endpoint));
+        self.redundant()
+    }
+
+    /// How long the server lets a connection live: each is replaced before that, by a successor
+    /// that carries the same streams before the old one is closed, so that nothing turns stale.
+    /// Default: what the protocol knows; and whenever the server says that it will close a
+    /// connection. [`Duration::MAX`] switches both off.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
         self
     }
 

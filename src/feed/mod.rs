@@ -19,6 +19,7 @@ mod backoff;
 mod config;
 mod counters;
 mod envelope;
+mod group;
 mod intake;
 mod machine;
 mod names;
@@ -38,6 +39,7 @@ pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
 pub use envelope::{
     Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind, Origin, Take, Test, Type,
 };
+pub use group::{Group, GroupAction, Leg, Plan, Role, Spawn};
 pub use intake::{Intake, Tap};
 pub use machine::{Action, Ended, Lost, MAX_RETRY_AFTER, Machine, State};
 pub use outbox::{Outbox, OutboxFull};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
+use super::outbox::Reply;
 use super::protocol::{Answer, Control, SubscribeError, Subscription, Verb};
 use crate::Time;
 
@@ -312,7 +313,7 @@ impl Registry {
 
     /// The server answered for one stream, whatever the number of the request. A refusal of what
     /// was granted before ends it.
-    pub(super) fn answered(&mut self, subscription: &Subscription, refusal: Option<&str>) {
+    pub(super) fn answered(&mut self, subscription: &Subscription, reply: &Reply) {
         let Some(&key) = self.keys.get(subscription) else {
             return;
         };
@@ -320,16 +321,21 @@ impl Registry {
             return;
         };
         let request = entry.request.take();
-        match (entry.state, refusal) {
-            (State::Asked, None) => {
+        match (entry.state, reply) {
+            (State::Asked, Reply::Granted) => {
                 entry.state = State::Held;
                 let tickets = std::mem::take(&mut entry.tickets);
                 self.finish_all(tickets, None);
             }
-            (State::Asked | State::Held, Some(reason)) => {
-                self.fail(key, &SubscribeError::Denied(reason.into()));
+            (State::Asked | State::Held, Reply::Refused(reason)) => {
+                self.fail(key, &SubscribeError::Denied(reason.clone()));
             }
-            // Whatever is said about a stream that was taken back, it ends by its own request.
+            (State::Left, Reply::Ended) => {
+                let tickets = self.take_tickets(key);
+                self.remove(key);
+                self.finish_all(tickets, None);
+            }
+            // Whatever else is said about a stream that was taken back, it ends by its own request.
             _ => entry.request = request,
         }
         let Some(number) = request else { return };
@@ -384,6 +390,27 @@ impl Registry {
             .values()
             .map(|entry| &entry.subscription)
             .collect()
+    }
+
+    /// What is asked for, or is about to be, without what was taken back; in the order of asking.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| !matches!(entry.state, State::Leaving | State::Left))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// What is wanted and was not granted on the present connection.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| matches!(entry.state, State::Waiting | State::Riding | State::Asked))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// Whether nothing is to be asked of the server, and nothing that was asked is unanswered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.pending == 0 && self.requests.is_empty()
     }
 
     /// A URL asks for the first `count` of what is wanted.

@@ -452,7 +452,14 @@ impl Venue for Binance {
         // Nothing in a checked name needs an escape.
         let item = |stream: &Subscription| format!(r#""{}""#, stream_name(stream));
         let most = (MAX_PARAMS, MAX_REQUEST);
-        list_request((&before, &after), most, streams, Answer::Expected, item, out)
+        list_request(
+            (&before, &after),
+            most,
+            streams,
+            Answer::Expected,
+            item,
+            out,
+        )
     }
 
     #[inline]

@@ -195,7 +195,10 @@ impl<'a> Frame<'a> {
             }
             (_, Some(false)) => {
                 let reason = reason.filter(|reason| !reason.is_empty());
-                Ok(Control::Denied(request, reason.unwrap_or("no reason given")))
+                Ok(Control::Denied(
+                    request,
+                    reason.unwrap_or("no reason given"),
+                ))
             }
             (Some(_), _) => Ok(Control::Notice),
             (None, _) => Err(Refusal::Shape),

@@ -12,8 +12,9 @@ use crate::feed::protocol::{
     Address, Answer, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink,
     SubscribeError, Subscription, Update, Verb,
 };
-use crate::json::{Message, Value};
+use crate::json::{Elements, Message, Value};
 use crate::key::{Id, IdRef};
+use crate::record::Kind;
 
 /// What is particular to one exchange.
 pub trait Venue: Clone + fmt::Debug + Send + 'static {
@@ -191,6 +192,21 @@ impl<S: Sink> Emit<'_, S> {
         if !value.is_object() {
             return Err(Refusal::Shape);
         }
+        self.patch_any(channel, symbol, update, value)
+    }
+
+    /// As [`patch_id`](Self::patch_id), for an exchange whose values are not all objects.
+    ///
+    /// # Errors
+    /// As [`Sink::patch`].
+    #[inline]
+    pub fn patch_any(
+        &mut self,
+        channel: usize,
+        symbol: &str,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
         let entity = match self.entities[channel] {
             Some(entity) => entity,
             None => self.meet(channel)?,
@@ -465,4 +481,17 @@ pub(super) fn is_array(value: Value<'_>) -> bool {
 #[inline]
 pub(super) fn is_text(message: &[u8], text: &str) -> bool {
     message.trim_ascii() == text.as_bytes()
+}
+
+/// The elements of an array.
+///
+/// # Errors
+/// [`Refusal::Shape`] if it is none.
+#[inline]
+pub(super) fn elements(data: Value<'_>) -> Result<Elements<'_>, Refusal> {
+    if data.kind() == Kind::Array {
+        Ok(data.elements())
+    } else {
+        Err(Refusal::Shape)
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::feed::config::{Pace, Settings};
 use crate::feed::envelope::Envelope;
 use crate::feed::machine::Action;
-use crate::feed::outbox::Outbox;
+use crate::feed::outbox::{Outbox, Reply};
 use crate::feed::protocol::{Answer, Asked, Protocol, SubscribeError, Subscription};
 use crate::feed::testing::{Desk, Pair};
 
@@ -222,8 +222,11 @@ fn answers_name_streams() {
     assert_eq!(
         desk.intake.outbox.take_answers(),
         [
-            (Subscription::new("tick", "A"), None),
-            (Subscription::new("tick", "B"), Some("unknown".into()))
+            (Subscription::new("tick", "A"), Reply::Granted),
+            (
+                Subscription::new("tick", "B"),
+                Reply::Refused("unknown".into())
+            )
         ]
     );
 }

@@ -103,7 +103,11 @@ fn of_many_only_those_that_the_server_refuses_are_given_up() {
             let refused = request.to_string().contains("nope");
             let refusal = r#"{"error":{"code":2,"msg":"no"},"id":"#;
             let refusal = format!("{refusal}{}}}", request["id"]);
-            if refused { vec![refusal] } else { grant(request) }
+            if refused {
+                vec![refusal]
+            } else {
+                grant(request)
+            }
         },
     );
     assert_eq!(granted, ["a@trade", "b@trade", "c@trade", "d@trade"]);
@@ -271,10 +275,7 @@ fn usd_margined_futures_are_asked_on_the_route_that_serves_them() {
     assert_eq!(server.url(), "wss://fstream.binance.com/market/ws");
     // A base of one's own has the routes that one says.
     let mut server = Script::open(usdm().base("ws://here/market").book_ticker(["X"]));
-    assert_eq!(
-        server.url(),
-        "ws://here/market/stream?streams=x@bookTicker"
-    );
+    assert_eq!(server.url(), "ws://here/market/stream?streams=x@bookTicker");
     server.subscribe("markPrice", &["X"]);
     let server = Script::open(Exchange::of(Binance::of(BinanceMarket::Coinm)).ticker(["X"]));
     assert_eq!(

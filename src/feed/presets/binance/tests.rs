@@ -295,8 +295,7 @@ fn windows_and_averages_of_spot_are_channels_of_their_own() {
 #[test]
 fn futures_have_channels_and_forms_of_their_own() {
     let usdm = || Exchange::of(Binance::of(BinanceMarket::Usdm)).named("u");
-    let book =
-        r#"{"e":"bookTicker","u":7,"s":"X","b":"1","B":"2","a":"3","A":"4","T":8,"E":9}"#;
+    let book = r#"{"e":"bookTicker","u":7,"s":"X","b":"1","B":"2","a":"3","A":"4","T":8,"E":9}"#;
     let mark = r#"{"e":"markPriceUpdate","E":9,"s":"X","p":"1","i":"2","r":"3","T":4}"#;
     let order = r#"{"e":"forceOrder","E":9,"o":{"s":"X","S":"SELL","T":8}}"#;
     let of = |channel: &str, value: &str, number: &str| {
@@ -328,10 +327,7 @@ fn futures_have_channels_and_forms_of_their_own() {
                 &format!(r#"{{"stream":"!forceOrder@arr","data":{order}}}"#),
                 &[&of("forceOrder", order, "9000000")],
             ),
-            (
-                r#"{"e":"forceOrder","E":9,"s":"X"}"#,
-                &["refused NoId"],
-            ),
+            (r#"{"e":"forceOrder","E":9,"s":"X"}"#, &["refused NoId"]),
             // Of the other markets.
             (
                 r#"{"e":"indexPriceUpdate","E":9,"i":"XUSD","p":"1"}"#,

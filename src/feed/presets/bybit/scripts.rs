@@ -63,9 +63,11 @@ fn topics_are_granted_by_the_answer_to_their_request() {
             r#"{"op":"subscribe","req_id":"1/2","args":["tickers.BTCUSDT","tickers.ETHUSDT"]}"#,
             r#"{"op":"subscribe","req_id":"2/1","args":["publicTrade.BTCUSDT"]}"#,
         ]);
-        server.say(r#"{"success":true,"ret_msg":"","conn_id":"d","req_id":"1/2","op":"subscribe"}"#);
+        server
+            .say(r#"{"success":true,"ret_msg":"","conn_id":"d","req_id":"1/2","op":"subscribe"}"#);
         assert_eq!(server.news(), ["opened 1"]);
-        server.say(r#"{"success":true,"ret_msg":"","conn_id":"d","req_id":"2/1","op":"subscribe"}"#);
+        server
+            .say(r#"{"success":true,"ret_msg":"","conn_id":"d","req_id":"2/1","op":"subscribe"}"#);
         assert_eq!(server.news(), ["settled 1: ok"]);
         server.unsubscribe("tickers", &["ETHUSDT"]);
         server.expect(&[r#"{"op":"unsubscribe","req_id":"3/1","args":["tickers.ETHUSDT"]}"#]);

@@ -86,10 +86,7 @@ fn each_trade_and_liquidation_is_a_whole_value() {
                 &format!(r#"{{"data":{earlier},"topic":"liquidation.X","ts":7}}"#),
                 &[&of("liquidation", earlier, 7_000_000)],
             ),
-            (
-                r#"{"topic":"publicTrade.X","ts":8,"data":[]}"#,
-                &["notice"],
-            ),
+            (r#"{"topic":"publicTrade.X","ts":8,"data":[]}"#, &["notice"]),
         ],
     );
 }
