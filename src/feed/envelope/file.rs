@@ -59,12 +59,12 @@ impl Envelope {
     /// | `each` | a pointer to an array of events, each of which goes through the rules by itself; `""` if the message is that array. A message without an array there is one event | |
     /// | `channel` | *read*: what a message is counted under that no rule takes; only parts of the message as they are | `(no channel)` |
     /// | `numbering` | *read*: the number that counts all messages of a connection together, whatever they are; a hole makes all values suspect. A message without one has no place in it | |
-    /// | `on-open` | a text or texts to be sent whenever a connection opens | |
+    /// | `on-open` | a text or texts to be sent whenever a connection opens; `{ secret = '..' }` is one that is left out of what is shown or recorded | |
     /// | `pace` | `{ messages = 10, seconds = 1 }`: how fast the server allows messages | any speed |
     /// | `request-pace` | as `pace`, of requests alone | |
     /// | `capacity` | how many streams a connection may hold | any number |
     /// | `lifetime` | seconds for which the server lets a connection live | for ever |
-    /// | `[heartbeat]` | `every`, in seconds, and `send`, a text with `{count}`; `texts`: whole texts, JSON or not, that are signs of life | |
+    /// | `[heartbeat]` | `every`, in seconds, and `send`, a text with `{count}`, or `ping = true`, a frame; `texts`: whole texts, JSON or not, that are signs of life | |
     /// | `[requests]` | how streams are asked for: below | no streams at run time |
     /// | `[streams]` | streams wanted from the start: `ticker = ["BTC-USDT"]`; `[]` for a channel without ids | |
     /// | `[[rule]]` | what one kind of message says: below | at least one |
@@ -85,7 +85,7 @@ impl Envelope {
     /// | `entity` | a name, or *read* | needed for values |
     /// | `id` | *read* | needed for values; none invalidates the entity |
     /// | `payload` | a pointer from the item; `{ at = "/data", from = "outer" }` or `"message"`; `{ json = '{"open":false}' }`, a constant | `""`, the item |
-    /// | `merge` | how patches change a value: `"deep"` (RFC 7396), `"shallow"` (null is a value), `"replace"` | `"deep"` |
+    /// | `merge` | how patches change a value: `"deep"` (RFC 7396), `"deep-null"` (the same, but null is a value), `"shallow"` (each member as a whole; null is a value), `"replace"` | `"deep"` |
     /// | `missing` | a patch for an id without a value: `"ignore"` or `"insert"` | `"ignore"` |
     /// | `sequence` | *read*, with `rule`: `"sparse-rising"`, `"rising-equal-allowed"`, `"contiguous-per-key"`, `"contiguous-range"` (with `first`, *read*), `"chained"` (with `previous`, *read*), `"timestamp"`; with `across = "restarts"` if each connection counts anew; with `optional = true` if it may be missing. See [`Rule`](crate::feed::Rule) | none |
     /// | `time` | *read*, with `unit`: `"s"`, `"ms"`, `"us"`, `"ns"`, with or without decimals, bare or in a text, or `"rfc3339"`; `optional = true` if it may be missing | none |
@@ -105,6 +105,7 @@ impl Envelope {
     /// | `control` | is for the feed itself |
     /// | `heartbeat` | is a sign of life, and no data |
     /// | `granted`, `denied` | answers the request, or the stream |
+    /// | `ended` | says that the stream has ended, as was asked |
     /// | `answer` | answers the request: denies it if something other than null is at `reason` |
     /// | `ready` | says that streams may be asked for. With such a rule nothing is asked for before |
     /// | `closing` | says that the server will close the connection |
