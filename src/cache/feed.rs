@@ -75,6 +75,25 @@ impl<P: Protocol> Feed<P> {
         self
     }
 
+    /// The same feed with another protocol: mostly one around its own, which listens in. The
+    /// endpoint and all settings stay.
+    #[must_use]
+    pub fn map<Q: Protocol>(self, change: impl FnOnce(P) -> Q) -> Feed<Q> {
+        Feed {
+            protocol: change(self.protocol),
+            settings: self.settings,
+            inbox: self.inbox,
+            max_items: self.max_items,
+            unmapped: self.unmapped,
+            #[cfg(feature = "net")]
+            thread: self.thread,
+            #[cfg(feature = "net")]
+            redundant: self.redundant,
+            #[cfg(feature = "net")]
+            lifetime: self.lifetime,
+        }
+    }
+
     /// Values turn `Silent` when no data came for so long; heartbeats and pongs are not data.
     /// Default: off, since only you know how often the source speaks.
     #[must_use]
