@@ -216,7 +216,7 @@ impl<P: Protocol> Group<P> {
 }
 
 /// Whether a leg could be shown: what it may have missed can be named.
-fn can_step_in<P: Protocol>(member: &Member<P>) -> bool {
+pub(super) fn can_step_in<P: Protocol>(member: &Member<P>) -> bool {
     let protocol = member.machine.protocol();
     let can_be_named = |subscription| protocol.value_of(&subscription).is_some();
     member.ready && member.machine.unsettled().into_iter().all(can_be_named)
