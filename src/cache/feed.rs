@@ -15,6 +15,8 @@ use crate::io::{
 use crate::record::Mode;
 use crate::ws::Limits;
 
+mod presets;
+
 /// One upstream: what it speaks, how to reach it, and how its thread behaves. Handed to
 /// [`Cache::attach`](super::Cache::attach), or to [`Cache::local`](super::Cache::local) to be driven
 /// without sockets.
@@ -297,40 +299,22 @@ impl<V: Venue> Feed<Exchange<V>> {
 }
 
 impl Feed<BinanceSpot> {
-    /// Binance spot: `bookTicker`, `ticker` and `trade`, in entities `binance-spot.<channel>`.
-    #[must_use]
-    pub fn binance_spot() -> Self {
-        Self::custom(BinanceSpot::new())
-    }
-
-    /// What the feed is called, and the prefix of its entities.
-    #[must_use]
-    pub fn named(self, name: &str) -> Self {
-        self.with(|protocol| protocol.named(name))
-    }
-
-    /// Where to connect to: scheme, host and port, without a path.
-    #[must_use]
-    pub fn base(self, url: &str) -> Self {
-        self.with(|protocol| protocol.base(url))
-    }
-
     /// Best bid and ask of these symbols, on each change.
     #[must_use]
     pub fn book_ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.book_ticker(symbols))
+        self.stream("bookTicker", symbols)
     }
 
     /// Statistics of the last 24 hours of these symbols, each second.
     #[must_use]
     pub fn ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.ticker(symbols))
+        self.stream("ticker", symbols)
     }
 
     /// The last trade of these symbols.
     #[must_use]
     pub fn trade<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.trade(symbols))
+        self.stream("trade", symbols)
     }
 }
 

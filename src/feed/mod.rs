@@ -36,7 +36,9 @@ mod timer;
 pub use backoff::{Backoff, Jitter, Random};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
-pub use envelope::{Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind};
+pub use envelope::{
+    Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind, Origin, Take, Test, Type,
+};
 pub use group::{Group, GroupAction, Leg, Plan, Role, Spawn};
 pub use intake::{Intake, Tap};
 pub use machine::{Action, Ended, Lost, MAX_RETRY_AFTER, Machine, State};

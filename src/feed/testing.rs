@@ -66,6 +66,7 @@ impl Sink for Recording {
         }
         let verb = match (update.mode, update.whole) {
             (Mode::Merge, _) => "merge",
+            (Mode::MergeNull, _) => "merge-null",
             (Mode::Shallow, _) => "shallow",
             (_, true) => "whole",
             (_, false) => "replace",
