@@ -125,6 +125,11 @@ pub enum GroupAction {
         /// Whose.
         leg: Leg,
     },
+    /// The leg could be shown from here on without anything missing. Nothing has to be done.
+    Ready {
+        /// Which.
+        leg: Leg,
+    },
     /// The leg's connection is no more. What that means for the feed is said by what follows.
     Left {
         /// Whose.

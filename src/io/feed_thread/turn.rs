@@ -340,6 +340,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.joined(leg);
                 self.greet(leg, now);
             }
+            GroupAction::Ready { .. } => {}
             GroupAction::Left { leg, reason } => {
                 self.report_loss(leg, reason);
                 self.target.left(leg);
