@@ -201,7 +201,7 @@ struct Member<P> {
     rotate_at: Time,
 }
 
-/// Several connections of one feed as one state machine; see the [module](self).
+/// Several connections of one feed as one state machine.
 ///
 /// It is driven as a [`Machine`] is, with a [`Leg`] for every connection. No call blocks; between
 /// two messages of steady state nothing is allocated.
