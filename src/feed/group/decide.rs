@@ -187,7 +187,7 @@ impl<P: Protocol> Group<P> {
         }
         if self.carried
             && self.member(self.shown).is_some_and(|shown| shown.torn)
-            && let Some(other) = self.best(|other| !other.torn && can_step_in(other))
+            && let Some(other) = self.best(|other| !other.torn && speaks(other))
         {
             // It has, or will have, what the shown one misses.
             self.promote(other, now);
