@@ -431,6 +431,36 @@ fn what_follows_a_hole_in_a_connection_is_not_shown_before_it_is_covered() {
 }
 
 #[test]
+fn two_holes_in_a_row_are_two() {
+    let mut two = two();
+    for leg in [A, B] {
+        two.says(leg, r#"[{"n":0,"i":1,"v":{"x":1,"y":1}}]"#);
+    }
+    two.says(A, r#"[{"n":2,"i":1,"v":{"x":2,"y":2}}]"#);
+    // 3 is missing after the whole value.
+    two.says(A, r#"[{"n":4,"i":1,"k":"patch","v":{"x":4}}]"#);
+    assert_eq!(two.ingest.torn(), Some(A));
+    two.acts(Target::gap);
+    assert!(!is_live(&two.slot()));
+    two.says(A, r#"[{"n":5,"i":1,"v":{"x":5}}]"#);
+    two.shows_live(r#"{"x":5}"#);
+}
+
+#[test]
+fn a_hole_after_a_numbering_that_began_anew_is_a_gap() {
+    let mut two = two();
+    for leg in [A, B] {
+        two.says(leg, &change("whole", r#"{"x":1}"#, 1000, "key"));
+    }
+    two.says(B, &change("whole", r#"{"x":1,"y":1}"#, 1, "key"));
+    // 2 is missing.
+    two.says(B, &change("patch", r#"{"y":3}"#, 3, "key"));
+    two.loses(A);
+    assert_eq!(two.slot().head().flags, flags::GAP);
+    assert_eq!(two.counters.snapshot().gaps, 1);
+}
+
+#[test]
 fn a_leg_that_lags_catches_up_before_it_is_shown() {
     for rule in ["key", "time"] {
         let mut two = two();
