@@ -2,6 +2,10 @@
 
 #![cfg(all(feature = "cli", unix))]
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what another process has written can only be looked at again and again"
+)]
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -482,6 +486,7 @@ fn headers_go_with_the_request() {
     let dir = Dir::new("headers");
     let server = Server::raw(|stream, _| {
         let mut origin = None;
+        #[allow(clippy::result_large_err, reason = "the type is the library's")]
         let callback = |request: &tungstenite::handshake::server::Request, response| {
             origin = request.headers().get("origin").cloned();
             Ok(response)
