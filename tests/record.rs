@@ -355,18 +355,36 @@ fn files_that_are_there_are_kept_unless_forced() {
     }
 }
 
-/// Starts a recorder and waits until the files hold that many messages.
-fn recording(dir: &Dir, url: &str, messages: usize) -> Child {
-    let out = dir.out();
-    let mut child = tickcache(["record", url, "--out", &out])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    until("messages are flushed while the recorder runs", || {
-        assert_eq!(child.try_wait().expect("a child"), None);
-        dir.path("jsonl.gz").exists() && dir.read("jsonl.gz").0.lines().count() == messages
-    });
-    child
+/// A recorder that runs, and does not outlive its test.
+struct Running(Option<Child>);
+
+impl Running {
+    /// Starts one and waits until the files hold that many messages.
+    fn start(dir: &Dir, url: &str, messages: usize) -> Self {
+        let out = dir.out();
+        let mut command = tickcache(["record", url, "--out", &out]);
+        let child = command.stderr(Stdio::piped()).spawn();
+        let mut running = Self(Some(child.expect("the binary runs")));
+        until("messages are flushed while the recorder runs", || {
+            let child = running.0.as_mut().expect("it runs");
+            assert_eq!(child.try_wait().expect("a child"), None);
+            dir.path("jsonl.gz").exists() && dir.read("jsonl.gz").0.lines().count() == messages
+        });
+        running
+    }
+
+    fn into_child(mut self) -> Child {
+        self.0.take().expect("it runs")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 fn numbered() -> Server {
@@ -380,7 +398,7 @@ fn numbered() -> Server {
 fn an_interrupt_ends_it_in_order() {
     let dir = Dir::new("interrupt");
     let server = numbered();
-    let child = recording(&dir, &server.url(), 500);
+    let child = Running::start(&dir, &server.url(), 500).into_child();
     assert!(!dir.read("jsonl.gz").1, "the end is not written yet");
     let id = child.id().to_string();
     let sent = Command::new("kill").args(["-INT", &id]).status();
@@ -401,7 +419,7 @@ fn an_interrupt_ends_it_in_order() {
 fn a_killed_recorder_leaves_files_that_can_be_read() {
     let dir = Dir::new("killed");
     let server = numbered();
-    let mut child = recording(&dir, &server.url(), 500);
+    let mut child = Running::start(&dir, &server.url(), 500).into_child();
     child.kill().expect("a child");
     child.wait().expect("a child");
     let expected: String = (0..500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
