@@ -383,6 +383,10 @@ impl<P: Protocol> Machine<P> {
                 Timer::Close => self.finish(),
                 Timer::Heartbeat => {
                     self.intake.protocol.beat(&mut self.intake.outbox);
+                    if self.intake.outbox.take_ping() {
+                        self.outgoing.probe(&mut self.random, &self.counters);
+                        self.window.note(now);
+                    }
                     self.arm_heartbeat(now);
                     self.pump(now);
                 }

@@ -43,6 +43,7 @@ pub struct Outbox {
     bytes: usize,
     max_texts: usize,
     max_bytes: usize,
+    ping: bool,
 }
 
 impl Outbox {
@@ -55,7 +56,19 @@ impl Outbox {
             bytes: 0,
             max_texts,
             max_bytes,
+            ping: false,
         }
+    }
+
+    /// Wants a ping frame sent: for servers that demand one, however much they send themselves.
+    /// Heard in [`Protocol::beat`](super::Protocol::beat) only.
+    pub const fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Whether a ping is wanted; it is not any more.
+    pub(super) const fn take_ping(&mut self) -> bool {
+        std::mem::replace(&mut self.ping, false)
     }
 
     /// Queues a text message.
@@ -146,6 +159,7 @@ impl Outbox {
         self.texts.clear();
         self.answers.clear();
         self.bytes = 0;
+        self.ping = false;
     }
 }
 

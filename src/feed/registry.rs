@@ -53,6 +53,9 @@ struct Entry {
     request: Option<u64>,
     /// Who waits for that answer.
     tickets: Vec<Ticket>,
+    /// With how many, itself included, it may be asked for: one of the others may have been why a
+    /// request was denied.
+    company: usize,
 }
 
 #[derive(Debug)]
@@ -185,11 +188,17 @@ impl Registry {
     /// that a full connection has room for what is to begin.
     pub(super) fn pending(&self) -> Option<(Verb, Vec<&Subscription>)> {
         let of = |state| {
-            let entries = self
+            let mut entries = self
                 .entries
                 .values()
-                .filter(move |entry| entry.state == state);
-            entries.map(|entry| &entry.subscription).collect::<Vec<_>>()
+                .filter(move |entry| entry.state == state)
+                .peekable();
+            let company = entries.peek().map_or(0, |first| first.company);
+            entries
+                .take_while(|entry| entry.company == company)
+                .take(company)
+                .map(|entry| &entry.subscription)
+                .collect::<Vec<_>>()
         };
         let leaving = of(State::Leaving);
         if !leaving.is_empty() {
@@ -260,9 +269,46 @@ impl Registry {
         self.conclude(request, None);
     }
 
-    /// The server denied a request, with all that it asked for.
+    /// The server denied a request. One stream is given up; of many, any may be the reason, so they
+    /// are asked for again in two halves: what can be had is had, and what cannot is named.
     pub(super) fn denied(&mut self, request: u64, reason: &str) {
-        self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+        if !self.halve(request) {
+            self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+        }
+    }
+
+    /// Puts the streams of a denied request back, to be asked for with half of the others; whether
+    /// there are others.
+    fn halve(&mut self, request: u64) -> bool {
+        let Some(denied) = self.requests.get(&request) else {
+            return false;
+        };
+        let mut keys = denied.keys.clone();
+        let of_request = |key: &Key, entries: &BTreeMap<Key, Entry>| {
+            let entry = entries.get(key);
+            entry.filter(|entry| entry.request == Some(request))?;
+            entry.map(|entry| entry.state)
+        };
+        keys.retain(|key| of_request(key, &self.entries).is_some());
+        let asked = |key: &&Key| of_request(key, &self.entries) == Some(State::Asked);
+        let count = keys.iter().filter(asked).count();
+        if count < 2 {
+            return false;
+        }
+        self.requests.remove(&request);
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            entry.request = None;
+            // What was taken back meanwhile ends by a request of its own.
+            if entry.state == State::Asked {
+                entry.state = State::Waiting;
+                entry.company = count.div_ceil(2);
+                self.pending += 1;
+            }
+        }
+        true
     }
 
     /// The server answered for one stream, whatever the number of the request. A refusal of what
@@ -322,6 +368,18 @@ impl Registry {
             .filter(|(_, request)| request.deadline <= now);
         let late: Vec<_> = late.map(|(number, _)| *number).collect();
         for request in late {
+            let keys = self.requests.get(&request).map(|request| &request.keys);
+            let nobody_waits = |key: &Key| {
+                let entry = self.entries.get(key);
+                entry.is_some_and(|entry| entry.state == State::Asked && entry.tickets.is_empty())
+            };
+            if keys.is_some_and(|keys| keys.iter().any(nobody_waits)) {
+                // Once for all of the request.
+                self.settled.push_back(Settled {
+                    ticket: None,
+                    result: Err(SubscribeError::Unanswered),
+                });
+            }
             self.conclude(request, Some(&SubscribeError::Unanswered));
         }
     }
@@ -401,6 +459,7 @@ impl Registry {
         for entry in self.entries.values_mut() {
             entry.state = State::Waiting;
             entry.request = None;
+            entry.company = usize::MAX;
         }
         self.pending = self.entries.len();
     }
@@ -453,6 +512,7 @@ impl Registry {
                 state,
                 request: None,
                 tickets: Vec::new(),
+                company: usize::MAX,
             },
         );
         key

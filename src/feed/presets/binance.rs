@@ -274,6 +274,9 @@ impl Binance {
         }
         let mut class = Class::Control(Control::Notice);
         for element in data.elements() {
+            if !element.is_object() {
+                return Err(Refusal::Shape);
+            }
             self.emit(channel, element, &Fields::of(element), to)?;
             class = Class::Data;
         }

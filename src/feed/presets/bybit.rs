@@ -21,6 +21,7 @@
 //! * No rate of messages is documented: 10 a second is a choice of ours.
 //! * 500 connections in 5 minutes from one address are allowed; this is not kept track of.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, is_array, list_request, quoted};
@@ -37,8 +38,9 @@ use crate::record::Mode;
 
 /// Topics of one request to spot.
 const SPOT_ARGS: usize = 10;
-/// Characters of the topics that one connection to contracts may ask for, as their JSON array.
-const MAX_ARGS: usize = 21_000;
+/// Characters of the topics that one connection to contracts may ask for, as their JSON array: with
+/// two brackets, and no comma after the last.
+const MAX_ARGS: usize = 21_000 - 1;
 /// How often a sign of life is sent.
 const BEAT: Duration = Duration::from_secs(20);
 /// Messages a second.
@@ -61,25 +63,55 @@ pub struct Bybit {
     category: BybitCategory,
     /// Characters of the topics that the present connection was asked for.
     args: usize,
+    /// Those of each request that is not answered yet: a refused one gives them back.
+    open: BTreeMap<u64, usize>,
 }
 
 impl Bybit {
     /// One of its categories.
     #[must_use]
     pub const fn of(category: BybitCategory) -> Self {
-        Self { category, args: 0 }
+        Self {
+            category,
+            args: 0,
+            open: BTreeMap::new(),
+        }
     }
 
-    /// How many of these topics the present connection has room for.
-    fn room(&self, streams: &[&Subscription]) -> usize {
-        let mut left = MAX_ARGS.saturating_sub(self.args);
-        let fits = |stream: &&&Subscription| {
-            let length = arg_length(stream);
-            let fits = length <= left;
-            left = left.saturating_sub(length);
-            fits
+    /// How many of these topics one request may hold, and their characters.
+    fn room(&self, verb: Verb, streams: &[&Subscription]) -> (usize, usize) {
+        let held = match verb {
+            Verb::Subscribe => self.args,
+            Verb::Unsubscribe => 0,
         };
-        streams.iter().take_while(fits).count()
+        let (most, budget) = match self.category {
+            BybitCategory::Spot => (SPOT_ARGS, usize::MAX),
+            _ => (usize::MAX, MAX_ARGS.saturating_sub(held)),
+        };
+        let (mut count, mut total) = (0, 0);
+        for stream in streams.iter().take(most) {
+            let length = arg_length(stream);
+            if length > budget - total {
+                break;
+            }
+            count += 1;
+            total += length;
+        }
+        (count, total)
+    }
+
+    /// The server has answered a request.
+    fn answered(&mut self, answer: Control<'_>) {
+        match answer {
+            Control::Granted(request) => {
+                self.open.remove(&request);
+            }
+            Control::Denied(Some(request), _) => {
+                let given_back = self.open.remove(&request).unwrap_or_default();
+                self.args = self.args.saturating_sub(given_back);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -91,6 +123,22 @@ fn topic(stream: &Subscription) -> String {
 /// What a topic takes of the array: its quotes and a comma, too.
 fn arg_length(stream: &Subscription) -> usize {
     quoted(&topic(stream)).chars().count() + 1
+}
+
+/// The name of a request: its number, and for how many topics it asks.
+fn request_name(request: u64, topics: usize) -> String {
+    format!("{request}/{topics}")
+}
+
+/// The number of a request, and whether it asks for one topic only.
+fn request_of(name: &str) -> (Option<u64>, bool) {
+    let (request, topics) = name.split_once('/').unwrap_or((name, ""));
+    (request.parse().ok(), topics == "1")
+}
+
+/// Whether a refusal says no more than that the topic is held already.
+fn is_repetition(reason: &str) -> bool {
+    reason.contains("already subscribed")
 }
 
 /// The members of a message.
@@ -134,10 +182,15 @@ impl<'a> Frame<'a> {
         let op = self.op.and_then(|op| op.str());
         let success = self.success.and_then(|success| success.bool());
         let reason = self.reason.and_then(|reason| reason.str());
-        let request = self.request.and_then(number);
+        let request = self.request.and_then(|request| request.str());
+        let (request, is_single) = request.map_or((None, false), request_of);
         match (op, success) {
             (Some("ping" | "pong"), _) => Ok(Control::Heartbeat),
             (Some("subscribe" | "unsubscribe"), Some(true)) => {
+                Ok(request.map_or(Control::Notice, Control::Granted))
+            }
+            // On another connection of the same session, or for a part of an earlier request.
+            (Some("subscribe"), Some(false)) if is_single && reason.is_some_and(is_repetition) => {
                 Ok(request.map_or(Control::Notice, Control::Granted))
             }
             (_, Some(false)) => {
@@ -262,6 +315,7 @@ impl Venue for Bybit {
 
     fn opened(&mut self, _out: &mut Outbox) -> Result<(), OutboxFull> {
         self.args = 0;
+        self.open.clear();
         Ok(())
     }
 
@@ -285,19 +339,16 @@ impl Venue for Bybit {
             Verb::Subscribe => "subscribe",
             Verb::Unsubscribe => "unsubscribe",
         };
-        let most = match (self.category, verb) {
-            (BybitCategory::Spot, _) => SPOT_ARGS,
-            (_, Verb::Subscribe) => self.room(streams),
-            (_, Verb::Unsubscribe) => usize::MAX,
-        };
+        let (most, length) = self.room(verb, streams);
         if most == 0 {
-            let why = "its connection holds the 21,000 characters of topics that it may";
+            let why = "the connection holds the 21,000 characters of topics that it may";
             let first = streams.first().map(|stream| stream.id.clone());
             return Err(SubscribeError::BadId(first.unwrap_or_default(), why));
         }
-        let before = format!(r#"{{"req_id":"{request}","op":"{op}","args":["#);
+        let name = request_name(request, most);
+        let before = format!(r#"{{"req_id":"{name}","op":"{op}","args":["#);
         let item = |stream: &Subscription| quoted(&topic(stream));
-        let limits = (most, MAX_ARGS);
+        let limits = (most, usize::MAX);
         let asked = list_request(
             (&before, "]}"),
             limits,
@@ -306,11 +357,13 @@ impl Venue for Bybit {
             item,
             out,
         )?;
-        let length: usize = streams[..asked.count].iter().map(|s| arg_length(s)).sum();
-        self.args = match verb {
-            Verb::Subscribe => self.args + length,
-            Verb::Unsubscribe => self.args.saturating_sub(length),
-        };
+        match verb {
+            Verb::Subscribe => {
+                self.args += length;
+                self.open.insert(request, length);
+            }
+            Verb::Unsubscribe => self.args = self.args.saturating_sub(length),
+        }
         Ok(asked)
     }
 
@@ -326,7 +379,9 @@ impl Venue for Bybit {
         }
         let frame = Frame::of(root);
         let Some(topic) = frame.topic else {
-            return frame.control().map(Class::Control);
+            let control = frame.control()?;
+            self.answered(control);
+            return Ok(Class::Control(control));
         };
         let topic = topic.str().ok_or(Refusal::Shape)?;
         let word = topic.split_once('.').map_or(topic, |(word, _)| word);

@@ -192,6 +192,21 @@ impl<S: Sink> Emit<'_, S> {
         if !value.is_object() {
             return Err(Refusal::Shape);
         }
+        self.patch_any(channel, symbol, update, value)
+    }
+
+    /// As [`patch_id`](Self::patch_id), for an exchange whose values are not all objects.
+    ///
+    /// # Errors
+    /// As [`Sink::patch`].
+    #[inline]
+    pub fn patch_any(
+        &mut self,
+        channel: usize,
+        symbol: &str,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
         let entity = match self.entities[channel] {
             Some(entity) => entity,
             None => self.meet(channel)?,

@@ -9,6 +9,8 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -295,6 +297,23 @@ impl<P: Protocol> Script<P> {
             self.news.push(line);
         }
     }
+}
+
+/// The messages of a recording, if the folder of recordings is here.
+pub(crate) fn recording(name: &str) -> Option<Vec<String>> {
+    let given = std::env::var_os("TICKCACHE_CAPTURES").map(PathBuf::from);
+    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/captures"));
+    let path = given.unwrap_or(shared).join(format!("{name}.jsonl.gz"));
+    let Ok(file) = std::fs::File::open(&path) else {
+        let path = path.display();
+        eprintln!("skipped: no recording at {path} (set TICKCACHE_CAPTURES)");
+        return None;
+    };
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .expect("it is gzipped text");
+    Some(text.lines().map(str::to_owned).collect())
 }
 
 fn streams(channel: &str, ids: &[&str]) -> Vec<Subscription> {
