@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::liveness::Watched;
 use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
@@ -37,6 +38,7 @@ pub struct Feed<P> {
     pub(super) settings: Settings,
     pub(super) inbox: usize,
     pub(super) max_items: usize,
+    pub(super) watched: Vec<Watched>,
     pub(super) unmapped: Option<UnmappedHook>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
@@ -60,6 +62,7 @@ impl<P: Protocol> Feed<P> {
             settings: Settings::default(),
             inbox: INBOX,
             max_items: MAX_ITEMS,
+            watched: Vec::new(),
             unmapped: None,
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
@@ -80,6 +83,18 @@ impl<P: Protocol> Feed<P> {
     #[must_use]
     pub fn silent_after(mut self, silence: Duration) -> Self {
         self.settings.silent_after = silence;
+        self
+    }
+
+    /// Values of one entity turn `Silent` when nothing came for *it* for so long, whatever comes for
+    /// others: a channel of the feed (`"ticker"`) or the entity by its whole name. Counts from the
+    /// open of a connection; what a user writes is nothing that came. Costs one store for each
+    /// message, and a look when the time has come. Default: off.
+    ///
+    /// Attaching fails if the feed writes no such entity.
+    #[must_use]
+    pub fn entity_silent_after(mut self, channel_or_entity: &str, silence: Duration) -> Self {
+        self.watched.push((channel_or_entity.into(), silence));
         self
     }
 

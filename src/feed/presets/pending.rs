@@ -56,6 +56,21 @@ impl Pending {
         self.0.pop_front()
     }
 
+    /// The request with this number has its one answer.
+    pub(super) fn take(&mut self, number: u64) -> Option<Request> {
+        let at = self.0.iter().position(|r| r.number == Some(number))?;
+        self.0.remove(at)
+    }
+
+    /// A stream was answered by name: whatever request it was of, that waits for the others alone.
+    pub(super) fn answered(&mut self, channel: &str, id: &str) {
+        let is_other = |s: &Subscription| (&*s.channel, &*s.id) != (channel, id);
+        for request in &mut self.0 {
+            request.streams.retain(is_other);
+        }
+        self.0.retain(|request| !request.streams.is_empty());
+    }
+
     /// How many requests are unanswered.
     pub(super) fn len(&self) -> usize {
         self.0.len()
