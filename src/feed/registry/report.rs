@@ -285,7 +285,7 @@ impl Report {
                 continue;
             }
             stream.looked = true;
-            if received_at(entity, id).is_none_or(|at| at < stream.asked_at) {
+            if received_at(entity, id).is_none_or(|at| at <= stream.asked_at) {
                 silent.push(subscription.clone());
             }
         }
@@ -323,7 +323,7 @@ impl Report {
             return SubscriptionState::Pending;
         }
         let since = stream.answered_at;
-        let heard_at = received_at.filter(|at| *at >= stream.asked_at);
+        let heard_at = received_at.filter(|at| *at > stream.asked_at);
         let quiet = now.since(heard_at.unwrap_or(since));
         let is_quiet = quiet >= self.first_data_within;
         match (heard_at, &stream.standing, &stream.value) {
