@@ -66,7 +66,7 @@ fn what_a_user_writes_is_nothing_that_came() {
     let watched = venue().entity_silent_after("venue.book", 5 * SECOND);
     let (_cache, mut feed, book, _) = begun(watched);
     feed.advance(4 * SECOND);
-    let mut set = std::pin::pin!(book.set(r#"{"n":7}"#).expect("enqueued"));
+    let mut set = std::pin::pin!(book.set(&serde_json::json!({"n": 7})).expect("enqueued"));
     feed.settle();
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(set.as_mut().poll(&mut cx).is_ready());
