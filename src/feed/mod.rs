@@ -31,12 +31,15 @@ mod reading;
 mod refusal;
 mod registry;
 mod sequence;
+mod snapshot;
 mod timer;
 
 pub use backoff::{Backoff, Jitter, Random};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
-pub use envelope::{Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind};
+pub use envelope::{
+    Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind, Origin, Take, Test, Type,
+};
 pub use group::{Group, GroupAction, Leg, Plan, Role, Spawn};
 pub use intake::{Intake, Tap};
 pub use machine::{Action, Ended, Lost, MAX_RETRY_AFTER, Machine, State};
@@ -49,6 +52,7 @@ pub use reading::{Ids, TimeUnit};
 pub(crate) use registry::Report;
 pub use registry::{Settled, Standing, Standings, SubscriptionState, SubscriptionStatus, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
+pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 
 #[cfg(test)]
 pub(crate) mod testing;

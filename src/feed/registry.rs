@@ -86,6 +86,8 @@ pub(super) struct Registry {
     requests: BTreeMap<u64, Request>,
     settled: VecDeque<Settled>,
     changes: Changes,
+    /// What the server has refused, or cannot be asked for.
+    denied: VecDeque<Subscription>,
     next_key: Key,
     next_request: u64,
     /// Entries in `Waiting` or `Leaving`, so that a quiet registry is not searched.
@@ -505,6 +507,11 @@ impl Registry {
         self.settled.pop_front()
     }
 
+    /// The next subscription that is not wanted any more because the server has refused it.
+    pub(super) fn poll_denied(&mut self) -> Option<Subscription> {
+        self.denied.pop_front()
+    }
+
     fn is_wanted(&self, subscription: &Subscription) -> bool {
         let entry = self
             .keys
@@ -593,6 +600,9 @@ impl Registry {
     fn fail(&mut self, key: Key, error: &SubscribeError) {
         let tickets = self.take_tickets(key);
         let given_up = self.entries.get(&key).map(|e| e.subscription.clone());
+        if let Some(entry) = self.entries.get(&key) {
+            self.denied.push_back(entry.subscription.clone());
+        }
         self.remove(key);
         if let Some(subscription) = given_up {
             let denied = Standing::Denied(error.clone());

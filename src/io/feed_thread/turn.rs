@@ -197,6 +197,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     let ticket = self.post.replies.next_ticket();
                     match self.group.subscribe(now, ticket, wanted.clone()) {
                         Ok(()) => {
+                            for subscription in &wanted {
+                                let value = self.group.protocol().value_of(subscription);
+                                if let Some((entity, id)) = value {
+                                    self.target.subscribed(&entity, &id);
+                                }
+                            }
                             self.post.wanted.extend(wanted);
                             self.post.replies.ask(ticket, reply, Vec::new());
                         }
@@ -307,6 +313,11 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
         }
         self.note_standings(now);
+        while let Some(denied) = self.group.poll_denied() {
+            if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
+                self.target.unsubscribed(&entity, &id);
+            }
+        }
         if acted {
             self.publish_status();
         }
@@ -343,6 +354,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.joined(leg);
                 self.greet(leg, now);
             }
+            GroupAction::Ready { .. } => {}
             GroupAction::Left { leg, reason } => {
                 self.report_loss(leg, reason);
                 self.target.left(leg);
