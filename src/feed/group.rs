@@ -42,6 +42,7 @@ use crate::Time;
 mod decide;
 mod requests;
 mod rotation;
+mod standings;
 
 use requests::Open;
 
@@ -224,6 +225,8 @@ pub struct Group<P> {
     /// How many connections have opened.
     connections: u64,
     open: Vec<Open>,
+    /// The leg whose subscriptions were reported last.
+    reported: Option<Leg>,
 }
 
 impl<P: Protocol> Group<P> {
@@ -268,6 +271,7 @@ impl<P: Protocol> Group<P> {
             generation: 0,
             connections: 0,
             open: Vec::new(),
+            reported: None,
         }
     }
 
