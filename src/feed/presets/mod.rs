@@ -3,6 +3,8 @@
 mod binance_spot;
 mod events;
 mod exchange;
+#[allow(dead_code, reason = "for the exchanges that are being added")]
+mod snapshots;
 
 pub use binance_spot::{BinanceSpot, Endpoint};
 pub use events::Events;
