@@ -114,7 +114,7 @@ pub use cache::{
 pub use cache::{Connect, FeedRef};
 pub use feed::{
     Backoff, CounterValues, Covers, Envelope, Jitter, Lost, Missing, OnConnect, Pace, Protocol,
-    Refusal, State, SubscribeError,
+    Refusal, Role, State, SubscribeError,
 };
 pub use io::command::Order;
 pub use io::inbox::{CommandError, Completion};
@@ -126,7 +126,7 @@ pub use io::{
     endpoint::{Attempt, BoxError, Endpoint},
     feed_thread::{Restart, Waiting},
     rest::{Rest, RestError},
-    status::{FeedEnd, FeedStatus},
+    status::{FeedEnd, FeedStatus, LegStatus},
     tls::{Roots, TlsFailure, TlsSetupError},
 };
 pub use key::{Id, Key, Part};

@@ -8,7 +8,7 @@ use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::{Cache, Stop};
 use super::shared::Shared;
-use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
+use crate::feed::{CounterValues, Counters, Group, Machine, Plan, Protocol, Subscription};
 use crate::io::command::Command;
 use crate::io::feed_thread::{self, FeedHandle, Parts};
 use crate::io::inbox::Completion;
@@ -40,6 +40,8 @@ impl Cache {
             unmapped,
             resync,
             mut thread,
+            redundant,
+            lifetime,
         } = feed;
         let config = settings.check()?;
         let name: Arc<str> = protocol.name().into();
@@ -60,15 +62,26 @@ impl Cache {
         let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
+        let plan = Plan {
+            redundant,
+            lifetime: lifetime.or_else(|| protocol.lifetime()),
+        };
+        let taps = taps.map(Arc::new);
         let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
-            let mut machine =
-                Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
-            if let Some(tap) = &taps {
-                machine.tap(tap());
-            }
+            let (config, taps) = (config.clone(), taps.clone());
+            let shared = Arc::clone(&counters);
+            // Each connection has a protocol of its own.
+            let spawn = move || {
+                let (config, counters) = (config.clone(), Arc::clone(&shared));
+                let mut machine = Machine::new(config, protocol.clone(), counters, seed())?;
+                if let Some(tap) = &taps {
+                    machine.tap(tap());
+                }
+                Ok(machine)
+            };
             Ok(Parts {
-                machine,
+                group: Group::new(plan, Box::new(spawn), seed())?,
                 target: ingest(counters, turns)?,
             })
         };

@@ -54,11 +54,19 @@ type Asking = Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send>>;
 type Ask = Arc<dyn Fn(Resync) -> Asking + Send + Sync>;
 type SnapshotOf = dyn Fn(&str, &Id) -> Option<Snapshot> + Send + Sync;
 
+/// A preset's snapshots.
+enum Snapshots<P> {
+    /// Of the protocol as it will be when the feed is attached.
+    Of(fn(&P) -> Box<SnapshotOf>),
+    /// Of the protocol that another one is around.
+    Made(Box<SnapshotOf>),
+}
+
 /// What a feed says of resyncs.
 pub(super) struct Resyncing<P> {
     all: Option<Ask>,
     channels: Vec<(Box<str>, Ask)>,
-    snapshots: Option<fn(&P) -> Box<SnapshotOf>>,
+    snapshots: Option<Snapshots<P>>,
     after: Duration,
     #[cfg(feature = "net")]
     base: Option<String>,
@@ -151,15 +159,16 @@ impl<P: Protocol + Clone + Sync> Feed<P> {
     /// deadlines.
     #[must_use]
     pub fn resync_rest(mut self) -> Self {
-        self.resync.snapshots = Some(|protocol| {
+        self.resync.snapshots = Some(Snapshots::Of(|protocol| {
             let protocol = protocol.clone();
             Box::new(move |entity, id| protocol.snapshot(entity, id))
-        });
+        }));
         self
     }
 
     /// Where [`resync_rest`](Self::resync_rest) asks, in place of the exchange's public host:
-    /// `https://host[:port][/path]`.
+    /// `https://host[:port][/path]`. A feed that connects elsewhere than to the public endpoint has
+    /// to say it: values of two servers never meet.
     #[must_use]
     pub fn rest_base(mut self, url: &str) -> Self {
         self.resync.base = Some(url.to_owned());
@@ -177,7 +186,31 @@ impl Rest {
     }
 }
 
+impl<P> Snapshots<P> {
+    fn made(self, protocol: &P) -> Box<SnapshotOf> {
+        match self {
+            Self::Of(make) => make(protocol),
+            Self::Made(snapshots) => snapshots,
+        }
+    }
+}
+
 impl<P> Resyncing<P> {
+    /// The same for a protocol around this one.
+    pub(super) fn around<Q>(self, protocol: &P) -> Resyncing<Q> {
+        let snapshots = self.snapshots.map(|snapshots| snapshots.made(protocol));
+        Resyncing {
+            all: self.all,
+            channels: self.channels,
+            snapshots: snapshots.map(Snapshots::Made),
+            after: self.after,
+            #[cfg(feature = "net")]
+            base: self.base,
+            #[cfg(feature = "net")]
+            connect: self.connect,
+        }
+    }
+
     /// Connects as the feed does.
     #[cfg(feature = "net")]
     pub(super) fn connecting(mut self, connect: &ConnectOptions) -> Self {
@@ -258,8 +291,8 @@ impl Cache {
                 .map(|(channel, ask)| (channel, fetcher(ask)))
                 .collect(),
             #[cfg(feature = "net")]
-            venue: match said.snapshots {
-                Some(snapshots) => Some(Desk::new(snapshots(protocol), said.base, said.connect)?),
+            venue: match said.snapshots.map(|snapshots| snapshots.made(protocol)) {
+                Some(snapshots) => Some(Desk::new(snapshots, said.base, said.connect)?),
                 None => None,
             },
             about,
@@ -375,6 +408,9 @@ impl Desk {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(of, _)| *of == base) {
             return Ok(client.clone());
+        }
+        if base.is_empty() {
+            return Err(RestError::NoBase);
         }
         let client = Rest::new(base)?.with_options(self.connect.clone());
         clients.push((base, client.clone()));

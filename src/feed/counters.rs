@@ -144,7 +144,8 @@ counters! {
     foreign: Counter,
     /// Patches handed to the slow plane, which owns the entity and counts what becomes of them.
     forwarded: Counter,
-    /// Patches kept back while a fetch runs.
+    /// Patches kept back: for a value that is being fetched and has none yet, or because they came
+    /// over a connection that is not the one that is shown.
     held: Counter,
     /// Patches refused one by one: ids or bytes beyond the configured bounds.
     patches_refused: Counter,
@@ -152,8 +153,14 @@ counters! {
     gaps: Counter,
     /// Connections opened, the first included.
     opens: Counter,
-    /// Connections opened after the first.
+    /// Connections opened in the place of one that was lost.
     reconnects: Counter,
+    /// Times that another connection of the feed was shown from then on, with nothing stale.
+    promotions: Counter,
+    /// Connections replaced before their time was up.
+    rotations: Counter,
+    /// Holes in the numbering of one connection that another connection of the feed filled.
+    bridged: Counter,
     /// Connections lost.
     losses: Counter,
     /// Connection attempts that failed.

@@ -17,6 +17,7 @@ use crate::Time;
 use crate::ws::{Decoder, Event};
 
 mod action;
+mod company;
 mod sending;
 
 pub use action::{Action, Ended, Lost, State};
@@ -389,6 +390,10 @@ impl<P: Protocol> Machine<P> {
                 Timer::Close => self.finish(),
                 Timer::Heartbeat => {
                     self.intake.protocol.beat(&mut self.intake.outbox);
+                    if self.intake.outbox.take_ping() {
+                        self.outgoing.probe(&mut self.random, &self.counters);
+                        self.window.note(now);
+                    }
                     self.arm_heartbeat(now);
                     self.pump(now);
                 }
@@ -460,8 +465,8 @@ impl<P: Protocol> Machine<P> {
     /// What a message has answered about single streams.
     #[cold]
     fn answers(&mut self) {
-        for (subscription, refusal) in self.intake.outbox.take_answers() {
-            self.registry.answered(&subscription, refusal.as_deref());
+        for (subscription, reply) in self.intake.outbox.take_answers() {
+            self.registry.answered(&subscription, &reply);
         }
     }
 

@@ -9,18 +9,19 @@ use thiserror::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Scheme and host that it is sent to, unless the feed is told another one.
+    /// Scheme and host that it is sent to, unless the feed is told another one. Empty: it has to
+    /// be told, since its streams are of a server that has no such public host.
     pub base: &'static str,
     /// Path and query, from the slash on.
     pub path_and_query: String,
     /// Headers to be sent with it; their values are shown nowhere.
     pub headers: Vec<(String, String)>,
     /// Takes the value out of the answer.
-    pub take: Take,
+    pub take: TakeValue,
 }
 
 /// Takes the value out of an answer's body.
-pub type Take = fn(&[u8]) -> Result<Taken, SnapshotError>;
+pub type TakeValue = fn(&[u8]) -> Result<Taken, SnapshotError>;
 
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub enum SnapshotError {
 impl Snapshot {
     /// A request without headers of its own.
     #[must_use]
-    pub fn new(base: &'static str, path_and_query: impl Into<String>, take: Take) -> Self {
+    pub fn new(base: &'static str, path_and_query: impl Into<String>, take: TakeValue) -> Self {
         Self {
             base,
             path_and_query: path_and_query.into(),

@@ -15,7 +15,10 @@ mod commands;
 mod coverage;
 mod forward;
 mod landing;
+mod legs;
 mod overlay;
+mod promote;
+mod shadow;
 
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
@@ -28,7 +31,7 @@ use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
-    Claims, Counters, Covers, EntityIx, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
+    Claims, Counters, Covers, EntityIx, Leg, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
     Update, Verdict,
 };
 use crate::json::{self, Value};
@@ -39,6 +42,7 @@ use attention::Attention;
 use commands::refusal;
 use coverage::open_word;
 use hashbrown::HashMap;
+use legs::Legs;
 use std::sync::Arc;
 
 /// How the messages of a feed are taken in.
@@ -127,13 +131,15 @@ pub(crate) struct Ingest {
     claimed: Vec<EntityIx>,
     now: Time,
     turn: u64,
-    /// Turn and time at which the present connection opened.
+    /// Turn and time at which the feed opened.
     opened: (u64, Time),
+    /// Turn and time from which on numbers are those of the connection that is shown.
+    joined: (u64, Time),
     opens: u64,
     /// What is wrong with the connection, as [`Link`] has it.
     bits: u8,
-    /// The number last seen, where it is the connection's.
-    connection_sequence: Option<u64>,
+    /// Its connections, and what those have brought that are not shown.
+    legs: Legs,
     /// Why what follows in the message is dropped, if its connection's number says so.
     behind: Option<Verdict>,
     /// Something was published in this batch.
@@ -205,9 +211,10 @@ impl Ingest {
             now: Time::ZERO,
             turn,
             opened: (turn, Time::ZERO),
+            joined: (turn, Time::ZERO),
             opens: 0,
             bits: 0,
-            connection_sequence: None,
+            legs: Legs::default(),
             behind: None,
             moved: false,
             scan: false,
@@ -403,17 +410,59 @@ impl Target for Ingest {
         (!self.waste.is_empty()).then(|| std::mem::take(&mut self.waste))
     }
 
-    fn opened(&mut self) {
+    fn opened(&mut self, leg: Leg) {
         self.opens += 1;
         self.opened = (self.turn, self.now);
+        self.joined = self.opened;
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
-        self.connection_sequence = None;
         self.raise();
         for entry in &mut self.entries {
             entry.reported = false;
             if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
                 entry.role = Role::Unclaimed;
             }
+        }
+        if !self.legs.is_open(leg) {
+            self.legs.join(leg);
+        }
+        self.legs.speak(leg);
+        self.show(leg, true);
+    }
+
+    fn joined(&mut self, leg: Leg) {
+        self.legs.join(leg);
+    }
+
+    fn left(&mut self, leg: Leg) {
+        if self.legs.laying.is_some_and(|laying| laying.leg == leg) {
+            self.finish_laying();
+        }
+        self.legs.leave(leg);
+    }
+
+    fn promoted(&mut self, leg: Leg) {
+        self.show(leg, false);
+    }
+
+    fn speaks(&mut self, leg: Leg) {
+        self.legs.speak(leg);
+    }
+
+    fn torn(&mut self) -> Option<Leg> {
+        self.legs.torn.take()
+    }
+
+    fn catch_up(&mut self) -> bool {
+        self.lay_some(promote::LAID_PER_TURN);
+        self.legs.laying.is_some()
+    }
+
+    fn doubt(&mut self, entity: &str, id: &Id) {
+        if let Some(ix) = self.names.get(entity) {
+            let entry = &mut self.entries[ix.index()];
+            entry.entity.with(id.as_ref(), |slot| slot.invalidate());
+            entry.begin();
+            self.scan = true;
         }
     }
 
@@ -456,6 +505,7 @@ impl Target for Ingest {
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            self.legs.forget(*ix, slot);
             if let Some(attention) = &mut entry.attention {
                 let id = writer.entity().canonical(id.as_ref());
                 attention.mark(&id, flags::UNSUBSCRIBED);

@@ -9,7 +9,9 @@ use super::inbox::{CommandError, Commands, Inbox, Request, inbox};
 use super::latch::WakeOn;
 use super::target::Target;
 use crate::Time;
-use crate::feed::{Class, Config, Counters, Intake, Outbox, Protocol, Refusal, Subscription, Tap};
+use crate::feed::{
+    Class, Config, Counters, Intake, Leg, Outbox, Protocol, Refusal, Subscription, Tap,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         }
         self.counters.opens.bump();
         self.target.begin(now);
-        self.target.opened();
+        self.target.opened(Leg::FIRST);
         // Texts that do not fit would not have gone anywhere.
         let _ = self.intake.opened();
         self.forget_replies();
@@ -85,6 +87,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         if std::mem::take(&mut self.open) {
             self.counters.losses.bump();
             self.target.begin(now);
+            self.target.left(Leg::FIRST);
             self.target.lost();
             self.target.finish();
         }

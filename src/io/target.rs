@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::inbox::CommandError;
 use crate::Time;
-use crate::feed::Transaction;
+use crate::feed::{Leg, Transaction};
 use crate::key::Id;
 use crate::record::Document;
 use std::sync::Arc;
@@ -22,10 +22,26 @@ pub(crate) trait Target: Transaction {
     fn finish(&mut self);
     /// What is no longer needed and may take its time to drop, if there is any.
     fn waste(&mut self) -> Option<Waste>;
-    /// A connection is open.
-    fn opened(&mut self);
+    /// The feed is open, and this leg is the one that is shown.
+    fn opened(&mut self, leg: Leg);
     /// There is no connection any more.
     fn lost(&mut self);
+    /// A connection is open beside the one that is shown.
+    fn joined(&mut self, leg: Leg);
+    /// The connection of a leg is no more, whether or not it was shown.
+    fn left(&mut self, leg: Leg);
+    /// This leg is shown from here on, in the place of the one before.
+    fn promoted(&mut self, leg: Leg);
+    /// What comes from here on has come over this leg.
+    fn speaks(&mut self, leg: Leg);
+    /// The leg whose connection misses messages of nobody knows which key, where another one may
+    /// have them, once: to be answered by [`promoted`](Self::promoted) of another one or by
+    /// [`gap`](Self::gap), if it is the one that is shown.
+    fn torn(&mut self) -> Option<Leg>;
+    /// Does a bounded part of what the last promotion has left to be done; whether there is more.
+    fn catch_up(&mut self) -> bool;
+    /// What keeps this value up has not been granted on the connection that is shown.
+    fn doubt(&mut self, entity: &str, id: &Id);
     /// No data has come for too long, or (`false`) it came after all.
     fn silent(&mut self, silent: bool);
     /// Something was missed on the connection.

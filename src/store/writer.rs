@@ -21,7 +21,6 @@ use crate::sync::Arc;
 pub(crate) struct SlotIx(u32);
 
 impl SlotIx {
-    #[cfg(test)]
     /// The number of the slot.
     pub(crate) fn number(self) -> u32 {
         self.0

@@ -89,7 +89,7 @@ pub(crate) type ToyFeed = Feed<Exchange<Toy>>;
 
 /// A feed of the toy venue with these symbols.
 pub(crate) fn toy<N: AsRef<str>>(symbols: impl IntoIterator<Item = N>) -> ToyFeed {
-    Feed::custom(Exchange::new(Toy)).stream("tick", symbols)
+    Feed::custom(Exchange::of(Toy)).stream("tick", symbols)
 }
 
 /// A cache on a clock of its own, and its feed.

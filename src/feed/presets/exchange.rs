@@ -13,8 +13,9 @@ use crate::feed::protocol::{
     SubscribeError, Subscription, Update, Verb,
 };
 use crate::feed::snapshot::Snapshot;
-use crate::json::{Message, Value};
+use crate::json::{Elements, Message, Value};
 use crate::key::{Id, IdRef};
+use crate::record::Kind;
 
 /// What is particular to one exchange.
 pub trait Venue: Clone + fmt::Debug + Send + 'static {
@@ -34,6 +35,20 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
             url: base.to_owned(),
             carries: 0,
         }
+    }
+
+    /// A stream is wanted from the start. An exchange with several endpoints may choose by it.
+    fn wants(&mut self, stream: &Subscription) {
+        let _ = stream;
+    }
+
+    /// Whether the endpoint at `base` carries the stream, where an exchange has several.
+    ///
+    /// # Errors
+    /// Why not, and who does.
+    fn serves(&self, base: &str, stream: &Subscription) -> Result<(), SubscribeError> {
+        let _ = (base, stream);
+        Ok(())
     }
 
     /// Whether a stream can be asked for. Default: a mapped channel, and an id that [`is_symbol`].
@@ -185,6 +200,21 @@ impl<S: Sink> Emit<'_, S> {
         if !value.is_object() {
             return Err(Refusal::Shape);
         }
+        self.patch_any(channel, symbol, update, value)
+    }
+
+    /// As [`patch_id`](Self::patch_id), for an exchange whose values are not all objects.
+    ///
+    /// # Errors
+    /// As [`Sink::patch`].
+    #[inline]
+    pub fn patch_any(
+        &mut self,
+        channel: usize,
+        symbol: &str,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
         let entity = match self.entities[channel] {
             Some(entity) => entity,
             None => self.meet(channel)?,
@@ -223,7 +253,7 @@ pub struct Exchange<V> {
 impl<V: Venue> Exchange<V> {
     /// The public endpoint, no streams yet.
     #[must_use]
-    pub fn new(venue: V) -> Self {
+    pub fn of(venue: V) -> Self {
         Self {
             name: venue.name().into(),
             base: venue.base().into(),
@@ -254,9 +284,11 @@ impl<V: Venue> Exchange<V> {
         channel: &str,
         ids: impl IntoIterator<Item = N>,
     ) -> Self {
-        let ids = ids.into_iter();
-        self.streams
-            .extend(ids.map(|id| Subscription::new(channel, id.as_ref())));
+        for id in ids {
+            let stream = Subscription::new(channel, id.as_ref());
+            self.venue.wants(&stream);
+            self.streams.push(stream);
+        }
         self
     }
 
@@ -323,7 +355,8 @@ impl<V: Venue> Protocol for Exchange<V> {
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
-        self.venue.check(subscription)
+        self.venue.check(subscription)?;
+        self.venue.serves(&self.base, subscription)
     }
 
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
@@ -336,7 +369,12 @@ impl<V: Venue> Protocol for Exchange<V> {
         match id.as_ref() {
             // Whatever a server may have called a symbol, it is sent to nobody unless it is one.
             IdRef::Text(symbol) if is_symbol(symbol).is_ok() => {
-                self.venue.snapshot(channel, symbol)
+                let mut snapshot = self.venue.snapshot(channel, symbol)?;
+                // Another server's values are asked of no other.
+                if *self.base != *self.venue.base() {
+                    snapshot.base = "";
+                }
+                Some(snapshot)
             }
             _ => None,
         }
@@ -457,8 +495,27 @@ pub(super) fn of_one_channel<'s, 'a>(streams: &'s [&'a Subscription]) -> &'s [&'
     &streams[..count]
 }
 
+/// Whether a value is an array.
+#[inline]
+pub(super) fn is_array(value: Value<'_>) -> bool {
+    value.raw().first() == Some(&b'[')
+}
+
 /// Whether a message, without the white space around it, is this text.
 #[inline]
 pub(super) fn is_text(message: &[u8], text: &str) -> bool {
     message.trim_ascii() == text.as_bytes()
+}
+
+/// The elements of an array.
+///
+/// # Errors
+/// [`Refusal::Shape`] if it is none.
+#[inline]
+pub(super) fn elements(data: Value<'_>) -> Result<Elements<'_>, Refusal> {
+    if data.kind() == Kind::Array {
+        Ok(data.elements())
+    } else {
+        Err(Refusal::Shape)
+    }
 }

@@ -5,7 +5,8 @@ use super::attention::Position;
 use super::{Answered, Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
-    Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Sequence, Update, Verdict,
+    Across, Connection, Counters, Held, Leg, Missing, OnConnect, Policy, Rule, Sequence, Update,
+    Verdict,
 };
 use crate::key::Id;
 use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
@@ -16,6 +17,9 @@ impl Ingest {
     pub(super) fn apply(&mut self, at: usize) {
         let item = self.staging.item(at);
         if self.behind.is_some() && self.is_behind(&item) {
+            return;
+        }
+        if self.legs.special && self.apply_beside(&item) {
             return;
         }
         match item.what {
@@ -51,7 +55,8 @@ impl Ingest {
 
     /// The message, or what follows in it, has this number among all of its connection.
     fn advance_to(&mut self, number: u64) {
-        let held = self.connection_sequence.map(|last| Held {
+        let leg = self.legs.speaking;
+        let held = self.legs.sequences[leg.index()].map(|last| Held {
             last,
             connection: Connection::Same,
         });
@@ -62,13 +67,27 @@ impl Ingest {
             Verdict::Older | Verdict::Duplicate => return self.behind = Some(verdict),
             Verdict::Fresh => {}
             Verdict::Gap { expected, found } => {
-                self.counters.gaps.bump();
                 tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                // What was missed may have been of any key.
-                self.mark_gap();
+                self.miss(leg);
             }
         }
-        self.connection_sequence = Some(number);
+        self.legs.sequences[leg.index()] = Some(number);
+    }
+
+    /// Messages of a leg's connection are missing, and they may have been of any key.
+    #[cold]
+    fn miss(&mut self, leg: Leg) {
+        if leg != self.legs.shown {
+            // Whatever it brings from here on continues what the shown leg has brought.
+            self.legs.leave(leg);
+            self.legs.join(leg);
+            self.legs.torn = Some(leg);
+        } else if self.legs.has_company() {
+            self.legs.torn = Some(leg);
+        } else {
+            self.counters.gaps.bump();
+            self.mark_gap();
+        }
     }
 
     #[inline]
@@ -94,7 +113,7 @@ impl Ingest {
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
         };
-        let mut stamp = Stamp {
+        let stamp = Stamp {
             mode: update.mode,
             whole: update.whole,
             // A trusted source sends what was missed after a reconnect, not after a gap.
@@ -111,7 +130,7 @@ impl Ingest {
             entry.restarts |= restarts(update.policy);
             let head = writer.head(slot);
             let position = Position::from(&head);
-            let verdict = judge(update, position, self.opened);
+            let verdict = judge(update, position, (self.opened, self.joined));
             match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
                 writer.entity().canonical(id)
             }) {
@@ -119,14 +138,7 @@ impl Ingest {
                 Verdict::Older => return counters.older.bump(),
                 Verdict::Duplicate => return counters.duplicate.bump(),
                 Verdict::Gap { expected, found } => {
-                    counters.gaps.bump();
-                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if !update.whole {
-                        stamp.flags |= flags::GAP;
-                        if head.flags & flags::GAP == 0 {
-                            writer.suspect();
-                        }
-                    }
+                    return self.update_after_gap(item, update, (slot, stamp), (expected, found));
                 }
             }
         }
@@ -137,8 +149,43 @@ impl Ingest {
         publish(entry, slot, item, &self.staging, &stamp, counters);
     }
 
+    /// Messages of the slot are missing before this update.
+    #[cold]
+    fn update_after_gap(
+        &mut self,
+        item: &Item,
+        update: &Update,
+        (slot, mut stamp): (SlotIx, Stamp),
+        (expected, found): (u64, u64),
+    ) {
+        if self.legs.has_company() && self.bridge(item.entity, slot, update) {
+            // What another leg has brought may be ahead of it.
+            return self.update(item, update);
+        }
+        self.counters.gaps.bump();
+        tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+        let entry = &mut self.entries[item.entity.index()];
+        let Role::Own(writer) = &mut entry.role else {
+            return;
+        };
+        if !update.whole {
+            stamp.flags |= flags::GAP;
+            if writer.head(slot).flags & flags::GAP == 0 {
+                writer.suspect();
+            }
+        }
+        entry.whole_seen |= update.whole;
+        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
+            watch_recovery(entry, slot, &self.config, &self.counters);
+        }
+        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
+    }
+
     #[cold]
     fn mark_invalid(&mut self, item: &Item) {
+        if self.legs.has_company() {
+            self.note_mark(item);
+        }
         let entry = &mut self.entries[item.entity.index()];
         match self.staging.id(item) {
             None => entry.entity.invalidate(),
@@ -196,11 +243,20 @@ pub(super) fn spans_answer(policy: Policy, sequence: Sequence, number: u64) -> b
 }
 
 /// What an update is next to what is held.
-pub(super) fn judge(update: &Update, position: Position, opened: (u64, Time)) -> Verdict {
+pub(super) fn judge(
+    update: &Update,
+    position: Position,
+    (opened, joined): ((u64, Time), (u64, Time)),
+) -> Verdict {
     let Some(sequence) = update.sequence else {
         return Verdict::Fresh;
     };
-    let connection = if position.is_since(opened) {
+    let since = if restarts(update.policy) {
+        joined
+    } else {
+        opened
+    };
+    let connection = if position.is_since(since) {
         Connection::Same
     } else {
         Connection::Earlier

@@ -48,7 +48,7 @@ impl Ingest {
         };
         let has_value = head.is_some_and(|head| head.has_value());
         let floor = head.as_ref().map(Position::from).filter(|position| {
-            let earlier = entry.restarts && !position.is_since(self.opened);
+            let earlier = entry.restarts && !position.is_since(self.joined);
             position.sequence.is_some() && !earlier
         });
         let attended = attention.attend(&key, floor.and_then(|position| position.sequence));
@@ -78,7 +78,7 @@ impl Ingest {
                     received_at: self.now,
                     turn: self.turn,
                 });
-            let verdict = judge(update, position, self.opened);
+            let verdict = judge(update, position, (self.opened, self.joined));
             let answered = entry.answered.as_deref();
             match behind_answer(verdict, update, position, answered, || key.clone()) {
                 Verdict::Fresh => {}

@@ -161,7 +161,7 @@ impl Ingest {
         order: Order,
     ) -> Landed {
         let (mode, patch) = (LandItem::mode(item.whole), item.patch);
-        let (now, turn, opens, opened) = (self.now, self.turn, self.opens, self.opened);
+        let (now, turn, opens, joined) = (self.now, self.turn, self.opens, self.joined);
         let entry = &mut self.entries[ix.index()];
         let restarts = entry.restarts;
         let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
@@ -190,7 +190,7 @@ impl Ingest {
             kept: attended.and_then(|attended| attended.kept(fetch)),
             head: &head,
             renumbered: restarts
-                && (keep.opens != opens || (head.sequence.is_some() && !position.is_since(opened))),
+                && (keep.opens != opens || (head.sequence.is_some() && !position.is_since(joined))),
         };
         let underneath = order == Order::Underneath;
         if underneath && let Some(dropped) = case.dropped() {
@@ -285,6 +285,7 @@ impl Ingest {
                 None => writer.remove(slot, &removal(&terms, turn)),
             },
         };
+        self.legs.landed(ix, slot, keep.at);
         // Other fetches of the same id learn of it.
         let floor = head.sequence.filter(|_| !restarts);
         let attended = attention.attend_but(Some(fetch), &id, floor);

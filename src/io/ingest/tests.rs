@@ -1,6 +1,6 @@
 use super::*;
 use crate::feed::presets::Events;
-use crate::feed::{Class, Config, Covers, Outbox, Policy, Protocol, Sequence, Settings};
+use crate::feed::{Class, Config, Control, Covers, Outbox, Policy, Protocol, Sequence, Settings};
 use crate::feed::{Missing, Rule};
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
@@ -11,12 +11,14 @@ use std::time::Duration;
 
 mod doubts;
 mod fetches;
+mod legs;
 mod messages;
 mod overlays;
 mod ownership;
 mod random;
 
 /// A list of changes: `{"e":entity,"i":id,"k":kind,"v":value,"s":sequence,"r":rule}`.
+#[derive(Clone)]
 struct Wire(Claims);
 
 impl Protocol for Wire {
@@ -34,6 +36,9 @@ impl Protocol for Wire {
         sink: &mut S,
         _: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
+        if message.root().get("bye").is_some() {
+            return Ok(Class::Control(Control::Closing));
+        }
         for change in message.root().elements() {
             if let Some(number) = change.get("n").and_then(|n| n.u64()) {
                 sink.advance(number)?;
@@ -57,6 +62,8 @@ impl Protocol for Wire {
                 let rule = match text("r") {
                     Some("key") => Rule::ContiguousPerKey,
                     Some("connection") => Rule::ContiguousPerConnection,
+                    Some("time") => Rule::Timestamp,
+                    Some("equal") => Rule::RisingEqualAllowed,
                     _ => Rule::SparseRising,
                 };
                 let policy = match text("r") {

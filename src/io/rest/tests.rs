@@ -220,7 +220,7 @@ fn refusals_are_typed_and_say_what_the_server_said() {
         })
     });
     let client = server.client();
-    let mut check = |path: &str, code: u16, says: &str, retryable: bool| {
+    let check = |path: &str, code: u16, says: &str, retryable: bool| {
         let error = server.get(&client, path).expect_err("refused");
         let RestError::Status {
             status,

@@ -3,7 +3,7 @@
 
 use super::{Members, encoded, object};
 use crate::feed::reading::rfc3339;
-use crate::feed::snapshot::{Snapshot, SnapshotError, Take, Taken};
+use crate::feed::snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 
 /// The request for the present value of a stream, on this feed (`iex`, `sip`), with these
 /// credentials.
@@ -13,7 +13,7 @@ pub(in crate::feed::presets) fn snapshot(
     feed: &str,
     (key, secret): (&str, &str),
 ) -> Option<Snapshot> {
-    let (what, take): (_, Take) = match channel {
+    let (what, take): (_, TakeValue) = match channel {
         "quotes" => ("quotes", |body| latest(body, "quote", r#""q""#)),
         "trades" => ("trades", |body| latest(body, "trade", r#""t""#)),
         _ => return None,

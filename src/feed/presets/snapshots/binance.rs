@@ -1,17 +1,10 @@
 //! Binance: `ticker/bookTicker` and `ticker/24hr`, whose members are those of the streams by their
 //! long names.
 
+use super::super::binance::BinanceMarket as Market;
 use super::{Members, encoded, number, object, single};
-use crate::feed::snapshot::{Snapshot, SnapshotError, Take, Taken};
+use crate::feed::snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 use serde_json::value::RawValue;
-
-/// One of Binance's markets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::feed::presets) enum Market {
-    Spot,
-    Usdm,
-    Coinm,
-}
 
 /// Long name, name in the stream.
 type Names = &'static [(&'static str, &'static str)];
@@ -64,24 +57,22 @@ const QUOTE: (&str, &str) = ("quoteVolume", "q");
 const BASE: (&str, &str) = ("baseVolume", "q");
 const PAIR: (&str, &str) = ("pair", "ps");
 
-impl Market {
-    fn host(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Spot => ("https://api.binance.com", "/api/v3"),
-            Self::Usdm => ("https://fapi.binance.com", "/fapi/v1"),
-            Self::Coinm => ("https://dapi.binance.com", "/dapi/v1"),
-        }
+fn host(market: Market) -> (&'static str, &'static str) {
+    match market {
+        Market::Spot => ("https://api.binance.com", "/api/v3"),
+        Market::Usdm => ("https://fapi.binance.com", "/fapi/v1"),
+        Market::Coinm => ("https://dapi.binance.com", "/dapi/v1"),
     }
+}
 
-    /// The object of one symbol: COIN-M answers with a list of it.
-    fn one(self, body: &[u8]) -> Result<Members<'_>, SnapshotError> {
-        if self != Self::Coinm {
-            return Members::of(body);
-        }
-        let list: &RawValue = serde_json::from_slice(body)
-            .map_err(|error| SnapshotError::Shape(error.to_string()))?;
-        Members::within(single(list)?)
+/// The object of one symbol: COIN-M answers with a list of it.
+fn one(market: Market, body: &[u8]) -> Result<Members<'_>, SnapshotError> {
+    if market != Market::Coinm {
+        return Members::of(body);
     }
+    let list: &RawValue =
+        serde_json::from_slice(body).map_err(|error| SnapshotError::Shape(error.to_string()))?;
+    Members::within(single(list)?)
 }
 
 /// The request for the present value of a stream.
@@ -91,7 +82,7 @@ pub(in crate::feed::presets) fn snapshot(
     symbol: &str,
 ) -> Option<Snapshot> {
     use Market::{Coinm, Spot, Usdm};
-    let (what, take): (_, Take) = match (channel, market) {
+    let (what, take): (_, TakeValue) = match (channel, market) {
         ("bookTicker", Spot) => ("bookTicker", |body| best(Spot, body)),
         ("bookTicker", Usdm) => ("bookTicker", |body| best(Usdm, body)),
         ("bookTicker", Coinm) => ("bookTicker", |body| best(Coinm, body)),
@@ -103,13 +94,13 @@ pub(in crate::feed::presets) fn snapshot(
         ("miniTicker", Coinm) => ("24hr", |body| mini(Coinm, body)),
         _ => return None,
     };
-    let (host, root) = market.host();
+    let (host, root) = host(market);
     let path = format!("{root}/ticker/{what}?symbol={}", encoded(symbol));
     Some(Snapshot::new(host, path, take))
 }
 
 fn best(market: Market, body: &[u8]) -> Result<Taken, SnapshotError> {
-    let answer = market.one(body)?;
+    let answer = one(market, body)?;
     let id = answer.find("lastUpdateId");
     let mut value = Vec::new();
     if market != Market::Spot {
@@ -129,7 +120,7 @@ fn best(market: Market, body: &[u8]) -> Result<Taken, SnapshotError> {
 }
 
 fn day(market: Market, body: &[u8]) -> Result<Taken, SnapshotError> {
-    let answer = market.one(body)?;
+    let answer = one(market, body)?;
     let mut value = vec![("e", r#""24hrTicker""#)];
     rename(&answer, DAY, &mut value)?;
     match market {
@@ -144,7 +135,7 @@ fn day(market: Market, body: &[u8]) -> Result<Taken, SnapshotError> {
 }
 
 fn mini(market: Market, body: &[u8]) -> Result<Taken, SnapshotError> {
-    let answer = market.one(body)?;
+    let answer = one(market, body)?;
     let mut value = vec![("e", r#""24hrMiniTicker""#)];
     rename(&answer, MINI, &mut value)?;
     match market {

@@ -31,7 +31,8 @@ fn names(value: &str, stream: &str, lacking: &[&str]) {
 
 #[test]
 fn binance_best_prices() {
-    use binance::{Market, snapshot};
+    use super::super::binance::BinanceMarket as Market;
+    use binance::snapshot;
     let spot = || snapshot(Market::Spot, "bookTicker", "BTCUSDT");
     asks(
         spot(),
@@ -68,7 +69,8 @@ fn binance_best_prices() {
 
 #[test]
 fn binance_days() {
-    use binance::{Market, snapshot};
+    use super::super::binance::BinanceMarket as Market;
+    use binance::snapshot;
     let body = r#"{"symbol":"BNBBTC","priceChange":"-94.99999800","priceChangePercent":"-95.960","weightedAvgPrice":"0.29628482","prevClosePrice":"0.10002000","lastPrice":"4.00000200","lastQty":"200.00000000","bidPrice":"4.00000000","bidQty":"100.00000000","askPrice":"4.00000200","askQty":"101.00000000","openPrice":"99.00000000","highPrice":"100.00000000","lowPrice":"0.10000000","volume":"8913.30000000","quoteVolume":"15.30000000","openTime":1499783499040,"closeTime":1499869899040,"firstId":28385,"lastId":28460,"count":76}"#;
     let (value, as_of) = take(snapshot(Market::Spot, "ticker", "BNBBTC"), body).expect("a value");
     let stream = r#"{"e":"24hrTicker","E":1672515782136,"s":"BNBBTC","p":"0.0015","P":"250.00","w":"0.0018","x":"0.0009","c":"0.0025","Q":"10","b":"0.0024","B":"10","a":"0.0026","A":"100","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18","O":0,"C":1675216573749,"F":0,"L":18150,"n":18151}"#;
@@ -178,8 +180,12 @@ fn alpaca_latest() {
 #[test]
 fn what_is_not_as_documented_is_an_error_and_never_a_panic() {
     let all = [
-        binance::snapshot(binance::Market::Spot, "ticker", "X"),
-        binance::snapshot(binance::Market::Coinm, "bookTicker", "X"),
+        binance::snapshot(super::super::binance::BinanceMarket::Spot, "ticker", "X"),
+        binance::snapshot(
+            super::super::binance::BinanceMarket::Coinm,
+            "bookTicker",
+            "X",
+        ),
         bybit::spot("tickers", "X"),
         okx::snapshot("tickers", "X"),
         deribit::snapshot("ticker", "X"),
