@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use super::exchange::{Emit, Venue, elements, quoted};
 use super::pending::Pending;
 use super::secret::Secret;
+use super::snapshots;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Answer, Asked, Class, Control, Refusal, Sink, SubscribeError, Subscription, Update,
@@ -26,6 +27,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 
@@ -231,6 +233,12 @@ impl Venue for AlpacaStocks {
 
     fn channels(&self) -> &'static [&'static str] {
         CHANNELS
+    }
+
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let (key, secret) = self.credentials.as_ref()?;
+        let credentials = (key.reveal(), secret.reveal());
+        snapshots::alpaca::snapshot(channel, symbol, self.feed.word(), credentials)
     }
 
     fn base(&self) -> &'static str {

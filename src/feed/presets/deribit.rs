@@ -21,6 +21,7 @@ use std::time::Duration;
 use super::exchange::{Emit, Venue, elements, is_symbol, list_request, quoted};
 use super::pending::Pending;
 use super::secret::Secret;
+use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
@@ -28,6 +29,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 use crate::record::Mode;
@@ -190,6 +192,10 @@ impl Venue for Deribit {
 
     fn channels(&self) -> &'static [&'static str] {
         CHANNELS
+    }
+
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        snapshots::deribit::snapshot(channel, symbol)
     }
 
     fn base(&self) -> &'static str {
