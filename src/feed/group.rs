@@ -125,6 +125,11 @@ pub enum GroupAction {
         /// Whose.
         leg: Leg,
     },
+    /// The leg could be shown from here on without anything missing. Nothing has to be done.
+    Ready {
+        /// Which.
+        leg: Leg,
+    },
     /// The leg's connection is no more. What that means for the feed is said by what follows.
     Left {
         /// Whose.
@@ -196,7 +201,7 @@ struct Member<P> {
     rotate_at: Time,
 }
 
-/// Several connections of one feed as one state machine; see the [module](self).
+/// Several connections of one feed as one state machine.
 ///
 /// It is driven as a [`Machine`] is, with a [`Leg`] for every connection. No call blocks; between
 /// two messages of steady state nothing is allocated.
@@ -323,6 +328,19 @@ impl<P: Protocol> Group<P> {
             .map(|member| member.machine.state())
             .max_by_key(rank)
             .unwrap_or(State::Stopped)
+    }
+
+    /// The next subscription that is not wanted any more because the server has refused it to the
+    /// leg that is shown.
+    pub(crate) fn poll_denied(&mut self) -> Option<Subscription> {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let Some(member) = member else { continue };
+            let denied = member.machine.poll_denied();
+            if index == self.shown.index() && denied.is_some() {
+                return denied;
+            }
+        }
+        None
     }
 
     /// Whether no leg has brought data for `silent_after`.

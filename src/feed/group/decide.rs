@@ -166,10 +166,16 @@ impl<P: Protocol> Group<P> {
         if self.stopping || self.spawn.is_none() {
             return;
         }
-        for member in self.members.iter_mut().flatten() {
+        for leg in Leg::ALL {
+            let Some(member) = &mut self.members[leg.index()] else {
+                continue;
+            };
             if !member.ready && member.machine.is_settled() {
                 let heard = member.machine.has_data() && !member.torn;
-                member.ready = heard || member.ready_at <= now;
+                if heard || member.ready_at <= now {
+                    member.ready = true;
+                    self.actions.push_back(GroupAction::Ready { leg });
+                }
             }
         }
         if self.carried
@@ -216,7 +222,7 @@ impl<P: Protocol> Group<P> {
 }
 
 /// Whether a leg could be shown: what it may have missed can be named.
-fn can_step_in<P: Protocol>(member: &Member<P>) -> bool {
+pub(super) fn can_step_in<P: Protocol>(member: &Member<P>) -> bool {
     let protocol = member.machine.protocol();
     let can_be_named = |subscription| protocol.value_of(&subscription).is_some();
     member.ready && member.machine.unsettled().into_iter().all(can_be_named)

@@ -148,8 +148,12 @@ impl<P: Protocol> Group<P> {
 
     /// Another leg is shown: what has no answer yet is asked of that one again.
     pub(super) fn hand_over_requests(&mut self, now: Time) {
-        let shown = self.shown;
-        while let Some(open) = self.open.iter_mut().find(|open| open.leg != shown) {
+        loop {
+            // Asking may show yet another one.
+            let shown = self.shown;
+            let Some(open) = self.open.iter_mut().find(|open| open.leg != shown) else {
+                return;
+            };
             open.leg = shown;
             if open.verb == Verb::Subscribe {
                 open.left = [false; Leg::COUNT];

@@ -9,7 +9,7 @@ use crate::feed::{
     Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -136,7 +136,10 @@ impl Ingest {
             }) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
-                Verdict::Duplicate => return counters.duplicate.bump(),
+                Verdict::Duplicate if !confirms(update, &head) => {
+                    return counters.duplicate.bump();
+                }
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
                     return self.update_after_gap(item, update, (slot, stamp), (expected, found));
                 }
@@ -206,7 +209,8 @@ pub(super) fn restarts(policy: Policy) -> bool {
 }
 
 /// The rules by which one update continues another take a whole value for a new beginning. It is
-/// none if all that it is older than is the answer of a fetch: that has it behind itself.
+/// none if all that it is older than is the answer of a fetch: that has it behind itself. And an
+/// update that names its predecessor continues an answer that lies between the two.
 #[inline]
 pub(super) fn behind_answer(
     verdict: Verdict,
@@ -215,14 +219,37 @@ pub(super) fn behind_answer(
     answered: Option<&Answered>,
     id: impl FnOnce() -> Id,
 ) -> Verdict {
-    let Some(answered) = answered.filter(|_| update.whole && verdict == Verdict::Fresh) else {
+    let whole = update.whole && verdict == Verdict::Fresh;
+    let gap = matches!(verdict, Verdict::Gap { .. });
+    let Some(answered) = answered.filter(|_| whole || gap) else {
         return verdict;
     };
+    if gap {
+        let held = position.sequence;
+        let spans = update.sequence.zip(held).is_some_and(|(sequence, held)| {
+            spans_answer(update.policy, sequence, held) && answered.get(&id()) == Some(&held)
+        });
+        return if spans { Verdict::Fresh } else { verdict };
+    }
     let number = update.sequence.map(|sequence| sequence.last);
     let behind = update.policy.across == Across::Continues
         && number < position.sequence
         && answered.get(&id()).copied() == position.sequence;
     if behind { Verdict::Older } else { verdict }
+}
+
+/// Whether an update that names its predecessor follows an answer of this number although that is
+/// not the predecessor: it tells all that happened since then, and so since the answer.
+pub(super) fn spans_answer(policy: Policy, sequence: Sequence, number: u64) -> bool {
+    let after = |previous| previous <= number && number <= sequence.last;
+    policy.rule == Rule::Chained && sequence.previous.is_some_and(after)
+}
+
+/// Whether a second copy of what is held is news: what was said of the value (that nothing keeps it
+/// up, that it is partial) no longer holds.
+#[inline]
+pub(super) const fn confirms(update: &Update, head: &Head) -> bool {
+    update.whole && head.flags != 0
 }
 
 /// What an update is next to what is held.

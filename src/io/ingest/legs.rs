@@ -296,6 +296,7 @@ impl Ingest {
             now: self.now,
             turn: self.turn,
             sum: writer.invalidation(slot),
+            shown: writer.head(slot).sequence,
         };
         let shadow = self.legs.beside(leg).shadows.of(item.entity, slot);
         let ignores = patch.is_some() && update.missing == Missing::Ignore;

@@ -9,7 +9,9 @@
 //! * **A slot that is ahead of its shadow keeps its value**: by number, or by time where that is
 //!   what the source gives. Its shadow is what the leg is behind by, and it will bring the rest.
 //!   Without either, what is shown may go back to what the leg has brought, for as long as the leg
-//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped.
+//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped. The
+//!   same holds where a whole value may begin the numbering anew and came with a lower number than
+//!   what was shown then: that may be a connection that lags, or a service that was restarted.
 //! * **Patches without a whole value** are laid over what is shown. Those of them that the leg
 //!   before has brought already do no harm: a run of merge patches may be applied again as a whole.
 //!
@@ -238,7 +240,7 @@ impl Ingest {
         let update = shadow.update();
         let patches = shadow.over.patches(writer.schema());
         let makes_value = shadow.inserts || shadow.blank || shadow.whole;
-        let is_behind = shadow.is_behind(&head);
+        let is_behind = why != Why::Healing && shadow.is_behind(&head);
         let has_effect = head.has_value() || makes_value;
         let mut flags = head.flags & flags::UNSUBSCRIBED;
         let gap = why != Why::Healing && shadow.leaves_gap(&head);

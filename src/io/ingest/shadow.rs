@@ -25,7 +25,8 @@ pub(super) struct Shadow {
     first: Option<(Policy, Sequence)>,
     /// The number of the last one.
     pub(super) last: Option<u64>,
-    /// The source has begun its numbering anew, so that numbers of before say nothing.
+    /// The source has, or may have, begun its numbering anew, as some rules let it do with a whole
+    /// value: then what is shown may have a higher number and be older.
     reset: bool,
     /// More came before than could be kept, or than came.
     torn: bool,
@@ -48,6 +49,8 @@ pub(super) struct Arrival {
     pub(super) now: Time,
     pub(super) turn: u64,
     pub(super) sum: u64,
+    /// The number of what is shown.
+    pub(super) shown: Option<u64>,
 }
 
 impl Shadow {
@@ -109,8 +112,6 @@ impl Shadow {
     ) {
         let begins = patch.is_none() || (update.whole && update.mode == Mode::Replace);
         if begins || update.whole {
-            let number = update.sequence.map(|sequence| sequence.last);
-            self.reset |= begins && number.is_some() && number < self.last;
             self.whole = patch.is_some();
             self.whole_at = arrival.now;
             self.begun = arrival.turn;
@@ -123,6 +124,13 @@ impl Shadow {
             self.torn = false;
             self.inserts = false;
             self.hole = None;
+            let number = update.sequence.map(|sequence| sequence.last);
+            let restarts = matches!(
+                update.policy.rule,
+                Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained
+            );
+            // Told from a connection that lags by this: it was behind when the value came.
+            self.reset = restarts && number < self.last.max(arrival.shown);
         }
         if let Some(patch) = patch {
             self.inserts |= update.missing == Missing::Insert;
