@@ -179,7 +179,7 @@ impl Stream {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            let mut number = 1;
+            let mut number = 2;
             while !stopped.load(Ordering::Relaxed) {
                 number += 1;
                 for venue in &venues {
@@ -325,7 +325,7 @@ fn kill_by_turns<P: Protocol + Clone>(
 ) -> Record {
     let cache = Cache::builder().build().expect("a cache");
     // Or there would be nothing to begin with.
-    venues.iter().for_each(|venue| venue.say(&text(1)));
+    venues.iter().for_each(|venue| venue.say(&text(2)));
     let feed = cache.attach(feed).expect("attached");
     let slot = match id.parse::<i64>() {
         Ok(number) => cache.entity(entity).slot(number),
