@@ -106,8 +106,8 @@ pub use cache::{
     Field, FieldsError, Freshness, Hook, Hydrated, Hydrating, Invalidation, JsonText, Kept,
     ListObserver, ListRow, LocalFeed, NotLive, NotReady, NotReadyReason, Observer, Optimistic,
     Ordered, Polled, QueryBuilder, QueryConfig, QueryError, QueryState, Reader, Reading,
-    ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Row, Selected, SetError, Slot,
-    Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
+    ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Resync, Row, Selected, SetError,
+    Slot, Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
     TypedTick, TypedWatch, Unmapped, Until, UntilState, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
@@ -125,6 +125,7 @@ pub use io::{
     connect::{ConnectError, Proxy, Stage, UrlError},
     endpoint::{Attempt, BoxError, Endpoint},
     feed_thread::{Restart, Waiting},
+    rest::{Rest, RestError},
     status::{FeedEnd, FeedStatus, LegStatus},
     tls::{Roots, TlsFailure, TlsSetupError},
 };

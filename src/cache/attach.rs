@@ -38,6 +38,7 @@ impl Cache {
             inbox,
             max_items,
             unmapped,
+            resync,
             mut thread,
             redundant,
             lifetime,
@@ -55,7 +56,9 @@ impl Cache {
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
-        let ingest = self.ingest(&protocol, on_connect, max_items);
+        let resync = self.resync_plan(resync.connecting(&thread.connect), &protocol)?;
+        let wanted = resync.as_ref().map(|resync| Arc::clone(resync.wanted()));
+        let ingest = self.ingest(&protocol, on_connect, max_items, wanted);
         let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
@@ -98,6 +101,12 @@ impl Cache {
         if !self.shared().owners().register(&name, owner) {
             handle.stop();
             return Err(AttachError::Name(name));
+        }
+        if let Some(resync) = resync
+            && let Err(error) = resync.begin(self.plane(), &kept)
+        {
+            handle.stop();
+            return Err(error.into());
         }
         let feed = FeedRef(Arc::new(Running {
             name,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::resync::Resyncing;
 use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
@@ -38,6 +39,7 @@ pub struct Feed<P> {
     pub(super) inbox: usize,
     pub(super) max_items: usize,
     pub(super) unmapped: Option<UnmappedHook>,
+    pub(super) resync: Resyncing<P>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
     #[cfg(feature = "net")]
@@ -61,6 +63,7 @@ impl<P: Protocol> Feed<P> {
             inbox: INBOX,
             max_items: MAX_ITEMS,
             unmapped: None,
+            resync: Resyncing::default(),
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
             #[cfg(feature = "net")]
@@ -73,6 +76,27 @@ impl<P: Protocol> Feed<P> {
     fn with(mut self, change: impl FnOnce(P) -> P) -> Self {
         self.protocol = change(self.protocol);
         self
+    }
+
+    /// The same feed with another protocol: mostly one around its own, which listens in. The
+    /// endpoint and all settings stay.
+    #[must_use]
+    pub fn map<Q: Protocol>(self, change: impl FnOnce(P) -> Q) -> Feed<Q> {
+        let resync = self.resync.around(&self.protocol);
+        Feed {
+            protocol: change(self.protocol),
+            settings: self.settings,
+            inbox: self.inbox,
+            max_items: self.max_items,
+            unmapped: self.unmapped,
+            resync,
+            #[cfg(feature = "net")]
+            thread: self.thread,
+            #[cfg(feature = "net")]
+            redundant: self.redundant,
+            #[cfg(feature = "net")]
+            lifetime: self.lifetime,
+        }
     }
 
     /// Values turn `Silent` when no data came for so long; heartbeats and pongs are not data.
@@ -225,7 +249,7 @@ impl<P: Protocol> Feed<P> {
 /// Settings of the socket, its proxy and TLS.
 #[cfg(feature = "net")]
 #[derive(Clone, Debug)]
-pub struct Connect(ConnectOptions);
+pub struct Connect(pub(super) ConnectOptions);
 
 #[cfg(feature = "net")]
 impl Connect {

@@ -189,6 +189,14 @@ counters! {
     queue_depth: Counter,
     /// Commands refused because the inbox was full.
     queue_refused: SharedCounter,
+    /// Values that were asked for anew because the stream had lost them.
+    resyncs_asked: SharedCounter,
+    /// Values that the stream had lost and made whole again before they were fetched.
+    resyncs_skipped: SharedCounter,
+    /// Values that the stream had lost and a fetch has brought.
+    resyncs_done: SharedCounter,
+    /// Resyncs that failed, retries and all; each is asked for again while the value is suspect.
+    resyncs_failed: SharedCounter,
     /// Patches that arrived for stale values which only a whole message can make live, where
     /// neither whole messages nor a fetcher were seen.
     unrecoverable: Counter,

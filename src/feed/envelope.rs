@@ -25,16 +25,36 @@ use crate::key::Id;
 
 mod builder;
 mod condition;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod constant;
 mod cut;
 mod error;
 #[cfg(feature = "toml")]
 mod file;
 
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod requests;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod rule;
 mod tables;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod take;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
 mod template;
 mod turn;
 
@@ -79,8 +99,9 @@ pub struct Envelope {
 #[derive(Clone, Debug, Default)]
 struct Link {
     url: Option<Box<str>>,
-    on_open: Vec<Box<str>>,
-    beat: Option<(Duration, Template)>,
+    /// Texts, and whether each holds a secret.
+    on_open: Vec<(Box<str>, bool)>,
+    beat: Option<(Duration, Beat)>,
     /// Texts that are signs of life.
     beats: Vec<Box<str>>,
     pace: Option<Pace>,
@@ -93,6 +114,15 @@ struct Link {
     /// The entity that a stream keeps up.
     value: Option<Template>,
     answered: bool,
+}
+
+/// What is sent as a sign of life.
+#[derive(Clone, Debug)]
+enum Beat {
+    Text(Template),
+    /// A ping frame.
+    #[cfg_attr(not(feature = "toml"), allow(dead_code, reason = "only files say it"))]
+    Ping,
 }
 
 impl Envelope {
@@ -295,10 +325,11 @@ impl Protocol for Envelope {
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
         self.ready = false;
         self.tables.clear();
-        self.link
-            .on_open
-            .iter()
-            .try_for_each(|text| out.push(&**text))
+        let mut texts = self.link.on_open.iter();
+        texts.try_for_each(|(text, secret)| match secret {
+            true => out.push_secret(&**text),
+            false => out.push(&**text),
+        })
     }
 
     fn heartbeat(&self) -> Option<Duration> {
@@ -306,10 +337,14 @@ impl Protocol for Envelope {
     }
 
     fn beat(&mut self, out: &mut Outbox) {
-        if let Some((_, text)) = &self.link.beat {
-            self.beats += 1;
-            // A full queue is a sign of life as well.
-            let _ = out.push(text.counted(self.beats));
+        match &self.link.beat {
+            Some((_, Beat::Text(text))) => {
+                self.beats += 1;
+                // A full queue is a sign of life as well.
+                let _ = out.push(text.counted(self.beats));
+            }
+            Some((_, Beat::Ping)) => out.ping(),
+            None => {}
         }
     }
 

@@ -330,6 +330,19 @@ impl<P: Protocol> Group<P> {
             .unwrap_or(State::Stopped)
     }
 
+    /// The next subscription that is not wanted any more because the server has refused it to the
+    /// leg that is shown.
+    pub(crate) fn poll_denied(&mut self) -> Option<Subscription> {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let Some(member) = member else { continue };
+            let denied = member.machine.poll_denied();
+            if index == self.shown.index() && denied.is_some() {
+                return denied;
+            }
+        }
+        None
+    }
+
     /// Whether no leg has brought data for `silent_after`.
     #[must_use]
     pub const fn is_silent(&self) -> bool {

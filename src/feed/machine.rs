@@ -10,7 +10,7 @@ use super::counters::Counters;
 use super::intake::{Intake, Tap};
 use super::outbox::{Outbox, Window};
 use super::outgoing::Outgoing;
-use super::protocol::{Class, Control, Protocol, SubscribeError, Transaction};
+use super::protocol::{Class, Control, Protocol, SubscribeError, Subscription, Transaction};
 use super::registry::Registry;
 use super::timer::{Timer, Timers};
 use crate::Time;
@@ -152,6 +152,13 @@ impl<P: Protocol> Machine<P> {
     #[must_use]
     pub const fn protocol(&self) -> &P {
         self.intake.protocol()
+    }
+
+    /// The next subscription that is not wanted any more because the server has refused it, or it
+    /// cannot be asked for: nothing keeps its value up. Asked after every call, as
+    /// [`poll_action`](Self::poll_action) is.
+    pub fn poll_denied(&mut self) -> Option<Subscription> {
+        self.registry.poll_denied()
     }
 
     /// Where to connect to, if the protocol knows; subscriptions that the URL asks for are not

@@ -31,6 +31,7 @@ mod reading;
 mod refusal;
 mod registry;
 mod sequence;
+mod snapshot;
 mod timer;
 
 pub use backoff::{Backoff, Jitter, Random};
@@ -50,6 +51,7 @@ pub use protocol::{
 pub use reading::{Ids, TimeUnit};
 pub use registry::{Settled, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
+pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -109,6 +109,13 @@ impl Outbox {
         self.texts.is_empty()
     }
 
+    /// The messages that wait, in order, and whether each holds a secret: for a protocol around
+    /// another one, which wants to know what that has queued.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, bool)> {
+        let texts = self.texts.iter();
+        texts.map(|queued| (queued.text.as_str(), queued.secret))
+    }
+
     /// Takes the message that was queued first.
     pub fn pop(&mut self) -> Option<String> {
         let Queued { text, .. } = self.texts.pop_front()?;
@@ -226,6 +233,10 @@ mod tests {
         assert_eq!(outbox.push("12345"), Err(OutboxFull));
         assert_eq!(outbox.push("1"), Ok(()));
         assert_eq!(outbox.push("1"), Err(OutboxFull));
+        assert_eq!(
+            outbox.texts().collect::<Vec<_>>(),
+            [("123456", false), ("1", false)]
+        );
         assert!(!outbox.is_secret());
         assert_eq!(outbox.pop().as_deref(), Some("123456"));
         assert_eq!(outbox.push_secret("123456789"), Ok(()));

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
+use super::snapshot::Snapshot;
 use crate::json::{Message, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Mode;
@@ -383,6 +384,13 @@ pub trait Protocol: Send + 'static {
     /// that value reads `Unsubscribed`. `None` if it is of many values, or of none.
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
         let _ = subscription;
+        None
+    }
+
+    /// The request that answers with the present value of an id, if the exchange has one whose
+    /// answer maps exactly to what its streams send.
+    fn snapshot(&self, entity: &str, id: &Id) -> Option<Snapshot> {
+        let _ = (entity, id);
         None
     }
 

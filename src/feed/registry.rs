@@ -78,6 +78,8 @@ pub(super) struct Registry {
     tickets: HashMap<Ticket, Open, foldhash::fast::RandomState>,
     requests: BTreeMap<u64, Request>,
     settled: VecDeque<Settled>,
+    /// What the server has refused, or cannot be asked for.
+    denied: VecDeque<Subscription>,
     next_key: Key,
     next_request: u64,
     /// Entries in `Waiting` or `Leaving`, so that a quiet registry is not searched.
@@ -486,6 +488,11 @@ impl Registry {
         self.settled.pop_front()
     }
 
+    /// The next subscription that is not wanted any more because the server has refused it.
+    pub(super) fn poll_denied(&mut self) -> Option<Subscription> {
+        self.denied.pop_front()
+    }
+
     fn is_wanted(&self, subscription: &Subscription) -> bool {
         let entry = self
             .keys
@@ -566,6 +573,9 @@ impl Registry {
     /// An entry is given up, and everyone who waits for it is told.
     fn fail(&mut self, key: Key, error: &SubscribeError) {
         let tickets = self.take_tickets(key);
+        if let Some(entry) = self.entries.get(&key) {
+            self.denied.push_back(entry.subscription.clone());
+        }
         self.remove(key);
         if tickets.is_empty() {
             self.settled.push_back(Settled {

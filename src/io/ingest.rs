@@ -28,6 +28,7 @@ use super::inbox::CommandError;
 use super::slow::Slow;
 use super::staging::{Staging, What};
 use super::target::{Target, Waste};
+use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
     Claims, Counters, Covers, EntityIx, Leg, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
@@ -152,6 +153,8 @@ pub(crate) struct Ingest {
     /// connection opened.
     slow: Option<Arc<Slow>>,
     slow_opened: u64,
+    /// What its subscriptions keep up, for whoever resyncs.
+    wanted: Option<Arc<Wanted>>,
     /// The sum of invalidations that a forwarded value is good for, while it is applied.
     as_of: Option<u64>,
 }
@@ -219,9 +222,16 @@ impl Ingest {
             decoder: None,
             slow: None,
             slow_opened: 0,
+            wanted: None,
             as_of: None,
             config,
         }
+    }
+
+    /// Takes note there of what its subscriptions keep up.
+    pub(crate) fn noting(mut self, wanted: Arc<Wanted>) -> Self {
+        self.wanted = Some(wanted);
+        self
     }
 
     /// An update without a number of its connection: that is told apart.
@@ -472,7 +482,19 @@ impl Target for Ingest {
     }
 
     #[cold]
+    fn subscribed(&mut self, entity: &str, id: &Id) {
+        if let Some(wanted) = &self.wanted {
+            wanted.add(entity, id.clone());
+            // Whoever resyncs looks again.
+            self.scan = true;
+        }
+    }
+
+    #[cold]
     fn unsubscribed(&mut self, entity: &str, id: &Id) {
+        if let Some(wanted) = &self.wanted {
+            wanted.remove(entity, id);
+        }
         let Some(ix) = self.names.get(entity) else {
             return;
         };

@@ -188,7 +188,13 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                 // There is no server to ask: what can be asked for is granted.
                 let check =
                     |subscription: &Subscription| self.intake.protocol().check(subscription);
-                wanted.iter().try_for_each(check).map_err(Into::into)
+                wanted.iter().try_for_each(check)?;
+                for subscription in &wanted {
+                    if let Some((entity, id)) = self.intake.protocol().value_of(subscription) {
+                        self.target.subscribed(&entity, &id);
+                    }
+                }
+                Ok(())
             }
             Command::Unsubscribe(unwanted) => {
                 for subscription in &unwanted {

@@ -46,6 +46,10 @@ pub(crate) trait Target: Transaction {
     fn silent(&mut self, silent: bool);
     /// Something was missed on the connection.
     fn gap(&mut self);
+    /// A subscription was asked for that keeps this value up.
+    fn subscribed(&mut self, entity: &str, id: &Id) {
+        let _ = (entity, id);
+    }
     /// Nothing keeps this value up any more.
     fn unsubscribed(&mut self, entity: &str, id: &Id);
     /// Another thread's command about values. Those about subscriptions are the driver's: here

@@ -200,7 +200,7 @@ fn conditions_say_what_they_ask() {
     );
     assert_eq!(
         with(r#"{ "/type" = "a", topic = "b" }"#),
-        "line 4, column 26: rule[1].when.topic: expected a key that is a pointer, as the others are"
+        "line 4, column 33: rule[1].when.topic: expected a key that is a pointer, as the others are"
     );
     let error = with(r#"{ "/a" = { type = "text" } }"#);
     assert!(

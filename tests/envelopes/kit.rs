@@ -79,6 +79,7 @@ impl Sink for Recorder {
         let verb = match (update.mode, update.whole) {
             (_, true) => "whole",
             (Mode::Merge, _) => "patch",
+            (Mode::MergeNull, _) => "patch-null",
             (Mode::Shallow, _) => "shallow",
             _ => "replace",
         };

@@ -105,8 +105,8 @@ impl Feed<Exchange<CoinbaseExchange>> {
     ///   documented). Not kept, since the back-off is slower: 8 connections a second. Not known to
     ///   the feed: 10 subscriptions of an account to the same product and channel.
     /// * Not verified: that requests are answered in order, and that an error refuses the whole of a
-    ///   request. A refused request of several products is asked again without those that the reason
-    ///   names, or by halves, until it is known which were meant.
+    ///   request. A refused request of several products is made again by halves, until it is known
+    ///   which were meant.
     #[must_use]
     pub fn coinbase_exchange() -> Self {
         Self::custom(Exchange::of(CoinbaseExchange::default()))
@@ -143,8 +143,8 @@ impl Feed<Exchange<KrakenV1>> {
     /// * Numbering: none. What comes later is newer.
     /// * Liveness: the server's heartbeat of about a second, and a ping every 30 s.
     /// * Limits kept: 10 messages a second, 100 pairs in a request (none is documented).
-    /// * Not verified: the rate limit; a refusal for it (`Exceeded msg rate`) ends the stream as any
-    ///   other refusal does.
+    /// * Not verified: the rate limit. What is refused for it (`Exceeded msg rate`) is asked for again
+    ///   with the next ping; in between it counts as unanswered.
     #[must_use]
     pub fn kraken_v1() -> Self {
         Self::custom(Exchange::of(KrakenV1::default()))
@@ -181,8 +181,8 @@ impl Feed<Exchange<KrakenFutures>> {
     ///   `heartbeat` feed.
     /// * Limits kept: 90 messages a second (100 are allowed), one product in a request, so that it is
     ///   known what an error is about. Not known to the feed: 100 connections of an address.
-    /// * Not verified: whether `seq` goes on over the exchange's maintenance; a request dropped for
-    ///   the rate limit is told by an alert that names no stream, and counts as unanswered.
+    /// * Not verified: whether `seq` goes on over the exchange's maintenance. Requests dropped for
+    ///   their rate are told by an alert that names none: those that are unanswered are made again.
     #[must_use]
     pub fn kraken_futures() -> Self {
         Self::custom(Exchange::of(KrakenFutures::default()))

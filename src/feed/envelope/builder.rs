@@ -9,7 +9,7 @@ use super::requests::{Ask, Writer};
 use super::rule::{Data, KindOf, MessageKind, Moment, Numbers, Over, Payload, Rule, Service, Step};
 use super::take::{Origin, Take};
 use super::template::{Template, Use};
-use super::{Envelope, EnvelopeError};
+use super::{Beat, Envelope, EnvelopeError};
 use crate::feed::protocol::{Answer, Covers, Missing};
 use crate::feed::reading::{Ids, TimeUnit};
 use crate::feed::sequence::Policy;
@@ -48,8 +48,8 @@ pub struct EnvelopeBuilder {
     time: Option<(Take, TimeUnit)>,
     channel: Option<Take>,
     numbering: Option<Take>,
-    on_open: Vec<Box<str>>,
-    beat: Option<(Duration, Template)>,
+    on_open: Vec<(Box<str>, bool)>,
+    beat: Option<(Duration, Beat)>,
     beats: Vec<Box<str>>,
     write: Option<(Answer, Writer)>,
     others: Vec<Self>,
@@ -285,7 +285,14 @@ impl EnvelopeBuilder {
 
     /// A text to be sent whenever a connection opens.
     pub fn on_open(mut self, text: &str) -> Self {
-        self.on_open.push(text.into());
+        self.on_open.push((text.into(), false));
+        self
+    }
+
+    /// As [`on_open`](Self::on_open), for a text with a secret: a login, say. Whoever shows or
+    /// records what is sent leaves it out.
+    pub fn on_open_secret(mut self, text: &str) -> Self {
+        self.on_open.push((text.into(), true));
         self
     }
 
@@ -293,7 +300,7 @@ impl EnvelopeBuilder {
     pub fn heartbeat(mut self, every: Duration, text: &str) -> Self {
         // No place is looked for, so that no text is wrong.
         let text = Template::new(text, Use::Opening).ok();
-        self.beat = text.map(|text| (every, text));
+        self.beat = text.map(|text| (every, Beat::Text(text)));
         self
     }
 

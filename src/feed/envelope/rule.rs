@@ -29,6 +29,8 @@ pub enum MessageKind {
     Granted,
     /// Denies a request, or a stream.
     Denied,
+    /// Says that a stream has ended, as was asked.
+    Ended,
     /// Answers a request: denies it if there is an error in it, and grants it otherwise.
     Answer,
     /// From now on subscriptions may be asked for: the login was accepted.
@@ -52,7 +54,10 @@ impl MessageKind {
 
     /// Whether it ends a request.
     pub(super) const fn is_answer(self) -> bool {
-        matches!(self, Self::Granted | Self::Denied | Self::Answer)
+        matches!(
+            self,
+            Self::Granted | Self::Denied | Self::Ended | Self::Answer
+        )
     }
 }
 

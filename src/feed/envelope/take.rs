@@ -14,7 +14,7 @@ pub(super) struct Scope<'s, 'a> {
     pub(super) value: Value<'a>,
     /// Its name, if it is a member of an object that is gone through.
     pub(super) key: Option<&'a str>,
-    pub(super) outer: Option<&'s Scope<'s, 'a>>,
+    pub(super) outer: Option<&'s Self>,
 }
 
 impl<'s, 'a> Scope<'s, 'a> {
@@ -108,7 +108,7 @@ pub struct Take {
     case: Case,
     prefix: Box<str>,
     suffix: Box<str>,
-    or: Option<Box<Take>>,
+    or: Option<Box<Self>>,
 }
 
 /// What was found: a value as it came, or a text.
@@ -182,7 +182,7 @@ impl Take {
     }
 
     /// Several texts, put together with a separator between them; nothing if one is missing.
-    pub fn join(parts: impl IntoIterator<Item = Take>, separator: &str) -> Self {
+    pub fn join(parts: impl IntoIterator<Item = Self>, separator: &str) -> Self {
         Self::of(Source::Join(parts.into_iter().collect(), separator.into()))
     }
 

@@ -294,10 +294,10 @@ impl<'e, S: Sink> Turn<'e, S> {
                     let of = of.as_ref().map(|of| of.find(item, self.tables, id));
                     let of = of.map_or(Some(""), |of| of.and_then(Found::text));
                     if let Some((channel, id)) = channel.and_then(Found::text).zip(of) {
-                        if denied {
-                            self.out.refused(channel, id, reason());
-                        } else {
-                            self.out.granted(channel, id);
+                        match kind {
+                            _ if denied => self.out.refused(channel, id, reason()),
+                            MessageKind::Ended => self.out.ended(channel, id),
+                            _ => self.out.granted(channel, id),
                         }
                     }
                 }

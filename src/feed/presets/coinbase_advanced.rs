@@ -51,14 +51,6 @@ fn around(verb: Verb, channel: &str) -> (String, String) {
     (before, format!(r#"],"channel":{}}}"#, quoted(channel)))
 }
 
-/// A request without a limit, for streams of one channel.
-fn ask(streams: &[&Subscription]) -> String {
-    let channel = streams.first().map_or("", |stream| &stream.channel);
-    let (before, after) = around(Verb::Subscribe, channel);
-    let products: Vec<_> = streams.iter().map(|stream| quoted(&stream.id)).collect();
-    format!("{before}{}{after}", products.join(","))
-}
-
 impl CoinbaseAdvanced {
     /// The list of what is held: grants what is on it.
     fn held<'a>(&mut self, events: Option<Value<'a>>, out: &mut Outbox) -> Control<'a> {
@@ -192,7 +184,7 @@ impl Venue for CoinbaseAdvanced {
             return match text(fields.kind) {
                 Some("error") => {
                     let reason = text(fields.message).unwrap_or("no reason given");
-                    let answer = self.pending.denied(reason, ask, out);
+                    let answer = self.pending.denied(reason);
                     Ok(Class::Control(answer))
                 }
                 _ => Err(Refusal::Shape),

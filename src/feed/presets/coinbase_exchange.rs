@@ -6,8 +6,9 @@
 //! `match`; both go on over reconnects. Source time: `time`.
 //!
 //! An answer (`subscriptions`) lists all that the connection holds, and an error names no request:
-//! requests are answered in order. Once the first product is granted its `heartbeat` is asked for,
-//! which comes every second and is never data.
+//! requests are answered in order, and a refused one of several products is asked for again by
+//! halves. Once the first product is granted its `heartbeat` is asked for, which comes every second
+//! and is never data.
 //!
 //! Known from memory only: that requests are answered in order, and that an error refuses the whole
 //! request. Neither can make a value wrong: a stream without an answer is reported.
@@ -72,14 +73,6 @@ fn around(verb: Verb, channel: &str) -> (String, &'static str) {
     (before, "]}]}")
 }
 
-/// A request without a limit, for streams of one channel.
-fn ask(streams: &[&Subscription]) -> String {
-    let channel = streams.first().map_or("", |stream| &stream.channel);
-    let (before, after) = around(Verb::Subscribe, channel);
-    let products: Vec<_> = streams.iter().map(|stream| quoted(&stream.id)).collect();
-    format!("{before}{}{after}", products.join(","))
-}
-
 impl CoinbaseExchange {
     /// The list of what is held: grants what is on it, and asks for a heartbeat.
     fn held<'a>(&mut self, root: Value<'a>, out: &mut Outbox) -> Control<'a> {
@@ -114,14 +107,14 @@ impl CoinbaseExchange {
         answer
     }
 
-    fn failed<'a>(&mut self, root: Value<'a>, out: &mut Outbox) -> Control<'a> {
+    fn failed<'a>(&mut self, root: Value<'a>) -> Control<'a> {
         let text = |name| root.get(name).and_then(|text: Value<'a>| text.str());
         let message = text("message").unwrap_or("no reason given");
         if is_goodbye(message) {
             return Control::Closing;
         }
         let reason = text("reason").unwrap_or(message);
-        self.pending.denied(reason, ask, out)
+        self.pending.denied(reason)
     }
 }
 
@@ -212,7 +205,7 @@ impl Venue for CoinbaseExchange {
             "match" | "last_match" => (MATCH, fields.trade),
             "heartbeat" => return Ok(Class::Control(Control::Heartbeat)),
             "subscriptions" => return Ok(Class::Control(self.held(root, out))),
-            "error" => return Ok(Class::Control(self.failed(root, out))),
+            "error" => return Ok(Class::Control(self.failed(root))),
             other => return Ok(Class::Unmapped(other)),
         };
         let at = at.and_then(number).ok_or(Refusal::BadSequence)?;

@@ -12,6 +12,7 @@ use crate::feed::protocol::{
     Address, Answer, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink,
     SubscribeError, Subscription, Update, Verb,
 };
+use crate::feed::snapshot::Snapshot;
 use crate::json::{Elements, Message, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Kind;
@@ -66,6 +67,13 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         let channels = self.channels().iter();
         let channel = channels.copied().find(|name| **name == *stream.channel)?;
         Some((channel, Id::from(&*stream.id)))
+    }
+
+    /// The request that answers with the present value of a symbol on a channel, if there is one
+    /// whose answer maps exactly to what the channel sends.
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let _ = (channel, symbol);
+        None
     }
 
     /// How many streams one connection may hold.
@@ -354,6 +362,17 @@ impl<V: Venue> Protocol for Exchange<V> {
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
         let (channel, id) = self.venue.value_of(subscription)?;
         Some((entity_name(&self.name, channel), id))
+    }
+
+    fn snapshot(&self, entity: &str, id: &Id) -> Option<Snapshot> {
+        let channel = entity.strip_prefix(&*self.name)?.strip_prefix('.')?;
+        match id.as_ref() {
+            // Whatever a server may have called a symbol, it is sent to nobody unless it is one.
+            IdRef::Text(symbol) if is_symbol(symbol).is_ok() => {
+                self.venue.snapshot(channel, symbol)
+            }
+            _ => None,
+        }
     }
 
     fn subscribe(

@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, list_request, quoted};
+use super::exchange::{Emit, Venue, quoted};
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -42,6 +42,18 @@ pub struct KrakenFutures {
     pending: Pending,
     /// Errors that could be the answer to any of the unanswered requests.
     errors: Vec<Box<str>>,
+    /// The server has dropped requests for their rate.
+    dropped: bool,
+}
+
+/// A request for one product.
+fn text(verb: Verb, stream: &Subscription) -> String {
+    let verb = match verb {
+        Verb::Subscribe => "subscribe",
+        Verb::Unsubscribe => "unsubscribe",
+    };
+    let (feed, product) = (quoted(&stream.channel), quoted(&stream.id));
+    format!(r#"{{"event":"{verb}","feed":{feed},"product_ids":[{product}]}}"#)
 }
 
 impl KrakenFutures {
@@ -117,7 +129,10 @@ impl KrakenFutures {
                 }
                 Control::Denied(None, reason)
             }
-            "alert" => Control::Denied(None, reason),
+            "alert" => {
+                self.dropped |= reason.contains("rate_limited");
+                Control::Denied(None, reason)
+            }
             "info" | "pong" => Control::Notice,
             _ => return Class::Unmapped(event),
         })
@@ -168,6 +183,7 @@ impl Venue for KrakenFutures {
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
         self.pending.clear();
         self.errors.clear();
+        self.dropped = false;
         let heartbeat = vec![Subscription::new("heartbeat", "")];
         self.pending.push(Verb::Subscribe, None, heartbeat);
         out.push(r#"{"event":"subscribe","feed":"heartbeat"}"#)
@@ -179,6 +195,12 @@ impl Venue for KrakenFutures {
 
     fn beat(&mut self, out: &mut Outbox) {
         out.ping();
+        if std::mem::take(&mut self.dropped) {
+            for (verb, stream) in self.pending.open_streams() {
+                // Without room they stay unanswered, which is reported.
+                let _ = out.push(text(verb, stream));
+            }
+        }
     }
 
     fn request(
@@ -188,22 +210,15 @@ impl Venue for KrakenFutures {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let feed = quoted(streams.first().map_or("", |stream| &stream.channel));
-        let verb_text = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
-        let before = format!(r#"{{"event":"{verb_text}","feed":{feed},"product_ids":["#);
-        let asked = list_request(
-            (&before, "]}"),
-            (1, usize::MAX),
-            streams,
-            Answer::Expected,
-            |stream| quoted(&stream.id),
-            out,
-        )?;
-        self.pending.asked(verb, request, &streams[..asked.count]);
-        Ok(asked)
+        let streams = &streams[..streams.len().min(1)];
+        for stream in streams {
+            out.push(text(verb, stream))?;
+        }
+        self.pending.asked(verb, request, streams);
+        Ok(Asked {
+            count: streams.len(),
+            answer: Answer::Expected,
+        })
     }
 
     fn message<'a, S: Sink>(

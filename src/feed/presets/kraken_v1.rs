@@ -8,8 +8,9 @@
 //! Each pair of a request is acknowledged by itself, under the number of the request. The server
 //! sends a heartbeat about every second in which it sends nothing else; a ping is sent every 30 s.
 //!
-//! Could not be verified: the rate limit, which is not documented and known by its error
-//! (`Exceeded msg rate`) only; whether a server that closes for maintenance says so before.
+//! What is refused with `Exceeded msg rate` is asked for again with the next ping.
+//!
+//! Could not be verified: that rate, which is not documented; whether a server that closes for maintenance says so before.
 
 use std::time::Duration;
 
@@ -115,6 +116,34 @@ struct Fields<'a> {
     channel: Option<&'a str>,
 }
 
+/// One request, for as many streams of one channel as it may hold.
+fn request(
+    pending: &mut Pending,
+    verb: Verb,
+    number: u64,
+    streams: &[&Subscription],
+    out: &mut Outbox,
+) -> Result<Asked, SubscribeError> {
+    let streams = of_one_channel(streams);
+    let channel = quoted(streams.first().map_or("", |stream| &stream.channel));
+    let verb_text = match verb {
+        Verb::Subscribe => "subscribe",
+        Verb::Unsubscribe => "unsubscribe",
+    };
+    let before = format!(r#"{{"event":"{verb_text}","reqid":{number},"pair":["#);
+    let after = format!(r#"],"subscription":{{"name":{channel}}}}}"#);
+    let asked = list_request(
+        (&before, &after),
+        (MAX_PAIRS, MAX_REQUEST),
+        streams,
+        Answer::Expected,
+        |stream| quoted(&stream.id),
+        out,
+    )?;
+    pending.asked(verb, number, &streams[..asked.count]);
+    Ok(asked)
+}
+
 impl Venue for KrakenV1 {
     fn name(&self) -> &'static str {
         "kraken-v1"
@@ -144,33 +173,20 @@ impl Venue for KrakenV1 {
     fn beat(&mut self, out: &mut Outbox) {
         // A full queue is no harm: something is under way.
         let _ = out.push(r#"{"event":"ping"}"#);
+        self.pending.again(out, |pending, number, streams, out| {
+            let asked = request(pending, Verb::Subscribe, number, streams, out);
+            asked.ok().map(|asked| asked.count)
+        });
     }
 
     fn request(
         &mut self,
         verb: Verb,
-        request: u64,
+        number: u64,
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let streams = of_one_channel(streams);
-        let channel = quoted(streams.first().map_or("", |stream| &stream.channel));
-        let verb_text = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
-        let before = format!(r#"{{"event":"{verb_text}","reqid":{request},"pair":["#);
-        let after = format!(r#"],"subscription":{{"name":{channel}}}}}"#);
-        let asked = list_request(
-            (&before, &after),
-            (MAX_PAIRS, MAX_REQUEST),
-            streams,
-            Answer::Expected,
-            |stream| quoted(&stream.id),
-            out,
-        )?;
-        self.pending.asked(verb, request, &streams[..asked.count]);
-        Ok(asked)
+        request(&mut self.pending, verb, number, streams, out)
     }
 
     fn message<'a, S: Sink>(

@@ -7,6 +7,7 @@
 //!
 //! Each symbol of a request is acknowledged by itself, under the number of the request. The server
 //! sends a heartbeat about every second in which it sends nothing else; a ping is sent every 30 s.
+//! What is refused for the rate of requests is asked for again with it.
 //! `status`, sent on connecting and when the trading engine changes its state, is control.
 //!
 //! Could not be verified, since no recording was found: the whole of it rests on the exchange's
@@ -149,6 +150,44 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// One request, for as many streams of one channel as it may hold.
+fn request(
+    trigger: Trigger,
+    pending: &mut Pending,
+    verb: Verb,
+    number: u64,
+    streams: &[&Subscription],
+    out: &mut Outbox,
+) -> Result<Asked, SubscribeError> {
+    let streams = of_one_channel(streams);
+    let channel = streams.first().map_or("", |stream| &*stream.channel);
+    let verb_text = match verb {
+        Verb::Subscribe => "subscribe",
+        Verb::Unsubscribe => "unsubscribe",
+    };
+    let trigger = match trigger {
+        Trigger::Bbo if channel == TICKER => r#","event_trigger":"bbo""#,
+        _ => "",
+    };
+    let snapshot = match verb {
+        Verb::Subscribe => r#","snapshot":true"#,
+        Verb::Unsubscribe => "",
+    };
+    let channel = quoted(channel);
+    let before = format!(r#"{{"method":"{verb_text}","params":{{"channel":{channel},"symbol":["#);
+    let after = format!(r#"]{trigger}{snapshot}}},"req_id":{number}}}"#);
+    let asked = list_request(
+        (&before, &after),
+        (MAX_SYMBOLS, MAX_REQUEST),
+        streams,
+        Answer::Expected,
+        |stream| quoted(&stream.id),
+        out,
+    )?;
+    pending.asked(verb, number, &streams[..asked.count]);
+    Ok(asked)
+}
+
 impl Venue for KrakenV2 {
     fn name(&self) -> &'static str {
         "kraken-v2"
@@ -178,43 +217,21 @@ impl Venue for KrakenV2 {
     fn beat(&mut self, out: &mut Outbox) {
         // A full queue is no harm: something is under way.
         let _ = out.push(r#"{"method":"ping"}"#);
+        let trigger = self.trigger;
+        self.pending.again(out, |pending, number, streams, out| {
+            let asked = request(trigger, pending, Verb::Subscribe, number, streams, out);
+            asked.ok().map(|asked| asked.count)
+        });
     }
 
     fn request(
         &mut self,
         verb: Verb,
-        request: u64,
+        number: u64,
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let streams = of_one_channel(streams);
-        let channel = streams.first().map_or("", |stream| &*stream.channel);
-        let verb_text = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
-        let trigger = match self.trigger {
-            Trigger::Bbo if channel == TICKER => r#","event_trigger":"bbo""#,
-            _ => "",
-        };
-        let snapshot = match verb {
-            Verb::Subscribe => r#","snapshot":true"#,
-            Verb::Unsubscribe => "",
-        };
-        let channel = quoted(channel);
-        let before =
-            format!(r#"{{"method":"{verb_text}","params":{{"channel":{channel},"symbol":["#);
-        let after = format!(r#"]{trigger}{snapshot}}},"req_id":{request}}}"#);
-        let asked = list_request(
-            (&before, &after),
-            (MAX_SYMBOLS, MAX_REQUEST),
-            streams,
-            Answer::Expected,
-            |stream| quoted(&stream.id),
-            out,
-        )?;
-        self.pending.asked(verb, request, &streams[..asked.count]);
-        Ok(asked)
+        request(self.trigger, &mut self.pending, verb, number, streams, out)
     }
 
     fn message<'a, S: Sink>(

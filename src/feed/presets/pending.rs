@@ -9,6 +9,9 @@ use crate::feed::protocol::{Control, Subscription, Verb};
 /// Requests that are remembered; older ones went unanswered and have timed out long ago.
 const MAX_REQUESTS: usize = 4096;
 
+/// Where the numbers of requests begin that the registry has not made.
+const OWN_NUMBERS: u64 = 1 << 52;
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -23,12 +26,18 @@ pub(super) struct Request {
 
 /// What is unanswered on the present connection, in the order of asking.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pending(VecDeque<Request>);
+pub(super) struct Pending {
+    requests: VecDeque<Request>,
+    /// Streams that were refused for the rate of requests only: to be asked for again later.
+    postponed: Vec<Subscription>,
+    own: u64,
+}
 
 impl Pending {
     /// A new connection: nothing was asked.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.requests.clear();
+        self.postponed.clear();
     }
 
     /// The registry asked for streams.
@@ -39,11 +48,11 @@ impl Pending {
 
     /// Somebody asked, for streams of the registry or for something of his own.
     pub(super) fn push(&mut self, verb: Verb, number: Option<u64>, streams: Vec<Subscription>) {
-        if self.0.len() == MAX_REQUESTS {
-            self.0.pop_front();
+        if self.requests.len() == MAX_REQUESTS {
+            self.requests.pop_front();
         }
         let left = streams.len();
-        self.0.push_back(Request {
+        self.requests.push_back(Request {
             verb,
             number,
             streams,
@@ -53,12 +62,18 @@ impl Pending {
 
     /// The oldest request has its one answer.
     pub(super) fn pop(&mut self) -> Option<Request> {
-        self.0.pop_front()
+        self.requests.pop_front()
+    }
+
+    /// What is asked for and unanswered, of the registry's requests.
+    pub(super) fn open_streams(&self) -> impl Iterator<Item = (Verb, &Subscription)> {
+        let requests = self.requests.iter().filter(|r| r.number.is_some());
+        requests.flat_map(|r| r.streams.iter().map(|stream| (r.verb, stream)))
     }
 
     /// How many requests are unanswered.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.requests.len()
     }
 
     /// The first request of one stream that this is, for requests of one stream each.
@@ -68,10 +83,10 @@ impl Pending {
         is: impl Fn(&Subscription) -> bool,
     ) -> Option<(Option<u64>, Subscription)> {
         let at = self
-            .0
+            .requests
             .iter()
             .position(|r| r.verb == verb && r.streams.first().is_some_and(&is))?;
-        let request = self.0.remove(at)?;
+        let request = self.requests.remove(at)?;
         let stream = request.streams.into_iter().next()?;
         Some((request.number, stream))
     }
@@ -102,12 +117,39 @@ impl Pending {
     ) -> Control<'a> {
         match number.and_then(|number| self.settle(number, is)) {
             Some((Verb::Unsubscribe, ..)) => Control::Denied(number, reason),
+            Some((Verb::Subscribe, Some(stream), _)) if is_rate(reason) => {
+                self.postponed.push(stream);
+                Control::Denied(None, reason)
+            }
             Some((Verb::Subscribe, Some(stream), _)) => {
                 out.refused(&stream.channel, &stream.id, reason);
                 Control::Denied(None, reason)
             }
             _ => Control::Denied(None, reason),
         }
+    }
+
+    /// Asks again for what was refused for the rate of requests. Meanwhile it is reported as
+    /// unanswered, and stays wanted. `ask` makes the request for streams of one channel under a
+    /// number.
+    pub(super) fn again(
+        &mut self,
+        out: &mut Outbox,
+        mut ask: impl FnMut(&mut Self, u64, &[&Subscription], &mut Outbox) -> Option<usize>,
+    ) {
+        let mut streams = std::mem::take(&mut self.postponed);
+        streams.sort_unstable();
+        let all: Vec<_> = streams.iter().collect();
+        let mut rest = &all[..];
+        while !rest.is_empty() {
+            self.own += 1;
+            let Some(asked) = ask(self, OWN_NUMBERS + self.own, rest, out) else {
+                // The queue is full: another time.
+                break;
+            };
+            rest = &rest[asked.max(1).min(rest.len())..];
+        }
+        self.postponed = rest.iter().map(|stream| (*stream).clone()).collect();
     }
 
     /// One symbol of the request with this number has its answer: the verb, the stream by name or
@@ -117,15 +159,18 @@ impl Pending {
         number: u64,
         is: impl Fn(&Subscription) -> bool,
     ) -> Option<(Verb, Option<Subscription>, bool)> {
-        let at = self.0.iter().position(|r| r.number == Some(number))?;
-        let request = self.0.get_mut(at)?;
+        let at = self
+            .requests
+            .iter()
+            .position(|r| r.number == Some(number))?;
+        let request = self.requests.get_mut(at)?;
         request.left = request.left.saturating_sub(1);
         let named = request.streams.iter().position(is);
         let only = (request.streams.len() == 1).then_some(0);
         let stream = named.or(only).map(|at| request.streams.remove(at));
         let (verb, last) = (request.verb, request.left == 0);
         if last {
-            self.0.remove(at);
+            self.requests.remove(at);
         }
         Some((verb, stream, last))
     }
@@ -146,45 +191,17 @@ impl Pending {
         }
     }
 
-    /// The oldest request was refused, as a whole. Of several streams only those that the reason
-    /// names are given up; where it names none, which one it was is found out by asking for each
-    /// half again. `ask` makes the text for some streams of one channel.
-    pub(super) fn denied<'a>(
-        &mut self,
-        reason: &'a str,
-        ask: impl Fn(&[&Subscription]) -> String,
-        out: &mut Outbox,
-    ) -> Control<'a> {
-        let Some(request) = self.pop() else {
-            return Control::Denied(None, reason);
-        };
-        if request.verb == Verb::Unsubscribe {
-            return Control::Denied(request.number, reason);
-        }
-        let names = |id: &str| {
-            let ends = |c: char| !c.is_alphanumeric() && !"-_/.:".contains(c);
-            reason
-                .split(ends)
-                .any(|word| word.trim_matches(['.', ':']) == id)
-        };
-        let alone = request.streams.len() == 1;
-        let streams = request.streams.into_iter();
-        let (named, rest): (Vec<_>, Vec<_>) =
-            streams.partition(|stream| alone || names(&stream.id));
-        for Subscription { channel, id } in &named {
-            out.refused(channel, id, reason);
-        }
-        let parts = match named.is_empty() {
-            true => rest.chunks(rest.len().div_ceil(2).max(1)),
-            false => rest.chunks(rest.len().max(1)),
-        };
-        for part in parts {
-            let streams: Vec<_> = part.iter().collect();
-            // Without room for the text the streams stay unanswered, which is reported.
-            if out.push(ask(&streams)).is_ok() {
-                self.push(Verb::Subscribe, None, part.to_vec());
-            }
-        }
-        Control::Denied(None, reason)
+    /// The oldest request was refused, as a whole: the registry finds out for which of its streams.
+    pub(super) fn denied<'a>(&mut self, reason: &'a str) -> Control<'a> {
+        let number = self.pop().and_then(|request| request.number);
+        Control::Denied(number, reason)
     }
+}
+
+/// Whether a refusal is about how much was asked for at once, and not about what.
+fn is_rate(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["exceeded msg rate", "rate limit"]
+        .iter()
+        .any(|text| reason.contains(text))
 }

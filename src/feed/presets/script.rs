@@ -198,11 +198,6 @@ impl<P: Protocol> Script<P> {
         std::mem::take(&mut self.news)
     }
 
-    /// The sink's lines since the last look.
-    pub(crate) fn lines(&mut self) -> Vec<String> {
-        self.pair.sink.take()
-    }
-
     /// The counters, which balance.
     #[track_caller]
     pub(crate) fn counted(&self) -> CounterValues {
@@ -237,13 +232,19 @@ impl<P: Protocol> Script<P> {
         answer: impl Fn(&Json) -> Vec<String>,
     ) -> Vec<String> {
         let mut asked = url(&self.url);
+        let mut quiet = 0;
         // As long as the pace, or an answer that was waited for, may bring more.
-        for _ in 0..600 {
+        while quiet < 100 {
+            quiet += 1;
             for text in self.texts() {
                 let Ok(text) = serde_json::from_str(&text) else {
                     continue;
                 };
-                asked.extend(request(&text));
+                let streams = request(&text);
+                if !streams.is_empty() {
+                    quiet = 0;
+                }
+                asked.extend(streams);
                 for answer in answer(&text) {
                     self.say(&answer);
                 }
@@ -287,10 +288,14 @@ impl<P: Protocol> Script<P> {
                 Action::Lost(reason) => format!("lost: {reason}"),
                 Action::Refused(reason) => format!("refused: {reason}"),
                 Action::Settled(settled) => {
-                    let ticket = settled.ticket.map_or("-".to_owned(), |t| t.0.to_string());
+                    let ticket = settled.ticket.map(|ticket| ticket.0.to_string());
                     let result = settled.result.err();
-                    let result = result.map_or("ok".to_owned(), |error| error.to_string());
-                    format!("settled {ticket}: {result}")
+                    let result = result.map(|error| error.to_string());
+                    format!(
+                        "settled {}: {}",
+                        ticket.as_deref().unwrap_or("-"),
+                        result.as_deref().unwrap_or("ok")
+                    )
                 }
                 other => format!("{other:?}").to_lowercase(),
             };

@@ -185,6 +185,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     let ticket = self.post.replies.next_ticket();
                     match self.group.subscribe(now, ticket, wanted.clone()) {
                         Ok(()) => {
+                            for subscription in &wanted {
+                                let value = self.group.protocol().value_of(subscription);
+                                if let Some((entity, id)) = value {
+                                    self.target.subscribed(&entity, &id);
+                                }
+                            }
                             self.post.wanted.extend(wanted);
                             self.post.replies.ask(ticket, reply, Vec::new());
                         }
@@ -292,6 +298,11 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             };
             if !self.group.handle_torn(leg, now) {
                 self.target.gap();
+            }
+        }
+        while let Some(denied) = self.group.poll_denied() {
+            if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
+                self.target.unsubscribed(&entity, &id);
             }
         }
         if acted {

@@ -206,7 +206,8 @@ pub(super) fn restarts(policy: Policy) -> bool {
 }
 
 /// The rules by which one update continues another take a whole value for a new beginning. It is
-/// none if all that it is older than is the answer of a fetch: that has it behind itself.
+/// none if all that it is older than is the answer of a fetch: that has it behind itself. And an
+/// update that names its predecessor continues an answer that lies between the two.
 #[inline]
 pub(super) fn behind_answer(
     verdict: Verdict,
@@ -215,14 +216,30 @@ pub(super) fn behind_answer(
     answered: Option<&Answered>,
     id: impl FnOnce() -> Id,
 ) -> Verdict {
-    let Some(answered) = answered.filter(|_| update.whole && verdict == Verdict::Fresh) else {
+    let whole = update.whole && verdict == Verdict::Fresh;
+    let gap = matches!(verdict, Verdict::Gap { .. });
+    let Some(answered) = answered.filter(|_| whole || gap) else {
         return verdict;
     };
+    if gap {
+        let held = position.sequence;
+        let spans = update.sequence.zip(held).is_some_and(|(sequence, held)| {
+            spans_answer(update.policy, sequence, held) && answered.get(&id()) == Some(&held)
+        });
+        return if spans { Verdict::Fresh } else { verdict };
+    }
     let number = update.sequence.map(|sequence| sequence.last);
     let behind = update.policy.across == Across::Continues
         && number < position.sequence
         && answered.get(&id()).copied() == position.sequence;
     if behind { Verdict::Older } else { verdict }
+}
+
+/// Whether an update that names its predecessor follows an answer of this number although that is
+/// not the predecessor: it tells all that happened since then, and so since the answer.
+pub(super) fn spans_answer(policy: Policy, sequence: Sequence, number: u64) -> bool {
+    let after = |previous| previous <= number && number <= sequence.last;
+    policy.rule == Rule::Chained && sequence.previous.is_some_and(after)
 }
 
 /// What an update is next to what is held.

@@ -95,6 +95,8 @@ impl Ingest {
                     tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
                     if !update.whole {
                         stamp.flags |= flags::GAP;
+                        // The fetch that is under way need not be one that mends it.
+                        writer.suspect();
                         gap = Some(covers_gap(update.policy, found));
                     }
                 }

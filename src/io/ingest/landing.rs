@@ -5,6 +5,7 @@
 //! says later is laid over it.
 
 use super::super::command::{KeepId, LandItem, Landed, Order};
+use super::apply::spans_answer;
 use super::attention::{Attended, Keep, Kept, Position};
 use super::overlay::removal;
 use super::{Ingest, Role};
@@ -95,7 +96,8 @@ impl Case<'_> {
                     last,
                     connection: Connection::Same,
                 };
-                matches!(policy.judge(Some(held), first, false), Verdict::Gap { .. })
+                let verdict = policy.judge(Some(held), first, false);
+                matches!(verdict, Verdict::Gap { .. }) && !spans_answer(policy, first, last)
             }
             _ => false,
         };

@@ -7,7 +7,7 @@ use super::reader::{Item, Read, Table};
 use crate::feed::config::Pace;
 use crate::feed::envelope::requests::{Texts, Writer};
 use crate::feed::envelope::template::{Lists, Part, Template, Use};
-use crate::feed::envelope::{Envelope, Link};
+use crate::feed::envelope::{Beat, Envelope, Link};
 use crate::feed::protocol::Subscription;
 
 /// Bytes of a request that holds several streams, unless the file says otherwise.
@@ -32,10 +32,16 @@ pub(super) fn read(file: &Table<'_>, envelope: &mut Envelope) -> Read<()> {
         link.url = Some(url.into());
     }
     if let Some(item) = file.get("on-open") {
-        for item in item.one_or_more("a text, or an array of texts")? {
-            let text = item.some_text()?;
-            template(&item, Use::Opening)?;
-            link.on_open.push(text.into());
+        for item in item.one_or_more("a text, { secret = .. }, or an array of such")? {
+            let secret = item.as_table();
+            let text = match &secret {
+                Some(table) => table.need("secret", "a text")?,
+                None => item.clone(),
+            };
+            template(&text, Use::Opening)?;
+            link.on_open
+                .push((text.some_text()?.into(), secret.is_some()));
+            secret.map_or(Ok(()), |table| table.finish())?;
         }
     }
     if let Some(item) = file.get("heartbeat") {
@@ -73,24 +79,31 @@ fn template(item: &Item<'_>, used: Use) -> Read<Template> {
 
 fn heartbeat(item: &Item<'_>, link: &mut Link) -> Read<()> {
     let table = item.table("a table with `every` and `send`, or with `texts`")?;
-    match (table.get("every"), table.get("send")) {
-        (Some(every), Some(send)) => {
-            link.beat = Some((every.seconds()?, template(&send, Use::Beat)?));
-        }
+    let send = table.get("send");
+    let ping = table.get("ping").map(|item| item.bool()).transpose()?;
+    let beat = match &send {
+        Some(send) => Some(Beat::Text(template(send, Use::Beat)?)),
+        None => (ping == Some(true)).then_some(Beat::Ping),
+    };
+    match (table.get("every"), beat) {
+        (Some(every), Some(beat)) => link.beat = Some((every.seconds()?, beat)),
         (None, None) => {}
         (Some(every), None) => {
-            return Err(every.fail("`every` needs `send`, the text to be sent"));
+            return Err(every.fail("`every` needs `send`, the text to be sent, or `ping = true`"));
         }
-        (None, Some(send)) => {
-            return Err(send.fail("`send` needs `every`, the seconds between two of them"));
+        (None, Some(_)) => {
+            return Err(table.fail("`every` is missing: expected the seconds between two"));
         }
+    }
+    if let Some(send) = send.filter(|_| ping.is_some()) {
+        return Err(send.fail("expected `send` or `ping`, found both"));
     }
     if let Some(texts) = table.get("texts") {
         link.beats = texts.texts()?.into_iter().map(Into::into).collect();
     }
     table.finish()?;
     if link.beat.is_none() && link.beats.is_empty() {
-        return Err(table.fail("expected `every` and `send`, or `texts`"));
+        return Err(table.fail("expected `every` with `send` or `ping`, or `texts`"));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::feed::sequence::{Across, Policy, Rule as Order};
 use crate::json::Pointer;
 use crate::record::Mode;
 
-const KINDS: [(&str, MessageKind); 13] = [
+const KINDS: [(&str, MessageKind); 14] = [
     ("whole", MessageKind::Whole),
     ("patch", MessageKind::Patch),
     ("remove", MessageKind::Remove),
@@ -23,6 +23,7 @@ const KINDS: [(&str, MessageKind); 13] = [
     ("heartbeat", MessageKind::Heartbeat),
     ("granted", MessageKind::Granted),
     ("denied", MessageKind::Denied),
+    ("ended", MessageKind::Ended),
     ("answer", MessageKind::Answer),
     ("ready", MessageKind::Ready),
     ("closing", MessageKind::Closing),
@@ -48,8 +49,9 @@ const UNITS: [(&str, TimeUnit); 5] = [
     ("rfc3339", TimeUnit::Rfc3339),
 ];
 
-const MODES: [(&str, Mode); 3] = [
+const MODES: [(&str, Mode); 4] = [
     ("deep", Mode::Merge),
+    ("deep-null", Mode::MergeNull),
     ("shallow", Mode::Shallow),
     ("replace", Mode::Replace),
 ];
@@ -332,17 +334,30 @@ fn service(table: &Table<'_>, kind: &KindOf) -> Read<Service> {
     let answers = [
         MessageKind::Granted,
         MessageKind::Denied,
+        MessageKind::Ended,
         MessageKind::Answer,
     ];
-    only(&request, &answers, "`granted`, `denied` or `answer`")?;
-    only(&stream, &answers, "`granted`, `denied` or `answer`")?;
+    only(
+        &request,
+        &answers,
+        "`granted`, `denied`, `ended` or `answer`",
+    )?;
+    only(
+        &stream,
+        &answers,
+        "`granted`, `denied`, `ended` or `answer`",
+    )?;
     let reasons = [
         MessageKind::Denied,
         MessageKind::Answer,
         MessageKind::Refused,
     ];
     only(&reason, &reasons, "`denied`, `answer` or `refused`")?;
-    let answered = has(&[MessageKind::Granted, MessageKind::Answer]);
+    let answered = has(&[
+        MessageKind::Granted,
+        MessageKind::Ended,
+        MessageKind::Answer,
+    ]);
     if answered && request.is_none() && stream.is_none() {
         return Err(table.fail(
             "an answer names what it answers: expected `request`, a pointer to the number of the \

@@ -109,7 +109,7 @@ fn what_cannot_be_asked_for_is_refused() {
 const VENUE: &str = r#"
 name = "venue"
 url = "wss://venue.example/ws"
-on-open = ["login", '{"op":"hello"}']
+on-open = [{ secret = "login" }, '{"op":"hello"}']
 pace = { messages = 5, seconds = 2 }
 request-pace = { messages = 1 }
 capacity = 10
@@ -144,6 +144,11 @@ when = { "/no" = { present = true } }
 kind = "denied"
 stream = { channel = { at = "/no", before = ":" }, id = { at = "/no", after = ":" } }
 reason = "/why"
+
+[[rule]]
+when = { "/over" = { present = true } }
+kind = "ended"
+stream = { channel = { constant = "tick" }, id = "/over" }
 
 [[rule]]
 when = [{ at = "/0", learned = "ids", present = true }]
@@ -219,6 +224,7 @@ fn answers_name_streams() {
     let mut desk = Desk::new(read(VENUE));
     assert_eq!(desk.take(r#"{"ok":"tick:A","number":5}"#), ["notice"]);
     assert_eq!(desk.take(r#"{"no":"tick:B","why":"unknown"}"#), ["notice"]);
+    assert_eq!(desk.take(r#"{"over":"C"}"#), ["notice"]);
     assert_eq!(
         desk.intake.outbox.take_answers(),
         [
@@ -226,7 +232,8 @@ fn answers_name_streams() {
             (
                 Subscription::new("tick", "B"),
                 Reply::Refused("unknown".into())
-            )
+            ),
+            (Subscription::new("tick", "C"), Reply::Ended)
         ]
     );
 }

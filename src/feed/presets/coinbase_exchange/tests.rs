@@ -154,7 +154,7 @@ fn a_product_is_asked_for_under_either_name_of_its_channel() {
 }
 
 #[test]
-fn a_refusal_ends_what_it_names_and_asks_for_the_rest_again() {
+fn of_a_refused_request_the_streams_that_can_be_had_are_had() {
     let mut server = Script::open(feed());
     let good = server.subscribe("ticker", &["A-B"]);
     let bad = server.subscribe("ticker", &["C-D", "NO-NE", "E-F"]);
@@ -166,44 +166,31 @@ fn a_refusal_ends_what_it_names_and_asks_for_the_rest_again() {
     server.say(&held(&[("ticker", &["A-B"])]));
     server.expect(&[&subscribe("heartbeat", &["A-B"])]);
     assert_eq!(server.news(), [format!("settled {good}: ok")]);
-    server.say(&error("NO-NE is not a valid product"));
-    server.expect(&[&subscribe("ticker", &["C-D", "E-F"])]);
+    let reason = "NO-NE is not a valid product";
+    server.say(&error(reason));
+    server.expect(&[
+        &subscribe("ticker", &["C-D", "NO-NE"]),
+        &subscribe("ticker", &["E-F"]),
+    ]);
+    // The answers come in order: to the heartbeat, and to the halves.
     server.say(&held(&[("ticker", &["A-B"]), ("heartbeat", &["A-B"])]));
-    assert_eq!(server.news(), [""; 0]);
+    server.say(&error(reason));
+    server.expect(&[
+        &subscribe("ticker", &["C-D"]),
+        &subscribe("ticker", &["NO-NE"]),
+    ]);
+    server.say(&held(&[("ticker", &["A-B", "E-F"])]));
     server.say(&held(&[("ticker", &["A-B", "C-D", "E-F"])]));
-    let refused = "refused by the server: NO-NE is not a valid product";
-    assert_eq!(server.news(), [format!("settled {bad}: {refused}")]);
-}
-
-#[test]
-fn a_refusal_that_names_nothing_is_tracked_down_by_halves() {
-    let products = ["A", "B", "C", "D", "E"];
-    let mut server = Script::open(feed().stream("ticker", products));
-    server.expect(&[&subscribe("ticker", &products)]);
-    server.news();
-    server.say(&error("no such thing"));
-    server.expect(&[
-        &subscribe("ticker", &["A", "B", "C"]),
-        &subscribe("ticker", &["D", "E"]),
-    ]);
-    server.say(&error("no such thing"));
-    server.expect(&[
-        &subscribe("ticker", &["A", "B"]),
-        &subscribe("ticker", &["C"]),
-    ]);
-    server.say(&held(&[("ticker", &["D", "E"])]));
-    server.expect(&[&subscribe("heartbeat", &["D"])]);
-    server.say(&held(&[("ticker", &["A", "B", "D", "E"])]));
     assert_eq!(server.news(), [""; 0]);
-    server.say(&error("no such thing"));
+    server.say(&error(reason));
     assert_eq!(
         server.news(),
-        ["settled -: refused by the server: no such thing"]
+        [format!("settled {bad}: refused by the server: {reason}")]
     );
     // What is left is asked for on the next connection.
     server.cut();
     server.reconnect();
-    server.expect(&[&subscribe("ticker", &["A", "B", "D", "E"])]);
+    server.expect(&[&subscribe("ticker", &["A-B", "C-D", "E-F"])]);
 }
 
 #[test]

@@ -207,6 +207,11 @@ fn a_request_that_is_dropped_is_reported_as_unanswered() {
         server.news(),
         [format!("settled {ticket}: the server did not answer")]
     );
+    // It is asked for again with the next ping.
+    server.texts();
+    server.say(r#"{"feed":"heartbeat","time":1}"#);
+    server.pass(Duration::from_secs(20));
+    server.expect(&[&subscribe("ticker", "A")]);
 }
 
 /// However much the server sends: it demands frames of the client's.

@@ -185,6 +185,7 @@ fn an_end_may_be_refused() {
 fn a_ping_is_sent_and_silence_ends_the_connection() {
     let mut server = Script::open(feed().stream("ticker", ["A/B"]));
     server.texts();
+    server.say(&status("subscribed", 1, "A/B"));
     server.news();
     for _ in 0..59 {
         server.pass(Duration::from_secs(1));
@@ -237,4 +238,34 @@ fn a_new_connection_is_asked_for_the_same() {
         &request("subscribe", 3, "ticker", &["A/B", "C/D"]),
         &request("subscribe", 4, "trade", &["A/B"]),
     ]);
+}
+
+#[test]
+fn what_was_too_much_at_once_is_asked_for_again_later() {
+    let mut server = Script::open(feed().stream("ticker", ["A/B", "C/D"]));
+    server.texts();
+    server.news();
+    server.say(&status("subscribed", 1, "A/B"));
+    server.say(&refusal(1, "C/D", "Exceeded msg rate"));
+    let mut sent = Vec::new();
+    for _ in 0..30 {
+        server.pass(Duration::from_secs(1));
+        server.say(r#"{"event":"heartbeat"}"#);
+        sent.extend(server.texts());
+    }
+    let [ping, again] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(ping, r#"{"event":"ping"}"#);
+    let again: serde_json::Value = serde_json::from_str(again).expect("JSON");
+    let number = again["reqid"].as_u64().expect("a number");
+    let expected = request("subscribe", number, "ticker", &["C/D"]);
+    assert_eq!(again.to_string(), expected);
+    // Meanwhile it counts as unanswered. Another refusal is about the pair.
+    assert_eq!(server.news(), ["settled -: the server did not answer"]);
+    server.say(&refusal(number, "C/D", "no C/D"));
+    assert_eq!(server.news(), ["settled -: refused by the server: no C/D"]);
+    server.cut();
+    server.reconnect();
+    server.expect(&[&request("subscribe", 2, "ticker", &["A/B"])]);
 }
