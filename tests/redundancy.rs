@@ -3,7 +3,8 @@
 
 #![allow(
     clippy::disallowed_types,
-    reason = "a test that counts across threads is no part of the library"
+    clippy::disallowed_methods,
+    reason = "a server with a pace and a bound on waiting, beside the library"
 )]
 
 mod kit;
@@ -246,7 +247,7 @@ fn until(done: impl Fn() -> bool) {
     let started = Instant::now();
     while !done() {
         assert!(started.elapsed() < LONG, "it never comes");
-        thread::sleep(Duration::from_millis(1));
+        thread::yield_now();
     }
 }
 
@@ -256,7 +257,7 @@ fn stands(feed: &FeedRef, wanted: impl Fn(&FeedStatus) -> bool) {
     let started = Instant::now();
     while !wanted(&feed.state()) {
         assert!(started.elapsed() < LONG, "{:?}", feed.state());
-        thread::sleep(Duration::from_millis(1));
+        thread::yield_now();
     }
 }
 
