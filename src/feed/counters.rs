@@ -144,7 +144,8 @@ counters! {
     foreign: Counter,
     /// Patches handed to the slow plane, which owns the entity and counts what becomes of them.
     forwarded: Counter,
-    /// Patches kept back while a fetch runs.
+    /// Patches kept back while a fetch runs, or behind a long message whose feed ended before it
+    /// was through.
     held: Counter,
     /// Patches refused one by one: ids or bytes beyond the configured bounds.
     patches_refused: Counter,
@@ -185,6 +186,12 @@ counters! {
     /// Patches that arrived for stale values which only a whole message can make live, where
     /// neither whole messages nor a fetcher were seen.
     unrecoverable: Counter,
+    /// Messages that were taken apart elsewhere because they are long; also counted in their class.
+    bulk: Counter,
+    /// Bytes of such messages that are not through yet.
+    bulk_bytes: Counter,
+    /// Times that nothing was read until such messages were through.
+    bulk_waits: Counter,
 }
 
 impl Counters {

@@ -18,6 +18,7 @@ mod landing;
 mod overlay;
 
 pub(super) use coverage::{NO_SOURCE, is_unowned};
+pub(super) use commands::refusal;
 pub(super) use forward::Forwarded;
 
 use super::command::Command;
@@ -35,7 +36,7 @@ use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use attention::Attention;
-use commands::refusal;
+
 use coverage::open_word;
 use hashbrown::HashMap;
 use std::sync::Arc;

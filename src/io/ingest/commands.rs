@@ -22,7 +22,7 @@ struct Stored {
 }
 
 /// Why a value is refused, as a message's would be.
-pub(super) fn refusal(refused: json::Refused) -> Refusal {
+pub(in crate::io) fn refusal(refused: json::Refused) -> Refusal {
     match refused {
         json::Refused::TooDeep => Refusal::TooDeep,
         json::Refused::TooLarge => Refusal::TooLarge,
