@@ -60,6 +60,13 @@ pub(in crate::io) enum Said {
     Advance(u64),
 }
 
+impl Said {
+    /// Whether the second ledger counts it.
+    pub(in crate::io) const fn is_patch(&self) -> bool {
+        matches!(self, Self::Patch(..) | Self::Remove(_))
+    }
+}
+
 /// The sink of a message that is taken apart elsewhere. Entities have the numbers that they have in
 /// the feed's own sink, which the protocol may know.
 #[derive(Debug)]

@@ -10,6 +10,7 @@
 mod apply;
 mod attend;
 mod attention;
+mod bulk;
 mod claims;
 mod commands;
 mod coverage;
@@ -17,10 +18,12 @@ mod forward;
 mod landing;
 mod overlay;
 
+pub(crate) use bulk::BulkOptions;
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use commands::refusal;
 pub(super) use forward::Forwarded;
 
+use super::bulk::Recorder;
 use super::command::Command;
 use super::inbox::CommandError;
 use super::slow::Slow;
@@ -28,7 +31,7 @@ use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
-    Claims, Counters, Covers, EntityIx, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol, Refusal, Rule, Sink, Transaction,
     Update, Verdict,
 };
 use crate::json::{self, Value};
@@ -36,6 +39,7 @@ use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use attention::Attention;
+use bulk::Board;
 
 use coverage::open_word;
 use hashbrown::HashMap;
@@ -149,6 +153,10 @@ pub(crate) struct Ingest {
     slow_opened: u64,
     /// The sum of invalidations that a forwarded value is good for, while it is applied.
     as_of: Option<u64>,
+    /// How often generations were raised.
+    raised: u64,
+    /// Long messages, if they may be taken apart elsewhere.
+    bulk: Option<Box<Board>>,
 }
 
 impl Ingest {
@@ -214,6 +222,8 @@ impl Ingest {
             slow: None,
             slow_opened: 0,
             as_of: None,
+            raised: 0,
+            bulk: None,
             config,
         }
     }
@@ -358,6 +368,23 @@ impl Transaction for Ingest {
         self.staging.clear();
         self.return_claims();
     }
+
+    fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
+        if self.bulk.is_none() {
+            return Err(message);
+        }
+        let bytes = message.len();
+        let take_apart = move |sink: &mut Recorder| message.take_apart(sink);
+        Ok(self.take_over_long(bytes, take_apart))
+    }
+
+    fn resume(&mut self, message: BulkId) -> Option<Outcome> {
+        self.go_on(message)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bulk.as_ref().is_some_and(|board| board.is_full())
+    }
 }
 
 impl Target for Ingest {
@@ -399,6 +426,9 @@ impl Target for Ingest {
         self.opened = (self.turn, self.now);
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
         self.connection_sequence = None;
+        if let Some(board) = &mut self.bulk {
+            board.forget_numbers();
+        }
         self.raise();
         for entry in &mut self.entries {
             entry.reported = false;
@@ -425,7 +455,7 @@ impl Target for Ingest {
 
     #[cold]
     fn unsubscribed(&mut self, entity: &str, id: &Id) {
-        let Some(ix) = self.names.get(entity) else {
+        let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
         let entry = &mut self.entries[ix.index()];
@@ -442,6 +472,21 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
+        if self.has_flights() {
+            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
+        }
+    }
+
+    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
+        self.bulk = Some(Box::new(Board::new(options)));
+    }
+
+    fn awaits_long(&self) -> bool {
+        self.has_flights()
+    }
+
+    fn has_landing(&self) -> bool {
+        self.can_go_on()
     }
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
@@ -455,6 +500,7 @@ impl Drop for Ingest {
     fn drop(&mut self) {
         // A message that was half taken in when its protocol panicked.
         self.staging.clear();
+        self.abandon_flights();
         self.turn += 1;
         for entry in &mut self.entries {
             entry.let_go(self.turn);

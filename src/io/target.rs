@@ -1,6 +1,7 @@
 //! What a driver feeds: a [`Transaction`] that also learns what becomes of the connection.
 
 use super::command::Command;
+use super::ingest::BulkOptions;
 use super::inbox::CommandError;
 use crate::Time;
 use crate::feed::Transaction;
@@ -30,6 +31,18 @@ pub(crate) trait Target: Transaction {
     fn silent(&mut self, silent: bool);
     /// Something was missed on the connection.
     fn gap(&mut self);
+    /// Long messages may be taken apart elsewhere from now on.
+    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
+        drop(options);
+    }
+    /// Whether long messages are on their way: commands about values come after them.
+    fn awaits_long(&self) -> bool {
+        false
+    }
+    /// Whether [`resume`](Transaction::resume) has something to do.
+    fn has_landing(&self) -> bool {
+        false
+    }
     /// Nothing keeps this value up any more.
     fn unsubscribed(&mut self, entity: &str, id: &Id);
     /// Another thread's command about values. Those about subscriptions are the driver's: here

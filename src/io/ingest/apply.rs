@@ -50,7 +50,7 @@ impl Ingest {
     }
 
     /// The message, or what follows in it, has this number among all of its connection.
-    fn advance_to(&mut self, number: u64) {
+    pub(super) fn advance_to(&mut self, number: u64) {
         let held = self.connection_sequence.map(|last| Held {
             last,
             connection: Connection::Same,
@@ -60,7 +60,9 @@ impl Ingest {
         self.behind = None;
         match verdict {
             Verdict::Older | Verdict::Duplicate => return self.behind = Some(verdict),
+            Verdict::Fresh if held.is_none() => self.begin_numbers(number),
             Verdict::Fresh => {}
+            Verdict::Gap { expected, .. } if self.may_be_filled(expected, number) => {}
             Verdict::Gap { expected, found } => {
                 self.counters.gaps.bump();
                 tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
@@ -72,7 +74,7 @@ impl Ingest {
     }
 
     #[inline]
-    fn update(&mut self, item: &Item, update: &Update) {
+    pub(super) fn update(&mut self, item: &Item, update: &Update) {
         let entry = &self.entries[item.entity.index()];
         if entry.attention.is_some() && self.is_attended(item) {
             return self.update_attended(item, update);

@@ -322,6 +322,9 @@ impl Ingest {
 
     /// Pays no more attention to an entity if there is nothing left to pay it to.
     pub(super) fn unattended(&mut self, ix: EntityIx) {
+        if self.has_flights() {
+            return;
+        }
         let attention = &mut self.entries[ix.index()].attention;
         if attention.as_ref().is_some_and(|it| it.is_empty()) {
             *attention = None;

@@ -1,0 +1,512 @@
+//! A long message lands: its items get the effect that they would have had when it came.
+
+use super::super::super::bulk::{Item, Report, Said, Taken};
+use super::super::overlay::removal;
+use super::What;
+
+use super::super::{Ingest, Role};
+use super::trail::{Became, Base};
+use super::{Arrival, Cargo, Detained, Key, Map, PORTION, Phase, Stamps};
+use crate::feed::{BulkId, Counters, EntityIx, Missing, OnConnect, Outcome, Sink, Update, Verdict};
+use crate::key::Id;
+use crate::record::{Patch, SchemaSource};
+use crate::store::{self, Head, State};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+impl Ingest {
+    /// Whether a call of [`go_on`](Self::go_on) has something to do.
+    pub(in crate::io::ingest) fn can_go_on(&self) -> bool {
+        let Some(board) = &self.bulk else {
+            return false;
+        };
+        board.flights.front().is_some_and(|first| match first.phase {
+            Phase::Running => !board.mailbox.is_empty(),
+            Phase::Waiting(_) | Phase::Landing(_) | Phase::Closing(_) => true,
+        })
+    }
+
+    /// Lands a portion of the first long message, if it is this one and has been taken apart. What
+    /// it was, once all of it has landed.
+    #[cold]
+    pub(in crate::io::ingest) fn go_on(&mut self, message: BulkId) -> Option<Outcome> {
+        let board = self.bulk.as_mut()?;
+        let first = board.flights.front_mut()?;
+        if first.order != message.number() {
+            return None;
+        }
+        if matches!(first.phase, Phase::Running) {
+            let taken = match board.mailbox.take()? {
+                Report::Done(taken) => *taken,
+                // Nobody does such work any more: it is this thread's.
+                Report::Undone(task) => task.run(),
+                Report::Panicked(panic) => resume_unwind(panic),
+            };
+            let cargo = self.unpack(taken);
+            self.bulk.as_mut()?.flights.front_mut()?.phase = Phase::Landing(Box::new(cargo));
+        }
+        self.turn += 1;
+        self.land_portion();
+        let outcome = self.close_portion();
+        self.claimed.clear();
+        self.done();
+        outcome
+    }
+
+    fn unpack(&mut self, taken: Taken) -> Cargo {
+        let Taken {
+            outcome,
+            items,
+            entities,
+        } = taken;
+        // Those that are new here get numbers; if there may be no more, their items are foreign.
+        let known = entities.iter().map(|entity| {
+            let ix = self.entity(entity.name());
+            ix.unwrap_or(EntityIx::new(u32::MAX))
+        });
+        Cargo {
+            outcome,
+            items: items.into_iter(),
+            entities: known.collect(),
+            behind: None,
+            of_entities: Map::default(),
+            of_ids: Map::default(),
+        }
+    }
+
+    /// Lands items of the first message, with the stamps of its arrival.
+    fn land_portion(&mut self) {
+        let Some(board) = &mut self.bulk else { return };
+        let Some(mut first) = board.flights.pop_front() else {
+            return;
+        };
+        board.landing = true;
+        if let Phase::Landing(cargo) = &mut first.phase {
+            let (now, opened, opens, bits) = (self.now, self.opened, self.opens, self.bits);
+            let (slow_opened, behind) = (self.slow_opened, self.behind);
+            self.now = first.arrival.now;
+            self.opened = first.arrival.opened;
+            self.opens = first.arrival.opens;
+            self.slow_opened = first.arrival.slow_opened;
+            self.behind = cargo.behind;
+            let present = opens == first.arrival.opens;
+            for _ in 0..PORTION {
+                let Some(item) = cargo.items.next() else {
+                    break;
+                };
+                if let Said::Advance(number) = item.what {
+                    // What is marked is marked with what holds now.
+                    self.bits = bits;
+                    if present {
+                        self.land_number(number, first.order);
+                    }
+                    continue;
+                }
+                self.bits = first.arrival.bits;
+                self.land_long(first.order, &first.arrival, cargo, item);
+            }
+            cargo.behind = self.behind;
+            (self.now, self.opened, self.opens, self.bits) = (now, opened, opens, bits);
+            (self.slow_opened, self.behind) = (slow_opened, behind);
+            self.as_of = None;
+        }
+        first.phase = match first.phase {
+            Phase::Landing(cargo) if cargo.items.len() == 0 => {
+                if first.arrival.opens == self.opens {
+                    self.settle_numbers(first.order);
+                }
+                Phase::Closing(cargo.outcome)
+            }
+            phase => phase,
+        };
+        if let Some(board) = &mut self.bulk {
+            board.flights.push_front(first);
+            board.landing = false;
+        }
+    }
+
+    fn land_long(&mut self, order: u64, arrival: &Arrival, cargo: &mut Cargo, item: Item) {
+        let Item { entity, id, what } = item;
+        let ix = cargo.entities.get(entity.index()).copied();
+        let ix = ix.unwrap_or(EntityIx::new(u32::MAX));
+        let is_known = ix.index() < self.entries.len();
+        let (update, patch) = match (what, id.as_ref()) {
+            (Said::Invalidate, id) if is_known => {
+                return self.land_invalidation(order, arrival, cargo, (ix, id));
+            }
+            (Said::Invalidate | Said::Advance(_), _) | (_, None) => return,
+            (Said::Patch(patch, update), _) => (update, Some(patch)),
+            (Said::Remove(update), _) => (update, None),
+        };
+        let Some(id) = id else { return };
+        self.counters.patches.bump();
+        match self.behind {
+            Some(Verdict::Duplicate) => return self.counters.duplicate.bump(),
+            Some(_) => return self.counters.older.bump(),
+            None => {}
+        }
+        if !is_known {
+            return self.counters.foreign.bump();
+        }
+        if self.owns(ix) {
+            self.land_own(order, arrival, cargo, (ix, id), update, patch);
+        } else {
+            self.land_elsewhere(arrival, (ix, id), update, patch);
+        }
+    }
+
+    /// An item for a value of the feed's own.
+    fn land_own(
+        &mut self,
+        order: u64,
+        arrival: &Arrival,
+        cargo: &Cargo,
+        (ix, id): (EntityIx, Id),
+        update: Update,
+        patch: Option<Patch>,
+    ) {
+        let counters = Arc::clone(&self.counters);
+        let trust = self.config.on_connect == OnConnect::Trust
+            && arrival.bits & store::Link::GAP == 0;
+        let raised = self.raised;
+        let entry = &mut self.entries[ix.index()];
+        let (Role::Own(writer), Some(board)) = (&mut entry.role, &mut self.bulk) else {
+            return;
+        };
+        // The patch was compiled with a schema that may be newer than this writer has seen.
+        writer.renew_schema();
+        let makes = patch.is_some() && update.missing == Missing::Insert;
+        let known = makes || writer.entity().find(id.as_ref()).is_some();
+        let slot = match known.then(|| writer.locate(id.as_ref(), store::Missing::Insert)) {
+            Some(Ok(slot)) => Some(slot),
+            Some(Err(_)) => return counters.patches_refused.bump(),
+            None => None,
+        };
+        let key = (ix, writer.entity().canonical(id.as_ref()));
+        let (link, base) = match arrival.stamps.get(ix.index()) {
+            Some(Stamps::Own { link, moment }) => (
+                *link,
+                slot.map_or(0, |slot| writer.invalidation_at(slot, *moment)),
+            ),
+            Some(Stamps::Beside { link, courier }) => (*link, courier.invalidation(id.as_ref())),
+            // There was no such entity yet: nothing but what has become of the connection since
+            // speaks against it.
+            None if arrival.raised == raised => (entry.link, arrival.invalidations),
+            None => (0, arrival.invalidations),
+        };
+        let base = cargo.of_ids.get(&key).copied().unwrap_or(base);
+        let invalidation = base + cargo.of_entities.get(&ix).copied().unwrap_or(0);
+        entry.whole_seen |= update.whole;
+        entry.restarts |= update.sequence.is_some() && super::super::apply::restarts(update.policy);
+        let Some(trail) = board.trails.get_mut(&key) else {
+            // Nothing has come for it since: the ordinary way.
+            let present = std::mem::replace(&mut entry.link, link);
+            board.plain = true;
+            let what = match patch {
+                Some(patch) => What::Patch(self.staging.adopt(patch), update),
+                None => What::Remove(update),
+            };
+            self.staging.push(ix, Some(id.as_ref()), what);
+            let item = self.staging.item(self.staging.len() - 1);
+            self.as_of = Some(invalidation);
+            self.update(&item, &update);
+            self.as_of = None;
+            self.staging.clear();
+            self.entries[ix.index()].link = present;
+            if let Some(board) = &mut self.bulk {
+                board.plain = false;
+            }
+            return;
+        };
+        let layout = writer.schema().layout().clone();
+        let known = (entry.answered.as_deref(), &key.1);
+        let context = super::Context {
+            link,
+            invalidation,
+            trust,
+            received_at: arrival.now,
+            turn: arrival.opened.0.max(self.turn),
+            opened: arrival.opened,
+        };
+        let feed = &*self.config.feed;
+        let (entries, bytes) =
+            trail.fold(order, known, &layout, |became| count(&counters, feed, became));
+        board.logged -= entries;
+        board.logged_bytes -= bytes;
+        count(
+            &counters,
+            feed,
+            trail.base.step(&update, patch.as_ref(), &context, known, &layout),
+        );
+        trail.touched = true;
+        if trail.queue() {
+            board.open.push_back(key);
+        }
+    }
+
+    /// An item for a value of the slow writer, or of another feed.
+    fn land_elsewhere(
+        &mut self,
+        arrival: &Arrival,
+        (ix, id): (EntityIx, Id),
+        update: Update,
+        patch: Option<Patch>,
+    ) {
+        let (link, invalidation) = match arrival.stamps.get(ix.index()) {
+            Some(Stamps::Beside { link, courier }) => (*link, courier.invalidation(id.as_ref())),
+            _ if arrival.raised == self.raised => {
+                (self.entries[ix.index()].link, arrival.invalidations)
+            }
+            _ => (0, arrival.invalidations),
+        };
+        self.hand_to_slow(ix, &id, update, patch, (link, invalidation));
+    }
+
+    /// Hands an update to the slow writer with these stamps, and counts it.
+    fn hand_to_slow(
+        &mut self,
+        ix: EntityIx,
+        id: &Id,
+        update: Update,
+        patch: Option<Patch>,
+        (link, invalidation): (u64, u64),
+    ) {
+        if !matches!(self.entries[ix.index()].role, Role::Forward(_)) {
+            return self.counters.foreign.bump();
+        }
+        let number = patch.map(|patch| self.staging.adopt(patch));
+        self.staging.push(ix, Some(id.as_ref()), What::Forward(number, update));
+        let item = self.staging.item(self.staging.len() - 1);
+        let present = std::mem::replace(&mut self.entries[ix.index()].link, link);
+        self.as_of = Some(invalidation);
+        if let Some(board) = &mut self.bulk {
+            board.plain = true;
+        }
+        self.forward(&item, number, update);
+        if let Some(board) = &mut self.bulk {
+            board.plain = false;
+        }
+        self.as_of = None;
+        self.staging.clear();
+        self.entries[ix.index()].link = present;
+    }
+
+    /// What came before the message is invalid, and what came after it is not.
+    fn land_invalidation(
+        &mut self,
+        order: u64,
+        arrival: &Arrival,
+        cargo: &mut Cargo,
+        (ix, id): (EntityIx, Option<&Id>),
+    ) {
+        let entry = &mut self.entries[ix.index()];
+        let Some(board) = &mut self.bulk else { return };
+        self.scan = true;
+        let Some(id) = id else {
+            entry.entity.invalidate();
+            *cargo.of_entities.entry(ix).or_default() += 1;
+            let of_entity = board.trails.iter_mut().filter(|(key, _)| key.0 == ix);
+            for (key, trail) in of_entity {
+                trail.invalidated_before(order);
+                if trail.queue() {
+                    board.open.push_back(key.clone());
+                }
+            }
+            return entry.begin();
+        };
+        let key = (ix, entry.entity.canonical(id.as_ref()));
+        if let Role::Own(writer) = &mut entry.role
+            && entry.entity.find(id.as_ref()).is_some()
+            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+        {
+            let sum = cargo.of_ids.entry(key.clone()).or_insert_with(|| {
+                match arrival.stamps.get(ix.index()) {
+                    Some(Stamps::Own { moment, .. }) => writer.invalidation_at(slot, *moment),
+                    Some(Stamps::Beside { courier, .. }) => courier.invalidation(id.as_ref()),
+                    None => arrival.invalidations,
+                }
+            });
+            *sum += 1;
+        }
+        // What is not there cannot be stale.
+        entry.entity.with(id.as_ref(), |slot| slot.invalidate());
+        if let Some(trail) = board.trails.get_mut(&key) {
+            trail.invalidated_before(order);
+            if trail.queue() {
+                board.open.push_back(key);
+            }
+        }
+        entry.begin();
+    }
+
+    /// The message has this number among all of its connection.
+    fn land_number(&mut self, number: u64, order: u64) {
+        self.behind = None;
+        let Some(board) = &mut self.bulk else { return };
+        if !board.numbers.fill(number, order) {
+            self.advance_to(number);
+        }
+    }
+
+    /// What the message could have filled and has not is missing.
+    fn settle_numbers(&mut self, order: u64) {
+        let missing = self.bulk.as_mut().and_then(|it| it.numbers.landed(order));
+        if let Some((expected, found)) = missing {
+            self.counters.gaps.bump();
+            tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+            self.mark_gap();
+        }
+    }
+
+    /// Shows what was held, if the first message has landed; the outcome, if nothing is left to do.
+    fn close_portion(&mut self) -> Option<Outcome> {
+        let board = self.bulk.as_mut()?;
+        if !matches!(board.flights.front()?.phase, Phase::Closing(_)) {
+            return None;
+        }
+        let horizon = board.horizon();
+        for _ in 0..PORTION {
+            let Some(key) = self.bulk.as_mut()?.open.pop_front() else {
+                break;
+            };
+            self.close(&key, horizon);
+        }
+        for _ in 0..PORTION {
+            let board = self.bulk.as_mut()?;
+            if board.detained.front().is_none_or(|first| first.after >= horizon) {
+                break;
+            }
+            let detained = board.detained.pop_front()?;
+            self.send_on(detained);
+        }
+        let board = self.bulk.as_mut()?;
+        let detained = board.detained.front();
+        if !board.open.is_empty() || detained.is_some_and(|first| first.after < horizon) {
+            return None;
+        }
+        let first = board.flights.pop_front()?;
+        board.bytes -= first.bytes;
+        self.counters.bulk_bytes.set(board.bytes as u64);
+        if board.flights.is_empty() {
+            board.trails.clear();
+            (board.logged, board.logged_bytes) = (0, 0);
+            board.numbers.clear();
+            for ix in 0..self.entries.len() {
+                self.unattended(EntityIx::new(ix as u32));
+            }
+        } else {
+            // What is still held waits for the next one.
+            let board = self.bulk.as_mut()?;
+            let held = board.trails.iter_mut().filter(|(_, trail)| trail.held() > 0);
+            for (key, trail) in held {
+                if trail.queue() {
+                    board.open.push_back(key.clone());
+                }
+            }
+            board.launch();
+        }
+        match first.phase {
+            Phase::Closing(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Shows what an id is by now.
+    fn close(&mut self, key: &Key, horizon: u64) {
+        let (ix, id) = key;
+        let (turn, counters) = (self.turn, Arc::clone(&self.counters));
+        let entry = &mut self.entries[ix.index()];
+        let (Role::Own(writer), Some(board)) = (&mut entry.role, &mut self.bulk) else {
+            return;
+        };
+        let Some(trail) = board.trails.get_mut(key) else {
+            return;
+        };
+        writer.renew_schema();
+        let layout = writer.schema().layout().clone();
+        let known = (entry.answered.as_deref(), id);
+        let feed = &*self.config.feed;
+        let (entries, bytes) =
+            trail.fold(horizon, known, &layout, |became| count(&counters, feed, became));
+        board.logged -= entries;
+        board.logged_bytes -= bytes;
+        let Base { record, head } = trail.shown(known, &layout);
+        trail.close();
+        if trail.is_empty() {
+            board.trails.remove(key);
+        }
+        if matches!(head.state, State::Empty | State::Dead) {
+            return;
+        }
+        let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert) else {
+            return;
+        };
+        let terms = Head { turn, ..head };
+        let record = head.has_value().then_some(record);
+        let attended = entry.attention.as_mut().and_then(|it| it.get_mut(id));
+        let Some(attended) = attended else {
+            match record {
+                Some(record) => writer.replace(slot, &record, &terms),
+                None => writer.remove(slot, &removal(&terms, turn)),
+            };
+            return;
+        };
+        // The order in which a fetch was to lay it over its answer is gone.
+        attended.others(None).for_each(|kept| kept.lost = true);
+        match (&mut attended.overlaid, record) {
+            (Some(overlaid), record) => {
+                overlaid.land(record, &terms, u64::MAX);
+                overlaid.publish(writer, slot, turn);
+            }
+            (None, Some(record)) => {
+                writer.replace(slot, &record, &terms);
+            }
+            (None, None) => {
+                writer.remove(slot, &removal(&terms, turn));
+            }
+        }
+    }
+
+    /// Hands an update to the slow writer that has waited for long messages.
+    fn send_on(&mut self, detained: Detained) {
+        let Detained {
+            entity,
+            id,
+            patch,
+            update,
+            arrival,
+            slow_opened,
+            opens,
+            bits,
+            ..
+        } = detained;
+        let (now, opened) = (self.now, self.opened);
+        let present = (self.opens, self.slow_opened, self.bits);
+        (self.now, self.opened) = (arrival.received_at, arrival.opened);
+        (self.opens, self.slow_opened, self.bits) = (opens, slow_opened, bits);
+        if let Some(board) = &mut self.bulk {
+            board.logged -= 1;
+            board.logged_bytes -= patch.as_ref().map_or(0, Patch::bytes);
+        }
+        let stamps = (arrival.link, arrival.invalidation);
+        self.hand_to_slow(entity, &id, update, patch, stamps);
+        (self.now, self.opened) = (now, opened);
+        (self.opens, self.slow_opened, self.bits) = present;
+    }
+}
+
+/// Counts what became of an update beside its slot.
+fn count(counters: &Counters, feed: &str, became: Became) {
+    match became {
+        Became::Applied { gap } => {
+            if let Some((expected, found)) = gap {
+                counters.gaps.bump();
+                tracing::warn!(feed, expected, found, "a gap");
+            }
+            counters.applied.bump();
+        }
+        Became::Missing => counters.missing.bump(),
+        Became::Older => counters.older.bump(),
+        Became::Duplicate => counters.duplicate.bump(),
+    }
+}
