@@ -61,6 +61,7 @@ impl Cache {
             let (counters, turns) = target_counters.clone();
             let mut machine =
                 Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
+            machine.defer_long();
             if let Some(tap) = &taps {
                 machine.tap(tap());
             }

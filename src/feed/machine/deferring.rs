@@ -43,6 +43,12 @@ impl<P: Protocol> Machine<P> {
         self.deferred.copier = Some(P::clone);
     }
 
+    /// How many long messages have been handed over and are not through.
+    #[must_use]
+    pub fn long_messages(&self) -> usize {
+        self.deferred.messages.len()
+    }
+
     /// Whether the socket may be read: not while long messages take up all the room there is for
     /// what is not through. Counts when that begins.
     pub fn is_hungry<S: Transaction>(&mut self, sink: &S) -> bool {

@@ -6,10 +6,12 @@ use super::super::endpoint::{Endpoint, EndpointSource};
 use super::super::inbox::Request;
 use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
+use super::bulk::{PARKED, options};
 use super::{Parts, Post, SOCKET, Waiting};
 use crate::Time;
 use crate::feed::{Action, Ended, Machine, Protocol};
 use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ pub(super) struct Feed<'a, P, T> {
     post: &'a mut Post,
     machine: Machine<P>,
     target: T,
+    /// Commands about values, which come after the long messages that are on their way.
+    parked: VecDeque<Request<Command>>,
     socket: Option<Socket>,
     stopping: bool,
     finished: bool,
@@ -32,11 +36,16 @@ pub(super) struct Feed<'a, P, T> {
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
-        let Parts { machine, target } = parts;
+        let Parts {
+            machine,
+            mut target,
+        } = parts;
+        target.take_apart_elsewhere(options(&post.offload, machine.config().settings()));
         Self {
             post,
             machine,
             target,
+            parked: VecDeque::new(),
             socket: None,
             stopping: false,
             finished: false,
@@ -74,6 +83,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.notice();
             self.arrive(now);
             self.obey(now);
+            self.land(now);
             self.read(now);
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle_timeout(now);
@@ -83,10 +93,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
 
     /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
     /// length of a turn at most.
-    fn timeout(&self, now: Time) -> Option<Duration> {
+    fn timeout(&mut self, now: Time) -> Option<Duration> {
+        let may_read = self.socket.as_ref().is_some_and(Socket::may_read);
         let busy = self.post.options.waiting == Waiting::Busy
-            || self.socket.as_ref().is_some_and(Socket::may_read)
-            || !self.post.commands.is_empty()
+            || (may_read && !self.must_wait())
+            || self.target.has_landing()
+            || (!self.post.commands.is_empty() && self.parked.len() < PARKED)
             || (self.post.commands.is_stopping() && !self.stopping);
         if busy {
             return Some(Duration::ZERO);
@@ -170,6 +182,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             .queue_depth
             .set(self.post.commands.len() as u64);
         for _ in 0..COMMANDS_PER_TURN {
+            if self.parked.len() >= PARKED {
+                break;
+            }
             let Some(Request { command, reply }) = self.post.commands.pop() else {
                 break;
             };
@@ -196,14 +211,37 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
+                command if self.target.awaits_long() || !self.parked.is_empty() => {
+                    self.parked.push_back(Request { command, reply });
+                }
                 command => reply.finish(self.target.obey(command)),
             }
         }
     }
 
+    /// Goes on with long messages, and with the commands that come after them.
+    fn land(&mut self, now: Time) {
+        self.machine.handle_deferred(now, &mut self.target);
+        if !self.target.awaits_long() {
+            for Request { command, reply } in self.parked.drain(..) {
+                reply.finish(self.target.obey(command));
+            }
+        }
+        self.act(now);
+    }
+
+    /// Whether nothing may be read. One more long message would hold the parked commands up again.
+    fn must_wait(&mut self) -> bool {
+        (!self.parked.is_empty() && self.machine.long_messages() > 1)
+            || !self.machine.is_hungry(&self.target)
+    }
+
     /// Reads what is there and hands it on.
     fn read(&mut self, now: Time) {
         for _ in 0..READS_PER_TURN {
+            if self.must_wait() {
+                return;
+            }
             let Some(socket) = &mut self.socket else {
                 return;
             };
