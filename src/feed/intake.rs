@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::bulk::{self, BulkId, Copier, Deferred, Outcome};
+use super::bulk::{self, BulkId, Deferred, Outcome};
 use super::counters::Counters;
 use super::outbox::{Outbox, OutboxFull};
 use super::protocol::{Class, Protocol, Refusal, Sink, Transaction};
@@ -43,10 +43,10 @@ impl<P: Protocol> Intake<P> {
     /// # Errors
     /// The sink takes none: what the message was. It has taken effect.
     #[cold]
-    pub(super) fn defer<S: Transaction>(
+    pub(crate) fn defer<S: Transaction>(
         &mut self,
         text: Vec<u8>,
-        copier: Copier<P>,
+        copier: fn(&P) -> P,
         sink: &mut S,
     ) -> Result<BulkId, Outcome> {
         let message = Deferred {
@@ -61,7 +61,7 @@ impl<P: Protocol> Intake<P> {
 
     /// Counts a long message that is through, and queues its replies if its connection still is
     /// the present one. What does not fit the queue is dropped.
-    pub(super) fn conclude(&mut self, outcome: &mut Outcome, is_present: bool) {
+    pub(crate) fn conclude(&mut self, outcome: &mut Outcome, is_present: bool) {
         outcome.count(&self.counters, self.tap.as_mut());
         if is_present && self.outbox.append(&mut outcome.outbox).is_err() {
             tracing::warn!("replies to a long message do not fit the queue of outgoing messages");

@@ -110,10 +110,6 @@ struct Cargo {
     entities: Vec<EntityIx>,
     /// Why what follows is dropped, if the connection's number says so.
     behind: Option<Verdict>,
-    /// Invalidations by the message itself, of entities; and of ids, as the sum without those of
-    /// the entity.
-    of_entities: Map<EntityIx, u64>,
-    of_ids: Map<Key, u64>,
 }
 
 /// How things stood when a message came.
@@ -129,6 +125,10 @@ struct Arrival {
     invalidations: u64,
     /// By number of the entity.
     stamps: Vec<Stamps>,
+    /// Invalidations that come before it, or before what follows in it, and were only learned of
+    /// later, from long messages: of entities, how many; of ids, the sum without those.
+    of_entities: Map<EntityIx, u64>,
+    of_ids: Map<Key, u64>,
 }
 
 /// What a message of an entity is good for.
@@ -324,6 +324,8 @@ impl Ingest {
             raised: self.raised,
             invalidations: self.store.invalidations(),
             stamps: stamps.collect(),
+            of_entities: Map::default(),
+            of_ids: Map::default(),
         }
     }
 

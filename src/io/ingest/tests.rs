@@ -9,6 +9,7 @@ use crate::json::Message;
 use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken, flags};
 use std::time::Duration;
 
+mod bulk;
 mod doubts;
 mod fetches;
 mod messages;
@@ -17,6 +18,7 @@ mod ownership;
 mod random;
 
 /// A list of changes: `{"e":entity,"i":id,"k":kind,"v":value,"s":sequence,"r":rule}`.
+#[derive(Clone)]
 struct Wire(Claims);
 
 impl Protocol for Wire {

@@ -6,11 +6,11 @@ use super::What;
 
 use super::super::{Ingest, Role};
 use super::trail::{Became, Base};
-use super::{Arrival, Cargo, Detained, Key, Map, PORTION, Phase, Stamps};
+use super::{Arrival, Cargo, Detained, Key, PORTION, Phase, Stamps};
 use crate::feed::{BulkId, Counters, EntityIx, Missing, OnConnect, Outcome, Sink, Update, Verdict};
 use crate::key::Id;
 use crate::record::{Patch, SchemaSource};
-use crate::store::{self, Head, State};
+use crate::store::{self, EntityWriter, Head, SlotIx, State};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
@@ -69,8 +69,6 @@ impl Ingest {
             items: items.into_iter(),
             entities: known.collect(),
             behind: None,
-            of_entities: Map::default(),
-            of_ids: Map::default(),
         }
     }
 
@@ -103,7 +101,7 @@ impl Ingest {
                     continue;
                 }
                 self.bits = first.arrival.bits;
-                self.land_long(first.order, &first.arrival, cargo, item);
+                self.land_long(first.order, &mut first.arrival, &cargo.entities, item);
             }
             cargo.behind = self.behind;
             (self.now, self.opened, self.opens, self.bits) = (now, opened, opens, bits);
@@ -125,14 +123,20 @@ impl Ingest {
         }
     }
 
-    fn land_long(&mut self, order: u64, arrival: &Arrival, cargo: &mut Cargo, item: Item) {
+    fn land_long(
+        &mut self,
+        order: u64,
+        arrival: &mut Arrival,
+        entities: &[EntityIx],
+        item: Item,
+    ) {
         let Item { entity, id, what } = item;
-        let ix = cargo.entities.get(entity.index()).copied();
+        let ix = entities.get(entity.index()).copied();
         let ix = ix.unwrap_or(EntityIx::new(u32::MAX));
         let is_known = ix.index() < self.entries.len();
         let (update, patch) = match (what, id.as_ref()) {
             (Said::Invalidate, id) if is_known => {
-                return self.land_invalidation(order, arrival, cargo, (ix, id));
+                return self.land_invalidation(order, arrival, (ix, id));
             }
             (Said::Invalidate | Said::Advance(_), _) | (_, None) => return,
             (Said::Patch(patch, update), _) => (update, Some(patch)),
@@ -149,7 +153,7 @@ impl Ingest {
             return self.counters.foreign.bump();
         }
         if self.owns(ix) {
-            self.land_own(order, arrival, cargo, (ix, id), update, patch);
+            self.land_own(order, arrival, (ix, id), update, patch);
         } else {
             self.land_elsewhere(arrival, (ix, id), update, patch);
         }
@@ -160,7 +164,6 @@ impl Ingest {
         &mut self,
         order: u64,
         arrival: &Arrival,
-        cargo: &Cargo,
         (ix, id): (EntityIx, Id),
         update: Update,
         patch: Option<Patch>,
@@ -183,19 +186,14 @@ impl Ingest {
             None => None,
         };
         let key = (ix, writer.entity().canonical(id.as_ref()));
-        let (link, base) = match arrival.stamps.get(ix.index()) {
-            Some(Stamps::Own { link, moment }) => (
-                *link,
-                slot.map_or(0, |slot| writer.invalidation_at(slot, *moment)),
-            ),
-            Some(Stamps::Beside { link, courier }) => (*link, courier.invalidation(id.as_ref())),
+        let link = match arrival.stamps.get(ix.index()) {
+            Some(Stamps::Own { link, .. } | Stamps::Beside { link, .. }) => *link,
             // There was no such entity yet: nothing but what has become of the connection since
             // speaks against it.
-            None if arrival.raised == raised => (entry.link, arrival.invalidations),
-            None => (0, arrival.invalidations),
+            None if arrival.raised == raised => entry.link,
+            None => 0,
         };
-        let base = cargo.of_ids.get(&key).copied().unwrap_or(base);
-        let invalidation = base + cargo.of_entities.get(&ix).copied().unwrap_or(0);
+        let invalidation = arrival.invalidation(&key, writer, slot);
         entry.whole_seen |= update.whole;
         entry.restarts |= update.sequence.is_some() && super::super::apply::restarts(update.policy);
         let Some(trail) = board.trails.get_mut(&key) else {
@@ -230,13 +228,14 @@ impl Ingest {
         };
         let feed = &*self.config.feed;
         let (entries, bytes) =
-            trail.fold(order, known, &layout, |became| count(&counters, feed, became));
+            trail.fold(order, known, &layout, |became, shown| count(&counters, feed, became, shown));
         board.logged -= entries;
         board.logged_bytes -= bytes;
         count(
             &counters,
             feed,
             trail.base.step(&update, patch.as_ref(), &context, known, &layout),
+            false,
         );
         trail.touched = true;
         if trail.queue() {
@@ -295,45 +294,48 @@ impl Ingest {
     fn land_invalidation(
         &mut self,
         order: u64,
-        arrival: &Arrival,
-        cargo: &mut Cargo,
+        arrival: &mut Arrival,
         (ix, id): (EntityIx, Option<&Id>),
     ) {
         let entry = &mut self.entries[ix.index()];
         let Some(board) = &mut self.bulk else { return };
         self.scan = true;
-        let Some(id) = id else {
-            entry.entity.invalidate();
-            *cargo.of_entities.entry(ix).or_default() += 1;
-            let of_entity = board.trails.iter_mut().filter(|(key, _)| key.0 == ix);
-            for (key, trail) in of_entity {
+        let id = id.map(|id| entry.entity.canonical(id.as_ref()));
+        let is_meant = |of: EntityIx, it: &Id| of == ix && id.as_ref().is_none_or(|id| id == it);
+        let later = board.flights.iter_mut().map(|flight| &mut flight.arrival);
+        match &id {
+            None => {
+                for arrival in later.chain([arrival]) {
+                    *arrival.of_entities.entry(ix).or_default() += 1;
+                }
+                entry.entity.invalidate();
+            }
+            Some(id) => {
+                let key = (ix, id.clone());
+                if entry.entity.find(id.as_ref()).is_some()
+                    && let Role::Own(writer) = &mut entry.role
+                {
+                    let slot = writer.locate(id.as_ref(), store::Missing::Insert).ok();
+                    for arrival in later.chain([arrival]) {
+                        let sum = arrival.invalidation_of(&key, writer, slot);
+                        arrival.of_ids.insert(key.clone(), sum + 1);
+                    }
+                }
+                // What is not there cannot be stale.
+                entry.entity.with(id.as_ref(), |slot| slot.invalidate());
+            }
+        }
+        for (key, trail) in &mut board.trails {
+            if is_meant(key.0, &key.1) {
                 trail.invalidated_before(order);
                 if trail.queue() {
                     board.open.push_back(key.clone());
                 }
             }
-            return entry.begin();
-        };
-        let key = (ix, entry.entity.canonical(id.as_ref()));
-        if let Role::Own(writer) = &mut entry.role
-            && entry.entity.find(id.as_ref()).is_some()
-            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
-        {
-            let sum = cargo.of_ids.entry(key.clone()).or_insert_with(|| {
-                match arrival.stamps.get(ix.index()) {
-                    Some(Stamps::Own { moment, .. }) => writer.invalidation_at(slot, *moment),
-                    Some(Stamps::Beside { courier, .. }) => courier.invalidation(id.as_ref()),
-                    None => arrival.invalidations,
-                }
-            });
-            *sum += 1;
         }
-        // What is not there cannot be stale.
-        entry.entity.with(id.as_ref(), |slot| slot.invalidate());
-        if let Some(trail) = board.trails.get_mut(&key) {
-            trail.invalidated_before(order);
-            if trail.queue() {
-                board.open.push_back(key);
+        for detained in &mut board.detained {
+            if detained.after >= order && is_meant(detained.entity, &detained.id) {
+                detained.arrival.invalidation += 1;
             }
         }
         entry.begin();
@@ -397,7 +399,7 @@ impl Ingest {
         } else {
             // What is still held waits for the next one.
             let board = self.bulk.as_mut()?;
-            let held = board.trails.iter_mut().filter(|(_, trail)| trail.held() > 0);
+            let held = board.trails.iter_mut().filter(|(_, trail)| trail.is_unsettled());
             for (key, trail) in held {
                 if trail.queue() {
                     board.open.push_back(key.clone());
@@ -427,7 +429,7 @@ impl Ingest {
         let known = (entry.answered.as_deref(), id);
         let feed = &*self.config.feed;
         let (entries, bytes) =
-            trail.fold(horizon, known, &layout, |became| count(&counters, feed, became));
+            trail.fold(horizon, known, &layout, |became, shown| count(&counters, feed, became, shown));
         board.logged -= entries;
         board.logged_bytes -= bytes;
         let Base { record, head } = trail.shown(known, &layout);
@@ -442,6 +444,10 @@ impl Ingest {
             return;
         };
         let terms = Head { turn, ..head };
+        if head.state == State::Removed && writer.head(slot).state == State::Empty {
+            // It came and went behind the message; the number of its removal has to be kept.
+            writer.replace(slot, &record, &terms);
+        }
         let record = head.has_value().then_some(record);
         let attended = entry.attention.as_mut().and_then(|it| it.get_mut(id));
         let Some(attended) = attended else {
@@ -495,16 +501,42 @@ impl Ingest {
     }
 }
 
-/// Counts what became of an update beside its slot.
-fn count(counters: &Counters, feed: &str, became: Became) {
-    match became {
-        Became::Applied { gap } => {
-            if let Some((expected, found)) = gap {
-                counters.gaps.bump();
-                tracing::warn!(feed, expected, found, "a gap");
-            }
-            counters.applied.bump();
+impl Arrival {
+    /// The sum of invalidations that the message is good for, so far.
+    fn invalidation(&self, key: &Key, writer: &EntityWriter, slot: Option<SlotIx>) -> u64 {
+        let of_entity = self.of_entities.get(&key.0).copied().unwrap_or(0);
+        self.invalidation_of(key, writer, slot) + of_entity
+    }
+
+    /// As [`invalidation`](Self::invalidation), without what was learned about the entity.
+    fn invalidation_of(&self, key: &Key, writer: &EntityWriter, slot: Option<SlotIx>) -> u64 {
+        if let Some(sum) = self.of_ids.get(key) {
+            return *sum;
         }
+        match (self.stamps.get(key.0.index()), slot) {
+            (Some(Stamps::Own { moment, .. }), Some(slot)) => writer.invalidation_at(slot, *moment),
+            (Some(Stamps::Own { .. }), None) => 0,
+            (Some(Stamps::Beside { courier, .. }), _) => courier.invalidation(key.1.as_ref()),
+            (None, _) => self.invalidations,
+        }
+    }
+}
+
+/// Counts what became of an update beside its slot; if it was shown before, only what was not known
+/// then.
+fn count(counters: &Counters, feed: &str, became: Became, shown: bool) {
+    if let Became::Applied {
+        gap: Some((expected, found)),
+    } = became
+    {
+        counters.gaps.bump();
+        tracing::warn!(feed, expected, found, "a gap");
+    }
+    if shown {
+        return;
+    }
+    match became {
+        Became::Applied { .. } => counters.applied.bump(),
         Became::Missing => counters.missing.bump(),
         Became::Older => counters.older.bump(),
         Became::Duplicate => counters.duplicate.bump(),

@@ -84,6 +84,8 @@ pub(super) struct Trail {
     clear: Option<u64>,
     /// It waits for being closed.
     queued: bool,
+    /// What is left of the log was judged by a value that has become another one since.
+    moved: bool,
 }
 
 /// What an update is next to a value.
@@ -229,6 +231,7 @@ impl Trail {
             held: 0,
             clear: None,
             queued: false,
+            moved: false,
         }
     }
 
@@ -294,13 +297,14 @@ impl Trail {
     }
 
     /// Lays everything over the base that came before the long message `order`. Tells what became
-    /// of what was not counted yet, and gives the log's bytes back.
+    /// of it, and whether it was shown, and so counted, before. Answers how many entries and bytes
+    /// the log has lost.
     pub(super) fn fold(
         &mut self,
         order: u64,
         (answered, key): (Answers<'_>, &Id),
         layout: &Arc<Layout>,
-        mut count: impl FnMut(Became),
+        mut count: impl FnMut(Became, bool),
     ) -> (usize, usize) {
         let (mut entries, mut bytes) = (0, 0);
         while self.log.front().is_some_and(|logged| logged.after < order) {
@@ -322,8 +326,8 @@ impl Trail {
                     if !shown {
                         self.held -= 1;
                         self.touched = true;
-                        count(became);
                     }
+                    count(became, shown);
                 }
             }
         }
@@ -366,5 +370,11 @@ impl Trail {
     pub(super) fn close(&mut self) {
         self.touched = false;
         self.queued = false;
+        self.moved = true;
+    }
+
+    /// Whether it has to be closed again when the next long message is through.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.held > 0 || self.moved
     }
 }

@@ -1,0 +1,3 @@
+//! One rule each.
+
+use super::*;
