@@ -210,13 +210,13 @@ pub(super) type Copier<P> = fn(&P) -> P;
 pub(super) fn hand_over<P: Protocol, S: Transaction>(
     message: Deferred<P>,
     sink: &mut S,
-) -> Result<BulkId, Outcome> {
+) -> Result<BulkId, Box<Outcome>> {
     sink.defer(message).map_err(|message| {
         let outcome = message.take_apart(sink);
         match outcome.class {
             Ok(_) => sink.commit(),
             Err(_) => sink.rollback(),
         }
-        outcome
+        Box::new(outcome)
     })
 }

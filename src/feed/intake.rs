@@ -48,7 +48,7 @@ impl<P: Protocol> Intake<P> {
         text: Vec<u8>,
         copier: fn(&P) -> P,
         sink: &mut S,
-    ) -> Result<BulkId, Outcome> {
+    ) -> Result<BulkId, Box<Outcome>> {
         let message = Deferred {
             protocol: copier(&self.protocol),
             text,

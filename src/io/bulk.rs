@@ -6,9 +6,7 @@
 //! more, as it was, to be done by the feed itself.
 
 use super::ingest::refusal;
-use crate::feed::{
-    EntityIx, Outcome, Policy, Refusal, Rule, Sink, Update,
-};
+use crate::feed::{EntityIx, Outcome, Policy, Refusal, Rule, Sink, Update};
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::{Limits, Patch};
@@ -128,7 +126,11 @@ impl Recorder {
         Taken {
             outcome,
             items: self.items,
-            entities: self.entities.into_iter().map(|(entity, _)| entity).collect(),
+            entities: self
+                .entities
+                .into_iter()
+                .map(|(entity, _)| entity)
+                .collect(),
         }
     }
 
@@ -174,8 +176,14 @@ impl Sink for Recorder {
         let (known, courier) = known.ok_or(Refusal::Other)?;
         let courier = courier.get_or_insert_with(|| known.courier());
         let mut patch = Patch::new();
-        json::compile(value, update.mode, &self.limits, courier.schema(), &mut patch)
-            .map_err(refusal)?;
+        json::compile(
+            value,
+            update.mode,
+            &self.limits,
+            courier.schema(),
+            &mut patch,
+        )
+        .map_err(refusal)?;
         self.push(entity, Some(id), Said::Patch(patch, update))
     }
 
@@ -216,13 +224,18 @@ impl Mailbox {
     }
 
     pub(in crate::io) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 }
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("is_empty", &self.is_empty()).finish()
+        f.debug_struct("Mailbox")
+            .field("is_empty", &self.is_empty())
+            .finish()
     }
 }
 
@@ -275,10 +288,11 @@ impl Errand {
             return;
         };
         // What a panic leaves half-done is dropped with it.
-        self.mailbox.put(match catch_unwind(AssertUnwindSafe(|| task.run())) {
-            Ok(taken) => Report::Done(Box::new(taken)),
-            Err(panic) => Report::Panicked(panic),
-        });
+        self.mailbox
+            .put(match catch_unwind(AssertUnwindSafe(|| task.run())) {
+                Ok(taken) => Report::Done(Box::new(taken)),
+                Err(panic) => Report::Panicked(panic),
+            });
     }
 }
 

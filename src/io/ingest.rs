@@ -19,8 +19,8 @@ mod landing;
 mod overlay;
 
 pub(crate) use bulk::BulkOptions;
-pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use commands::refusal;
+pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
 use super::bulk::Recorder;
@@ -31,8 +31,8 @@ use super::staging::{Staging, What};
 use super::target::{Target, Waste};
 use crate::Time;
 use crate::feed::{
-    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol, Refusal, Rule, Sink, Transaction,
-    Update, Verdict,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol,
+    Refusal, Rule, Sink, Transaction, Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};

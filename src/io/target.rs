@@ -1,8 +1,8 @@
 //! What a driver feeds: a [`Transaction`] that also learns what becomes of the connection.
 
 use super::command::Command;
-use super::ingest::BulkOptions;
 use super::inbox::CommandError;
+use super::ingest::BulkOptions;
 use crate::Time;
 use crate::feed::Transaction;
 use crate::key::Id;

@@ -101,7 +101,7 @@ impl<P: Protocol> Machine<P> {
                 }
                 Ok(())
             }
-            Err(outcome) => self.conclude(now, outcome, self.generation),
+            Err(outcome) => self.conclude(now, *outcome, self.generation),
         }
     }
 

@@ -10,8 +10,8 @@ use super::bulk::{PARKED, options};
 use super::{Parts, Post, SOCKET, Waiting};
 use crate::Time;
 use crate::feed::{Action, Ended, Machine, Protocol};
-use std::io;
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ mod landing;
 mod numbers;
 mod trail;
 
-use super::super::bulk::{Item, Mailbox, Errand, Offload, Recorder, Task};
+use super::super::bulk::{Errand, Item, Mailbox, Offload, Recorder, Task};
 use super::super::staging::{self, What};
 use super::attention::Position;
 use super::coverage::open_word;
@@ -198,7 +198,11 @@ impl Board {
         let flights = self.flights.iter().filter(|flight| {
             flight.arrival.opens == opens && !matches!(flight.phase, Phase::Closing(_))
         });
-        if self.landing { 0 } else { flights.count() as u64 }
+        if self.landing {
+            0
+        } else {
+            flights.count() as u64
+        }
     }
 
     /// A connection is open: nothing is known of its numbers.
@@ -229,7 +233,8 @@ impl Ingest {
         // A message that has landed has said all; but what it said may not be shown yet.
         board.is_awaited()
             || (!board.open.is_empty()
-                && (board.trails).contains_key(&(ix, self.entries[ix.index()].entity.canonical(id))))
+                && (board.trails)
+                    .contains_key(&(ix, self.entries[ix.index()].entity.canonical(id))))
     }
 
     /// Whether long messages are on their way.
@@ -422,16 +427,13 @@ impl Ingest {
             .find(id.as_ref())
             .and_then(|_| writer.locate(id.as_ref(), store::Missing::Insert).ok());
         // The slot has them already, which does no harm: they are only ever added.
-        let trail = board
-            .trails
-            .entry((ix, key))
-            .or_insert_with(|| {
-                Trail::new(match (overlaid, slot) {
-                    (Some(overlaid), _) => Base::new(overlaid.base.clone(), overlaid.head),
-                    (None, Some(slot)) => Base::new(writer.record(slot), writer.head(slot)),
-                    (None, None) => Base::nothing(writer.schema()),
-                })
-            });
+        let trail = board.trails.entry((ix, key)).or_insert_with(|| {
+            Trail::new(match (overlaid, slot) {
+                (Some(overlaid), _) => Base::new(overlaid.base.clone(), overlaid.head),
+                (None, Some(slot)) => Base::new(writer.record(slot), writer.head(slot)),
+                (None, None) => Base::nothing(writer.schema()),
+            })
+        });
         trail.log(Logged::mark(board.last, flags));
         board.logged += 1;
     }

@@ -5,7 +5,7 @@ use super::super::overlay::removal;
 use super::What;
 
 use super::super::{Ingest, Role};
-use super::trail::{Became, Base};
+use super::trail::{Base, Became};
 use super::{Arrival, Cargo, Detained, Key, PORTION, Phase, Stamps};
 use crate::feed::{BulkId, Counters, EntityIx, Missing, OnConnect, Outcome, Sink, Update, Verdict};
 use crate::key::Id;
@@ -20,10 +20,13 @@ impl Ingest {
         let Some(board) = &self.bulk else {
             return false;
         };
-        board.flights.front().is_some_and(|first| match first.phase {
-            Phase::Running => !board.mailbox.is_empty(),
-            Phase::Waiting(_) | Phase::Landing(_) | Phase::Closing(_) => true,
-        })
+        board
+            .flights
+            .front()
+            .is_some_and(|first| match first.phase {
+                Phase::Running => !board.mailbox.is_empty(),
+                Phase::Waiting(_) | Phase::Landing(_) | Phase::Closing(_) => true,
+            })
     }
 
     /// Lands a portion of the first long message, if it is this one and has been taken apart. What
@@ -123,13 +126,7 @@ impl Ingest {
         }
     }
 
-    fn land_long(
-        &mut self,
-        order: u64,
-        arrival: &mut Arrival,
-        entities: &[EntityIx],
-        item: Item,
-    ) {
+    fn land_long(&mut self, order: u64, arrival: &mut Arrival, entities: &[EntityIx], item: Item) {
         let Item { entity, id, what } = item;
         let ix = entities.get(entity.index()).copied();
         let ix = ix.unwrap_or(EntityIx::new(u32::MAX));
@@ -169,8 +166,8 @@ impl Ingest {
         patch: Option<Patch>,
     ) {
         let counters = Arc::clone(&self.counters);
-        let trust = self.config.on_connect == OnConnect::Trust
-            && arrival.bits & store::Link::GAP == 0;
+        let trust =
+            self.config.on_connect == OnConnect::Trust && arrival.bits & store::Link::GAP == 0;
         let raised = self.raised;
         let entry = &mut self.entries[ix.index()];
         let (Role::Own(writer), Some(board)) = (&mut entry.role, &mut self.bulk) else {
@@ -227,14 +224,17 @@ impl Ingest {
             opened: arrival.opened,
         };
         let feed = &*self.config.feed;
-        let (entries, bytes) =
-            trail.fold(order, known, &layout, |became, shown| count(&counters, feed, became, shown));
+        let (entries, bytes) = trail.fold(order, known, &layout, |became, shown| {
+            count(&counters, feed, became, shown)
+        });
         board.logged -= entries;
         board.logged_bytes -= bytes;
         count(
             &counters,
             feed,
-            trail.base.step(&update, patch.as_ref(), &context, known, &layout),
+            trail
+                .base
+                .step(&update, patch.as_ref(), &context, known, &layout),
             false,
         );
         trail.touched = true;
@@ -274,7 +274,8 @@ impl Ingest {
             return self.counters.foreign.bump();
         }
         let number = patch.map(|patch| self.staging.adopt(patch));
-        self.staging.push(ix, Some(id.as_ref()), What::Forward(number, update));
+        self.staging
+            .push(ix, Some(id.as_ref()), What::Forward(number, update));
         let item = self.staging.item(self.staging.len() - 1);
         let present = std::mem::replace(&mut self.entries[ix.index()].link, link);
         self.as_of = Some(invalidation);
@@ -375,7 +376,11 @@ impl Ingest {
         }
         for _ in 0..PORTION {
             let board = self.bulk.as_mut()?;
-            if board.detained.front().is_none_or(|first| first.after >= horizon) {
+            if board
+                .detained
+                .front()
+                .is_none_or(|first| first.after >= horizon)
+            {
                 break;
             }
             let detained = board.detained.pop_front()?;
@@ -399,7 +404,10 @@ impl Ingest {
         } else {
             // What is still held waits for the next one.
             let board = self.bulk.as_mut()?;
-            let held = board.trails.iter_mut().filter(|(_, trail)| trail.is_unsettled());
+            let held = board
+                .trails
+                .iter_mut()
+                .filter(|(_, trail)| trail.is_unsettled());
             for (key, trail) in held {
                 if trail.queue() {
                     board.open.push_back(key.clone());
@@ -428,8 +436,9 @@ impl Ingest {
         let layout = writer.schema().layout().clone();
         let known = (entry.answered.as_deref(), id);
         let feed = &*self.config.feed;
-        let (entries, bytes) =
-            trail.fold(horizon, known, &layout, |became, shown| count(&counters, feed, became, shown));
+        let (entries, bytes) = trail.fold(horizon, known, &layout, |became, shown| {
+            count(&counters, feed, became, shown)
+        });
         board.logged -= entries;
         board.logged_bytes -= bytes;
         let Base { record, head } = trail.shown(known, &layout);
@@ -449,17 +458,14 @@ impl Ingest {
             writer.replace(slot, &record, &terms);
         }
         let record = head.has_value().then_some(record);
-        let attended = entry.attention.as_mut().and_then(|it| it.get_mut(id));
-        let Some(attended) = attended else {
-            match record {
-                Some(record) => writer.replace(slot, &record, &terms),
-                None => writer.remove(slot, &removal(&terms, turn)),
-            };
-            return;
-        };
-        // The order in which a fetch was to lay it over its answer is gone.
-        attended.others(None).for_each(|kept| kept.lost = true);
-        match (&mut attended.overlaid, record) {
+        let attention = entry.attention.as_mut().filter(|it| it.covers(id));
+        let mut attended = attention.map(|it| it.attend(id, None));
+        if let Some(attended) = &mut attended {
+            // The order in which a fetch was to lay it over its answer is gone.
+            attended.others(None).for_each(|kept| kept.lost = true);
+        }
+        let overlaid = attended.and_then(|attended| attended.overlaid.as_deref_mut());
+        match (overlaid, record) {
             (Some(overlaid), record) => {
                 overlaid.land(record, &terms, u64::MAX);
                 overlaid.publish(writer, slot, turn);
@@ -470,6 +476,9 @@ impl Ingest {
             (None, None) => {
                 writer.remove(slot, &removal(&terms, turn));
             }
+        }
+        if let Some(attention) = &mut entry.attention {
+            attention.settle(id);
         }
     }
 

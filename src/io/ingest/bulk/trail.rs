@@ -50,15 +50,19 @@ pub(super) struct Logged {
 
 #[derive(Debug)]
 enum Entry {
-    Update {
-        update: Update,
-        /// `None`: a removal.
-        patch: Option<Patch>,
-        context: Context,
-        /// It is published, and counted.
-        shown: bool,
-    },
+    Update(Box<Past>),
     Mark(u8),
+}
+
+/// An update that has come.
+#[derive(Debug)]
+struct Past {
+    update: Update,
+    /// `None`: a removal.
+    patch: Option<Patch>,
+    context: Context,
+    /// It is published, and counted.
+    shown: bool,
 }
 
 /// An update that asks whether it may be shown before long messages.
@@ -196,13 +200,16 @@ impl Logged {
         context: Context,
         shown: bool,
     ) -> Self {
-        let what = Entry::Update {
+        let past = Past {
             update,
             patch,
             context,
             shown,
         };
-        Self { after, what }
+        Self {
+            after,
+            what: Entry::Update(Box::new(past)),
+        }
     }
 
     pub(super) const fn mark(after: u64, flags: u8) -> Self {
@@ -214,11 +221,21 @@ impl Logged {
 
     pub(super) fn bytes(&self) -> usize {
         match &self.what {
-            Entry::Update {
-                patch: Some(patch), ..
-            } => patch.bytes(),
-            _ => 0,
+            Entry::Update(past) => past.patch.as_ref().map_or(0, Patch::bytes),
+            Entry::Mark(_) => 0,
         }
+    }
+}
+
+impl Past {
+    fn step(&self, value: &mut Base, known: (Answers<'_>, &Id), layout: &Arc<Layout>) -> Became {
+        value.step(
+            &self.update,
+            self.patch.as_ref(),
+            &self.context,
+            known,
+            layout,
+        )
     }
 }
 
@@ -271,15 +288,10 @@ impl Trail {
     /// Adds to the log. Whether the trail has to be closed and was not known to need it.
     pub(super) fn log(&mut self, logged: Logged) -> bool {
         let mut is_new = false;
-        if let Entry::Update {
-            update,
-            patch,
-            shown,
-            ..
-        } = &logged.what
-        {
-            let whole = patch.is_none() || (update.whole && update.mode == Mode::Replace);
-            if !shown {
+        if let Entry::Update(past) = &logged.what {
+            let update = &past.update;
+            let whole = past.patch.is_none() || (update.whole && update.mode == Mode::Replace);
+            if !past.shown {
                 self.held += 1;
                 self.clear = None;
                 is_new = self.queue();
@@ -315,19 +327,13 @@ impl Trail {
             bytes += logged.bytes();
             match logged.what {
                 Entry::Mark(reasons) => self.base.mark(reasons),
-                Entry::Update {
-                    update,
-                    patch,
-                    context,
-                    shown,
-                } => {
-                    let (patch, known) = (patch.as_ref(), (answered, key));
-                    let became = self.base.step(&update, patch, &context, known, layout);
-                    if !shown {
+                Entry::Update(past) => {
+                    let became = past.step(&mut self.base, (answered, key), layout);
+                    if !past.shown {
                         self.held -= 1;
                         self.touched = true;
                     }
-                    count(became, shown);
+                    count(became, past.shown);
                 }
             }
         }
@@ -340,16 +346,10 @@ impl Trail {
         for logged in &self.log {
             match &logged.what {
                 Entry::Mark(reasons) => value.mark(*reasons),
-                Entry::Update {
-                    update,
-                    patch,
-                    context,
-                    shown: true,
-                } => {
-                    let known = (answered, key);
-                    value.step(update, patch.as_ref(), context, known, layout);
+                Entry::Update(past) if past.shown => {
+                    past.step(&mut value, (answered, key), layout);
                 }
-                Entry::Update { .. } => {}
+                Entry::Update(_) => {}
             }
         }
         value
@@ -359,9 +359,9 @@ impl Trail {
     pub(super) fn invalidated_before(&mut self, order: u64) {
         for logged in &mut self.log {
             if logged.after >= order
-                && let Entry::Update { context, .. } = &mut logged.what
+                && let Entry::Update(past) = &mut logged.what
             {
-                context.invalidation += 1;
+                past.context.invalidation += 1;
             }
         }
     }

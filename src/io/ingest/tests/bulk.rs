@@ -3,7 +3,6 @@
 use super::*;
 use crate::feed::{BulkId, Intake, Overtaking};
 use crate::io::bulk::{Offload, Work};
-use crate::io::target::Target as _;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 

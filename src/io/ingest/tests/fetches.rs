@@ -87,7 +87,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    fn compiled(self, world: &World) -> LandItem {
+    pub(super) fn compiled(self, world: &World) -> LandItem {
         let Self {
             id,
             value,

@@ -125,7 +125,10 @@ impl Source {
     fn event(&mut self) -> Event {
         if !self.open {
             self.open = true;
-            if matches!(self.numbering, Numbering::Connection | Numbering::Restarting) {
+            if matches!(
+                self.numbering,
+                Numbering::Connection | Numbering::Restarting
+            ) {
                 self.numbers.fill(0);
                 self.of_connection = 0;
             }
@@ -179,7 +182,11 @@ fn seen(desk: &Desk, id: u64) -> Seen {
         source_time: head.source_time,
         received_at: head.received_at,
         // That of a removal is the one before it, whichever was shown.
-        whole_at: if head.has_value() { head.whole_at } else { Time::ZERO },
+        whole_at: if head.has_value() {
+            head.whole_at
+        } else {
+            Time::ZERO
+        },
     }
 }
 
@@ -272,9 +279,16 @@ fn check(numbering: Numbering, faults: bool, overtaking: Overtaking, wild: bool)
         // A hole in the numbering of a connection that is gone is not looked for any more.
         let lost = told.iter().any(|event| matches!(event, Event::Lost));
         if numbering == Numbering::Connection && lost {
-            assert!(late.gaps <= at_once.gaps, "{case}: {late:?} {at_once:?}\n{told:#?}");
+            assert!(
+                late.gaps <= at_once.gaps,
+                "{case}: {late:?} {at_once:?}\n{told:#?}"
+            );
         } else {
-            assert_eq!(late.gaps > 0, at_once.gaps > 0, "{case}: {late:?}\n{told:#?}");
+            assert_eq!(
+                late.gaps > 0,
+                at_once.gaps > 0,
+                "{case}: {late:?}\n{told:#?}"
+            );
         }
         assert_eq!(late.bulk_bytes, 0, "{case}");
     }
