@@ -185,6 +185,8 @@ impl Scene {
         };
         let feed = Feed::custom(script).settings(|settings| {
             settings.close_timeout = std::time::Duration::from_millis(10);
+            // A wake-up that is lost is not made good by a timer.
+            settings.dead_after = std::time::Duration::MAX;
         });
         let cache = Cache::builder().build().expect("a cache");
         let feed = cache.attach(change(feed)).expect("attached");

@@ -103,6 +103,7 @@ fn check(texts: Vec<String>) -> u64 {
         feed.settings(|settings| {
             settings.bulk_above = 64 << 10;
             settings.close_timeout = std::time::Duration::from_millis(10);
+            settings.dead_after = std::time::Duration::MAX;
         })
     };
     let here = Cache::builder().build().expect("a cache");

@@ -14,15 +14,12 @@ pub(super) const PARKED: usize = 256;
 pub(super) fn offload(runtime: &Runtime, waker: Arc<mio::Waker>) -> Offload {
     let runtime = runtime.clone();
     Offload::new(move |work| {
-        let mut errand = Errand {
+        let errand = Errand {
             work: Some(work),
             _bell: Bell(Arc::clone(&waker)),
         };
-        runtime.spawn_blocking(move || {
-            if let Some(work) = errand.work.take() {
-                work();
-            }
-        });
+        // A method of the whole: a closure over the work alone would leave the bell here.
+        runtime.spawn_blocking(move || errand.run());
     })
 }
 
@@ -39,6 +36,14 @@ pub(super) fn options(offload: &Offload, settings: &Settings) -> BulkOptions {
 struct Errand {
     work: Option<Work>,
     _bell: Bell,
+}
+
+impl Errand {
+    fn run(mut self) {
+        if let Some(work) = self.work.take() {
+            work();
+        }
+    }
 }
 
 struct Bell(Arc<mio::Waker>);
