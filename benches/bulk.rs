@@ -39,8 +39,16 @@ fn event(entity: &str, id: usize, n: usize) -> String {
 }
 
 fn push_frame(frames: &mut Vec<u8>, payload: &[u8]) {
-    frames.extend([0x81, 127]);
-    frames.extend((payload.len() as u64).to_be_bytes());
+    match u16::try_from(payload.len()) {
+        Ok(len) => {
+            frames.extend([0x81, 126]);
+            frames.extend(len.to_be_bytes());
+        }
+        Err(_) => {
+            frames.extend([0x81, 127]);
+            frames.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
     frames.extend(payload);
 }
 
@@ -122,10 +130,8 @@ impl Way {
     fn round(&mut self, n: usize) {
         self.orders.send(n).expect("a server");
         let written = self.written.recv().expect("a server");
-        // In the order in which this way has them, or waiting for one would hide another.
-        let mut waiting: Vec<usize> = (0..self.watches.len()).collect();
-        let mut delays = vec![Duration::ZERO; waiting.len()];
-        std::thread::scope(|scope| {
+        // One waits for each, or waiting for one would hide another.
+        let delays = std::thread::scope(|scope| {
             let waits = self.watches.iter_mut().map(|watch| {
                 scope.spawn(move || {
                     while watch.slot().snapshot().record().get("n").u64().ok() != Some(n as u64) {
@@ -135,9 +141,8 @@ impl Way {
                 })
             });
             let waits: Vec<_> = waits.collect();
-            for (at, wait) in waiting.drain(..).zip(waits) {
-                delays[at] = wait.join().expect("no panic");
-            }
+            let delays = waits.into_iter().map(|wait| wait.join().expect("no panic"));
+            delays.collect()
         });
         self.delays.push(delays);
     }
