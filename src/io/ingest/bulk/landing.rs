@@ -225,7 +225,7 @@ impl Ingest {
         };
         let feed = &*self.config.feed;
         let (entries, bytes) = trail.fold(order, known, &layout, |became, shown| {
-            count(&counters, feed, became, shown)
+            count(&counters, feed, became, shown);
         });
         board.logged -= entries;
         board.logged_bytes -= bytes;
@@ -437,7 +437,7 @@ impl Ingest {
         let known = (entry.answered.as_deref(), id);
         let feed = &*self.config.feed;
         let (entries, bytes) = trail.fold(horizon, known, &layout, |became, shown| {
-            count(&counters, feed, became, shown)
+            count(&counters, feed, became, shown);
         });
         board.logged -= entries;
         board.logged_bytes -= bytes;

@@ -314,7 +314,7 @@ fn what_the_slow_writer_owns_is_handed_over_in_order() {
     let set = Command::Set {
         entity: "s".into(),
         id: 1.into(),
-        update: crate::feed::Update::whole(),
+        update: Update::whole(),
         value: br#"{"p":0}"#.to_vec(),
     };
     assert!(slow.carry_out(set).is_ok());
