@@ -106,15 +106,15 @@ pub use cache::{
     Field, FieldsError, Freshness, Hook, Hydrated, Hydrating, Invalidation, JsonText, Kept,
     ListObserver, ListRow, LocalFeed, NotLive, NotReady, NotReadyReason, Observer, Optimistic,
     Ordered, Polled, QueryBuilder, QueryConfig, QueryError, QueryState, Reader, Reading,
-    ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Row, Selected, SetError, Slot,
-    Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
+    ReadyError, Reasons, RefetchRequest, Refetched, Refetching, Resync, Row, Selected, SetError,
+    Slot, Snapshot, Step, Stored, StoredError, StoredQuery, StoredValue, Tick, Typed, TypedSlot,
     TypedTick, TypedWatch, Unmapped, Until, UntilState, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef};
 pub use feed::{
     Backoff, CounterValues, Covers, Envelope, Jitter, Lost, Missing, OnConnect, Pace, Protocol,
-    Refusal, State, SubscribeError,
+    Refusal, Role, State, SubscribeError,
 };
 pub use io::command::Order;
 pub use io::inbox::{CommandError, Completion};
@@ -125,7 +125,8 @@ pub use io::{
     connect::{ConnectError, Proxy, Stage, UrlError},
     endpoint::{Attempt, BoxError, Endpoint},
     feed_thread::{Restart, Waiting},
-    status::{FeedEnd, FeedStatus},
+    rest::{Rest, RestError},
+    status::{FeedEnd, FeedStatus, LegStatus},
     tls::{Roots, TlsFailure, TlsSetupError},
 };
 pub use key::{Id, Key, Part};

@@ -207,6 +207,74 @@ fn tickers_made_of_arrays_allocate_nothing() {
     assert_eq!(cache.entity("kraken.ticker").len(), 4);
 }
 
+/// Envelopes of files, with what makes them work: conditions, cuts, items in items, names of members,
+/// texts that are put together, numbers in texts, times as texts, numbers of the connection.
+#[cfg(feature = "toml")]
+#[test]
+fn envelopes_of_files_allocate_nothing() {
+    let files = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/envelopes");
+    let feed = |name: &str| {
+        let text = std::fs::read_to_string(files.join(name)).expect("a file");
+        open(Feed::envelope(
+            Envelope::from_toml(&text)
+                .expect("a right file")
+                .listening(),
+        ))
+    };
+    let (_cache, mut kucoin) = feed("kucoin.toml");
+    check(&mut kucoin, |round| {
+        let one = |step: u64| {
+            let symbol = ["BTC-USDT", "ETH-USDT", "XRP-USDT"][(step % 3) as usize];
+            let price = walk(step) % 100_000;
+            match step % 7 {
+                0 => format!(r#"{{"type":"pong","id":"{step}"}}"#),
+                1 => format!(r#"{{"type":"message","topic":"/market/level2:{symbol}"}}"#),
+                _ => format!(
+                    r#"{{"type":"message","topic":"/market/ticker:{symbol}","subject":"trade.ticker","data":{{"sequence":"{step}","price":"{price}","time":{}}}}}"#,
+                    1_550_653_727_731 + step
+                ),
+            }
+        };
+        (700 * round..700 * (round + 1)).map(one).collect()
+    });
+    let (_cache, mut coinbase) = feed("coinbase-advanced.toml");
+    check(&mut coinbase, |round| {
+        let one = |step: u64| {
+            let price = walk(step) % 100_000;
+            let ticker =
+                |id| format!(r#"{{"type":"ticker","product_id":"{id}","price":"{price}.{step}"}}"#);
+            format!(
+                r#"{{"channel":"ticker","timestamp":"2026-08-09T21:05:48.{:09}Z","sequence_num":{step},"events":[{{"type":"update","tickers":[{},{}]}}]}}"#,
+                step,
+                ticker("BTC-USD"),
+                ticker("ETH-USD")
+            )
+        };
+        (500 * round..500 * (round + 1)).map(one).collect()
+    });
+    let (_cache, mut gate) = feed("gate.toml");
+    check(&mut gate, |round| {
+        let one = |step: u64| {
+            let (price, pair) = (walk(step) % 1000, step % 5);
+            format!(
+                r#"{{"time":1,"time_ms":{},"channel":"futures.tickers","event":"update","result":[{{"contract":"P{pair}","last":"{price}"}}]}}"#,
+                1_541_659_086_000 + step
+            )
+        };
+        (500 * round..500 * (round + 1)).map(one).collect()
+    });
+    let (_cache, mut hitbtc) = feed("hitbtc.toml");
+    check(&mut hitbtc, |round| {
+        let one = |step: u64| {
+            let price = walk(step) % 1000;
+            format!(
+                r#"{{"ch":"ticker/1s","data":{{"BTCUSDT":{{"t":{step},"a":"{price}"}},"ETHBTC":{{"t":{step},"b":"{price}"}}}}}}"#
+            )
+        };
+        (500 * round..500 * (round + 1)).map(one).collect()
+    });
+}
+
 /// Where recordings of real feeds are, if they are there at all.
 fn captures() -> PathBuf {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");

@@ -8,7 +8,7 @@ use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::{Cache, Stop};
 use super::shared::Shared;
-use crate::feed::{CounterValues, Counters, Machine, Protocol, Subscription};
+use crate::feed::{CounterValues, Counters, Group, Machine, Plan, Protocol, Subscription};
 use crate::io::command::Command;
 use crate::io::feed_thread::{self, FeedHandle, Parts};
 use crate::io::inbox::Completion;
@@ -38,7 +38,10 @@ impl Cache {
             inbox,
             max_items,
             unmapped,
+            resync,
             mut thread,
+            redundant,
+            lifetime,
         } = feed;
         let config = settings.check()?;
         let name: Arc<str> = protocol.name().into();
@@ -53,20 +56,33 @@ impl Cache {
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
-        let ingest = self.ingest(&protocol, on_connect, max_items);
+        let resync = self.resync_plan(resync.connecting(&thread.connect), &protocol)?;
+        let wanted = resync.as_ref().map(|resync| Arc::clone(resync.wanted()));
+        let ingest = self.ingest(&protocol, on_connect, max_items, wanted);
         let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
+        let plan = Plan {
+            redundant,
+            lifetime: lifetime.or_else(|| protocol.lifetime()),
+        };
+        let taps = taps.map(Arc::new);
         let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
-            let mut machine =
-                Machine::new(config.clone(), protocol, Arc::clone(&counters), seed())?;
-            machine.defer_long();
-            if let Some(tap) = &taps {
-                machine.tap(tap());
-            }
+            let (config, taps) = (config.clone(), taps.clone());
+            let shared = Arc::clone(&counters);
+            // Each connection has a protocol of its own.
+            let spawn = move || {
+                let (config, counters) = (config.clone(), Arc::clone(&shared));
+                let mut machine = Machine::new(config, protocol.clone(), counters, seed())?;
+                machine.defer_long();
+                if let Some(tap) = &taps {
+                    machine.tap(tap());
+                }
+                Ok(machine)
+            };
             Ok(Parts {
-                machine,
+                group: Group::new(plan, Box::new(spawn), seed())?,
                 target: ingest(counters, turns)?,
             })
         };
@@ -86,6 +102,12 @@ impl Cache {
         if !self.shared().owners().register(&name, owner) {
             handle.stop();
             return Err(AttachError::Name(name));
+        }
+        if let Some(resync) = resync
+            && let Err(error) = resync.begin(self.plane(), &kept)
+        {
+            handle.stop();
+            return Err(error.into());
         }
         let feed = FeedRef(Arc::new(Running {
             name,

@@ -5,6 +5,8 @@ use std::io;
 use super::query::QueryError;
 use crate::feed::{ConfigError, SubscribeError};
 use crate::io::ingest::ClaimError;
+#[cfg(feature = "net")]
+use crate::io::rest::RestError;
 use crate::sync::Arc;
 
 /// A feed cannot be attached. Nothing of it is left behind.
@@ -29,6 +31,10 @@ pub enum AttachError {
     /// Its hook for messages of other shapes cannot be run.
     #[error("its hook cannot be run: {0}")]
     Hook(#[from] QueryError),
+    /// What its values are resynced from cannot be asked.
+    #[cfg(feature = "net")]
+    #[error("its values cannot be resynced: {0}")]
+    Rest(#[from] RestError),
     /// The cache has been closed.
     #[error("the cache has been closed")]
     Closed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Cache;
 use super::freshness::Policy;
 use crate::io::clock::Clock;
+use crate::io::plane::FetchLimits;
 use crate::record::Limits;
 use crate::store::StoreConfig;
 
@@ -19,6 +20,7 @@ pub struct CacheBuilder {
     pub(super) text_ids: Vec<String>,
     pub(super) clock: Option<Clock>,
     pub(super) by_hand: bool,
+    pub(super) fetches: FetchLimits,
     #[cfg(feature = "net")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
@@ -114,6 +116,31 @@ impl CacheBuilder {
         self
     }
 
+    /// How many fetches run at once that nobody called for: those that marks, a network that is
+    /// back, and resyncs begin. Default 16. The others wait, first come, first served.
+    pub fn background_fetches(mut self, fetches: usize) -> Self {
+        self.fetches.machine.max_background = fetches;
+        self
+    }
+
+    /// How long a fetcher may take that occupies one of those places; then it is dropped, and has
+    /// failed. Default 10 s; `Duration::MAX` is for ever, and lets fetchers that hang hold up all
+    /// others of their kind. A fetch that somebody called for has its own time.
+    pub fn background_fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetches.patience = timeout;
+        self
+    }
+
+    /// How many [resyncs](super::Feed::resync) begin in a second, over all feeds, on average.
+    /// Default 10. The time between two is random, between half the mean and one and a half, so
+    /// that a server sees neither bursts nor a beat. More heals sooner after a reconnect, and asks
+    /// more of the servers; see what they allow.
+    pub fn resyncs_per_second(mut self, resyncs: u32) -> Self {
+        let second = Duration::from_secs(1);
+        self.fetches.machine.resync_every = second.checked_div(resyncs).unwrap_or(Duration::MAX);
+        self
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -131,9 +158,16 @@ impl CacheBuilder {
             ("max_fields", self.store.limits.max_fields as usize),
             ("max_value", self.store.limits.max_value),
             ("max_depth", self.store.limits.max_depth as usize),
+            ("background_fetches", self.fetches.machine.max_background),
         ];
         if let Some((name, _)) = bounds.iter().find(|(_, bound)| *bound == 0) {
             return Err(BuildError::Zero(name));
+        }
+        if self.fetches.patience.is_zero() {
+            return Err(BuildError::Zero("background_fetch_timeout"));
+        }
+        if self.fetches.machine.resync_every == Duration::MAX {
+            return Err(BuildError::Zero("resyncs_per_second"));
         }
         Cache::start(self).map_err(BuildError::Thread)
     }

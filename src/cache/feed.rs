@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::resync::Resyncing;
 use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
 use crate::feed::{Backoff, Covers, Envelope, Ids, Missing, OnConnect, Pace, Protocol, Settings};
@@ -14,6 +15,8 @@ use crate::io::{
 };
 use crate::record::Mode;
 use crate::ws::Limits;
+
+mod presets;
 
 /// One upstream: what it speaks, how to reach it, and how its thread behaves. Handed to
 /// [`Cache::attach`](super::Cache::attach), or to [`Cache::local`](super::Cache::local) to be driven
@@ -36,8 +39,13 @@ pub struct Feed<P> {
     pub(super) inbox: usize,
     pub(super) max_items: usize,
     pub(super) unmapped: Option<UnmappedHook>,
+    pub(super) resync: Resyncing<P>,
     #[cfg(feature = "net")]
     pub(super) thread: ThreadOptions,
+    #[cfg(feature = "net")]
+    pub(super) redundant: bool,
+    #[cfg(feature = "net")]
+    pub(super) lifetime: Option<Duration>,
 }
 
 /// How many commands may wait for a feed, unless set.
@@ -55,14 +63,40 @@ impl<P: Protocol> Feed<P> {
             inbox: INBOX,
             max_items: MAX_ITEMS,
             unmapped: None,
+            resync: Resyncing::default(),
             #[cfg(feature = "net")]
             thread: ThreadOptions::default(),
+            #[cfg(feature = "net")]
+            redundant: false,
+            #[cfg(feature = "net")]
+            lifetime: None,
         }
     }
 
     fn with(mut self, change: impl FnOnce(P) -> P) -> Self {
         self.protocol = change(self.protocol);
         self
+    }
+
+    /// The same feed with another protocol: mostly one around its own, which listens in. The
+    /// endpoint and all settings stay.
+    #[must_use]
+    pub fn map<Q: Protocol>(self, change: impl FnOnce(P) -> Q) -> Feed<Q> {
+        let resync = self.resync.around(&self.protocol);
+        Feed {
+            protocol: change(self.protocol),
+            settings: self.settings,
+            inbox: self.inbox,
+            max_items: self.max_items,
+            unmapped: self.unmapped,
+            resync,
+            #[cfg(feature = "net")]
+            thread: self.thread,
+            #[cfg(feature = "net")]
+            redundant: self.redundant,
+            #[cfg(feature = "net")]
+            lifetime: self.lifetime,
+        }
     }
 
     /// Values turn `Silent` when no data came for so long; heartbeats and pongs are not data.
@@ -154,6 +188,35 @@ impl<P: Protocol> Feed<P> {
         self
     }
 
+    /// Two connections carry the same streams, so that either may be lost, or fall silent for
+    /// [`silent_after`](Self::silent_after), and nothing turns stale. Where whole values have a
+    /// number that strictly rises, each is shown as soon as either connection brings it; of all
+    /// else the second connection's is shown once the first one is lost or silent. Costs the
+    /// traffic twice, and memory for a second copy of what has no such number. Default: one.
+    #[must_use]
+    pub fn redundant(mut self) -> Self {
+        self.redundant = true;
+        self
+    }
+
+    /// As [`redundant`](Self::redundant), with the second connection by another way: another host
+    /// of the same venue, another address. It has to carry the same streams with the same numbers.
+    #[must_use]
+    pub fn redundant_via(mut self, endpoint: Endpoint) -> Self {
+        self.thread.second = Some(EndpointSource::Fixed(endpoint));
+        self.redundant()
+    }
+
+    /// How long the server lets a connection live: each is replaced before that, by a successor
+    /// that carries the same streams before the old one is closed, so that nothing turns stale.
+    /// Default: what the protocol knows; and whenever the server says that it will close a
+    /// connection. [`Duration::MAX`] switches both off.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
     /// Keeps the feed's thread on this core. Linux; elsewhere it is ignored with a warning.
     #[must_use]
     pub fn pin(mut self, core: usize) -> Self {
@@ -186,7 +249,7 @@ impl<P: Protocol> Feed<P> {
 /// Settings of the socket, its proxy and TLS.
 #[cfg(feature = "net")]
 #[derive(Clone, Debug)]
-pub struct Connect(ConnectOptions);
+pub struct Connect(pub(super) ConnectOptions);
 
 #[cfg(feature = "net")]
 impl Connect {
@@ -260,40 +323,22 @@ impl<V: Venue> Feed<Exchange<V>> {
 }
 
 impl Feed<BinanceSpot> {
-    /// Binance spot: `bookTicker`, `ticker` and `trade`, in entities `binance-spot.<channel>`.
-    #[must_use]
-    pub fn binance_spot() -> Self {
-        Self::custom(BinanceSpot::new())
-    }
-
-    /// What the feed is called, and the prefix of its entities.
-    #[must_use]
-    pub fn named(self, name: &str) -> Self {
-        self.with(|protocol| protocol.named(name))
-    }
-
-    /// Where to connect to: scheme, host and port, without a path.
-    #[must_use]
-    pub fn base(self, url: &str) -> Self {
-        self.with(|protocol| protocol.base(url))
-    }
-
     /// Best bid and ask of these symbols, on each change.
     #[must_use]
     pub fn book_ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.book_ticker(symbols))
+        self.stream("bookTicker", symbols)
     }
 
     /// Statistics of the last 24 hours of these symbols, each second.
     #[must_use]
     pub fn ticker<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.ticker(symbols))
+        self.stream("ticker", symbols)
     }
 
     /// The last trade of these symbols.
     #[must_use]
     pub fn trade<N: AsRef<str>>(self, symbols: impl IntoIterator<Item = N>) -> Self {
-        self.with(|protocol| protocol.trade(symbols))
+        self.stream("trade", symbols)
     }
 }
 

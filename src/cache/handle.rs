@@ -112,6 +112,11 @@ impl Cache {
             hub: Some(waker),
             ..Control::default()
         };
+        let mut fetches = settings.fetches;
+        if !settings.by_hand {
+            // By hand it is the same every time.
+            fetches.machine.seed = getrandom::u64().unwrap_or_default();
+        }
         #[cfg(feature = "net")]
         let runtimes = Arc::new(crate::io::runtime::Runtimes::new(settings.runtime));
         #[cfg(feature = "net")]
@@ -124,7 +129,14 @@ impl Cache {
         #[cfg(not(feature = "net"))]
         let driver = Driver::ByHand;
         let inner = Arc::new(Inner {
-            shared: Arc::new(Shared::new(store, hub, clock, settings.policies, driver)),
+            shared: Arc::new(Shared::new(
+                store,
+                hub,
+                clock,
+                settings.policies,
+                driver,
+                fetches,
+            )),
             control: Mutex::new(control),
             #[cfg(feature = "net")]
             runtimes,

@@ -11,6 +11,7 @@ use crate::io::clock::Clock;
 use crate::io::ingest::{ClaimError, Ingest, IngestConfig};
 use crate::io::local;
 use crate::io::owners::Owner;
+use crate::io::wanted::Wanted;
 use crate::store::TurnCounter;
 use crate::sync::Arc;
 
@@ -45,7 +46,9 @@ impl Cache {
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
-        let target = self.ingest(&feed.protocol, on_connect, feed.max_items);
+        let resync = self.resync_plan(feed.resync, &feed.protocol)?;
+        let wanted = resync.as_ref().map(|resync| Arc::clone(resync.wanted()));
+        let target = self.ingest(&feed.protocol, on_connect, feed.max_items, wanted);
         let target = target(Arc::clone(&counters), Arc::clone(&turns))?;
         let tap = feed.unmapped.map(|hook| self.start_unmapped(hook));
         let tap = tap.transpose()?;
@@ -68,6 +71,9 @@ impl Cache {
         if !self.shared().owners().register(&name, owner) {
             return Err(AttachError::Name(name));
         }
+        if let Some(resync) = resync {
+            resync.begin(self.plane(), &counters)?;
+        }
         Ok(LocalFeed {
             inner,
             counters,
@@ -81,6 +87,7 @@ impl Cache {
         protocol: &P,
         on_connect: OnConnect,
         max_items: usize,
+        wanted: Option<Arc<Wanted>>,
     ) -> impl Fn(Arc<Counters>, Arc<TurnCounter>) -> Result<Ingest, ClaimError> + Send + use<P>
     {
         let shared = Arc::clone(self.shared());
@@ -98,7 +105,11 @@ impl Cache {
             // What the slow plane has written of it becomes the feed's, as it is.
             let claim = || Ingest::new(config.clone(), store, hub, counters, turns);
             let ingest = slow.hand_over(&config.claims.entities, claim)?;
-            Ok(ingest.forwarding_to(Arc::clone(slow)))
+            let ingest = ingest.forwarding_to(Arc::clone(slow));
+            Ok(match &wanted {
+                Some(wanted) => ingest.noting(Arc::clone(wanted)),
+                None => ingest,
+            })
         }
     }
 }

@@ -36,6 +36,7 @@ mod order;
 pub mod query;
 mod reader;
 mod ready;
+mod resync;
 mod set;
 mod shared;
 mod slot;
@@ -69,6 +70,7 @@ pub use query::{
 };
 pub use reader::{Reader, Step};
 pub use ready::{NotReady, NotReadyReason, ReadyError};
+pub use resync::Resync;
 pub use set::SetError;
 pub use slot::{Kept, Reading, Slot, Snapshot, View};
 pub use stored::{JsonText, Stored, StoredError, StoredQuery, StoredValue};

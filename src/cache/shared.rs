@@ -10,7 +10,7 @@ use super::query::Hooks;
 use super::ready::near_misses;
 use crate::io::clock::Clock;
 use crate::io::owners::Owners;
-use crate::io::plane::{Driver, Plane};
+use crate::io::plane::{Driver, FetchLimits, Plane};
 use crate::store::{Flag, Hub, Store};
 use crate::sync::Arc;
 
@@ -33,6 +33,7 @@ impl Shared {
         clock: Clock,
         policies: HashMap<String, Policy>,
         driver: Driver,
+        fetches: FetchLimits,
     ) -> Self {
         let owners = Arc::new(Owners::new(Arc::clone(&store), &hub, clock.clone()));
         let plane = Plane::new(
@@ -41,6 +42,7 @@ impl Shared {
             clock.clone(),
             Arc::clone(&owners),
             driver,
+            fetches,
         );
         Self {
             store,

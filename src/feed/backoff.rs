@@ -75,7 +75,7 @@ impl Backoff {
 }
 
 /// A random part of `span`, from none of it to all of it.
-fn part(span: Duration, random: u64) -> Duration {
+pub(super) fn part(span: Duration, random: u64) -> Duration {
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let scaled = (u128::from(nanos) * u128::from(random)) >> 64;
     Duration::from_nanos(u64::try_from(scaled).unwrap_or(nanos))

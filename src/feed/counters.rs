@@ -144,8 +144,9 @@ counters! {
     foreign: Counter,
     /// Patches handed to the slow plane, which owns the entity and counts what becomes of them.
     forwarded: Counter,
-    /// Patches kept back while a fetch runs, or behind a long message whose feed ended before it
-    /// was through.
+    /// Patches kept back: for a value that is being fetched and has none yet, because they came over
+    /// a connection that is not the one that is shown, or behind a long message that never was
+    /// through.
     held: Counter,
     /// Patches refused one by one: ids or bytes beyond the configured bounds.
     patches_refused: Counter,
@@ -153,8 +154,14 @@ counters! {
     gaps: Counter,
     /// Connections opened, the first included.
     opens: Counter,
-    /// Connections opened after the first.
+    /// Connections opened in the place of one that was lost.
     reconnects: Counter,
+    /// Times that another connection of the feed was shown from then on, with nothing stale.
+    promotions: Counter,
+    /// Connections replaced before their time was up.
+    rotations: Counter,
+    /// Holes in the numbering of one connection that another connection of the feed filled.
+    bridged: Counter,
     /// Connections lost.
     losses: Counter,
     /// Connection attempts that failed.
@@ -183,6 +190,14 @@ counters! {
     queue_depth: Counter,
     /// Commands refused because the inbox was full.
     queue_refused: SharedCounter,
+    /// Values that were asked for anew because the stream had lost them.
+    resyncs_asked: SharedCounter,
+    /// Values that the stream had lost and made whole again before they were fetched.
+    resyncs_skipped: SharedCounter,
+    /// Values that the stream had lost and a fetch has brought.
+    resyncs_done: SharedCounter,
+    /// Resyncs that failed, retries and all; each is asked for again while the value is suspect.
+    resyncs_failed: SharedCounter,
     /// Patches that arrived for stale values which only a whole message can make live, where
     /// neither whole messages nor a fetcher were seen.
     unrecoverable: Counter,

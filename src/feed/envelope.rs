@@ -1,117 +1,128 @@
-//! A protocol made of JSON pointers: where entity, id, payload, kind, sequence and time stand.
+//! A protocol made of rules: which messages there are, and where in them entity, id, payload, kind,
+//! sequence and time stand.
 //!
-//! For venues whose messages carry their data in one regular shape. What cannot be said with
-//! pointers is a [`Protocol`] of its own.
+//! For venues whose messages are regular enough to be described. A message goes through the rules
+//! in order; the first whose conditions hold takes it. What cannot be described is a [`Protocol`]
+//! of its own.
+//!
+//! [`Envelope::from_toml`] reads an envelope from a file, [`Envelope::builder`] says one in code.
+//! Both come to the same rules. In steady state a message allocates nothing: pointers are followed
+//! in the decoded message, texts that have to be put together use buffers that are kept.
 
 use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
-use thiserror::Error;
-
+use super::config::Pace;
 use super::names::Names;
 use super::outbox::{Outbox, OutboxFull};
 use super::protocol::{
-    Address, Answer, Asked, Claims, Class, Control, Covers, Missing, Protocol, Refusal, Sink,
-    SubscribeError, Subscription, Update, Verb,
+    Address, Answer, Asked, Claims, Class, Control, Covers, Protocol, Refusal, Sink,
+    SubscribeError, Subscription, Verb,
 };
-use super::reading::{Ids, TimeUnit};
-use super::sequence::{Policy, Sequence};
-use crate::json::{BadPointer, Message, Pointer, Value};
-use crate::record::{Kind, Mode};
+use super::reading::Ids;
+use crate::json::{Message, Pointer};
+use crate::key::Id;
 
 mod builder;
+mod condition;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
+mod constant;
+mod cut;
+mod error;
+#[cfg(feature = "toml")]
+mod file;
+
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
+mod requests;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
+mod rule;
+mod tables;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
+mod take;
+#[cfg_attr(
+    not(feature = "toml"),
+    allow(dead_code, reason = "only files say some of it")
+)]
+mod template;
+mod turn;
 
 pub use builder::EnvelopeBuilder;
+pub use condition::{Test, Type};
+pub use error::EnvelopeError;
+pub use requests::Ask;
+pub use rule::MessageKind;
+pub use take::{Origin, Take};
 
-/// What a message does to the value of its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MessageKind {
-    /// Its payload is the whole value; null is a value.
-    Whole,
-    /// Its payload is a part of the value; a payload of null removes it.
-    Patch,
-    /// The id has no value any more.
-    Remove,
-    /// The value of the id, or without one those of the entity, cannot be trusted.
-    Invalidate,
-    /// For the feed itself.
-    Control,
-}
+use constant::Constant;
+use requests::Writer;
+use rule::Rule;
+use tables::Tables;
+use template::Template;
+use turn::{Scratch, Turn};
 
-/// One request to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// What for.
-    pub verb: Verb,
-    /// Its number, which the answer has to name.
-    pub request: u64,
-    /// The streams; a request may hold fewer of them, from the first on.
-    pub streams: &'a [&'a Subscription],
-}
-
-/// Writes the text of a request, and says how many streams it holds (at least one).
-type Write = Arc<dyn Fn(Ask<'_>) -> (String, usize) + Send + Sync>;
-
-/// Why an envelope cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum EnvelopeError {
-    /// A pointer is none (RFC 6901).
-    #[error("{text:?} for {setting}: {error}")]
-    Pointer {
-        /// Which setting.
-        setting: &'static str,
-        /// What was given.
-        text: String,
-        /// What is wrong with it.
-        error: BadPointer,
-    },
-    /// No entity was given.
-    #[error("an envelope needs an entity: a constant or a pointer")]
-    NoEntity,
-    /// No id was given.
-    #[error("an envelope needs a pointer to the id")]
-    NoId,
-}
-
-#[derive(Clone, Debug)]
-enum Entity {
-    Constant(Box<str>),
-    At(Pointer),
-}
-
-/// A protocol made of JSON pointers. Built by [`Envelope::builder`].
+/// A protocol made of rules. Read by [`Envelope::from_toml`] or built by [`Envelope::builder`].
 #[derive(Clone)]
 pub struct Envelope {
     name: Box<str>,
-    url: Option<Box<str>>,
-    entity: Entity,
-    until: Option<char>,
-    prefix: Box<str>,
-    entities: Vec<Box<str>>,
-    wildcard: bool,
-    covers: Covers,
-    items: Option<Pointer>,
-    id: Pointer,
+    claims: Claims,
+    rules: Vec<Rule>,
+    /// Where several events of one message stand.
+    each: Option<Pointer>,
+    /// What unmapped messages are counted under.
+    channel: Option<Take>,
+    /// Where the number of the connection stands.
+    numbering: Option<Take>,
     ids: Ids,
-    payload: Pointer,
-    kind: Option<Pointer>,
-    words: Vec<(Box<str>, MessageKind)>,
-    default_kind: Option<MessageKind>,
-    control_if: Vec<Pointer>,
-    answer: Option<(Pointer, Pointer)>,
-    mode: Mode,
-    missing: Missing,
-    sequence: Option<Pointer>,
-    first: Option<Pointer>,
-    previous: Option<Pointer>,
-    policy: Policy,
-    time: Option<(Pointer, TimeUnit)>,
-    on_open: Vec<String>,
-    write: Option<(Answer, Write)>,
+    link: Link,
+    writer: Option<Writer>,
     names: Names,
-    /// The entity's name with its prefix; kept for its allocation.
-    scratch: String,
+    tables: Tables,
+    constants: Vec<Constant>,
+    scratch: Scratch,
+    ready: bool,
+    beats: u64,
+}
+
+/// What is to be known about the connection.
+#[derive(Clone, Debug, Default)]
+struct Link {
+    url: Option<Box<str>>,
+    /// Texts, and whether each holds a secret.
+    on_open: Vec<(Box<str>, bool)>,
+    beat: Option<(Duration, Beat)>,
+    /// Texts that are signs of life.
+    beats: Vec<Box<str>>,
+    pace: Option<Pace>,
+    request_pace: Option<Pace>,
+    capacity: Option<usize>,
+    lifetime: Option<Duration>,
+    /// Whether a login has to be answered before anything is asked for.
+    waits: bool,
+    streams: Vec<Subscription>,
+    /// The entity that a stream keeps up.
+    value: Option<Template>,
+    answered: bool,
+}
+
+/// What is sent as a sign of life.
+#[derive(Clone, Debug)]
+enum Beat {
+    Text(Template),
+    /// A ping frame.
+    #[cfg_attr(not(feature = "toml"), allow(dead_code, reason = "only files say it"))]
+    Ping,
 }
 
 impl Envelope {
@@ -120,145 +131,86 @@ impl Envelope {
         EnvelopeBuilder::new(name)
     }
 
-    /// What a message does. `Err` is the word that says something unknown.
-    fn kind_of<'a>(&self, root: Value<'a>) -> Result<MessageKind, &'a str> {
-        let Some(pointer) = &self.kind else {
-            return Ok(self.default_kind.unwrap_or(MessageKind::Patch));
-        };
-        let Some(word) = root.at(pointer) else {
-            return self.default_kind.ok_or("(no kind)");
-        };
-        let word = word.str().ok_or("(no kind)")?;
-        let known = self.words.iter().find(|(known, _)| **known == *word);
-        known
-            .map(|(_, kind)| *kind)
-            .or(self.default_kind)
-            .ok_or(word)
+    /// The same, connecting elsewhere.
+    #[must_use]
+    pub fn with_url(mut self, url: &str) -> Self {
+        self.link.url = Some(url.into());
+        self
     }
 
-    fn answer_of<'a>(&self, root: Value<'a>) -> Option<Control<'a>> {
-        let (request, error) = self.answer.as_ref()?;
-        let request = root.at(request)?.u64()?;
-        Some(match root.at(error).filter(|error| !error.is_null()) {
-            Some(error) => Control::Denied(Some(request), text_of(error)),
-            None => Control::Granted(request),
-        })
+    /// The same, with these streams wanted from the start besides those that already are.
+    #[must_use]
+    pub fn with_streams(mut self, streams: impl IntoIterator<Item = Subscription>) -> Self {
+        self.link.streams.extend(streams);
+        self
     }
 
-    /// The entity's name as received, before prefix and list are applied.
-    fn entity_of<'a>(&self, root: Value<'a>) -> Result<Option<&'a str>, Refusal> {
-        match &self.entity {
-            Entity::Constant(_) => Ok(None),
-            Entity::At(pointer) => {
-                let name = root
-                    .at(pointer)
-                    .and_then(|name| name.str())
-                    .ok_or(Refusal::NoEntity)?;
-                Ok(Some(
-                    self.until
-                        .and_then(|end| name.split_once(end))
-                        .map_or(name, |(name, _)| name),
-                ))
-            }
+    /// The same, as a listener: it sends no texts, waits for no login and asks for no streams. For
+    /// recordings that are played back, where nobody would answer.
+    #[must_use]
+    pub fn listening(mut self) -> Self {
+        self.link.on_open.clear();
+        self.link.streams.clear();
+        self.link.beat = None;
+        self.link.waits = false;
+        for rule in &mut self.rules {
+            rule.service.reply = None;
         }
+        self
     }
 
-    /// What stands at a pointer in the item or, where the item has nothing there, in the message.
-    fn find<'a>(item: Value<'a>, root: Value<'a>, pointer: &Pointer) -> Option<Value<'a>> {
-        item.at(pointer).or_else(|| root.at(pointer))
-    }
-
-    fn update<'a>(
-        &self,
-        kind: MessageKind,
-        item: Value<'a>,
-        root: Value<'a>,
-    ) -> Result<Update, Refusal> {
-        let mut update = match kind {
-            MessageKind::Whole => Update::whole(),
-            _ => Update {
-                mode: self.mode,
-                missing: self.missing,
-                ..Update::patch()
-            },
-        };
-        if let Some(pointer) = &self.sequence {
-            let number = |pointer: &Pointer| {
-                let value = Self::find(item, root, pointer);
-                value
-                    .and_then(|value| value.u64())
-                    .ok_or(Refusal::BadSequence)
-            };
-            let last = number(pointer)?;
-            let first = self.first.as_ref().map_or(Ok(last), number)?;
-            let previous = self.previous.as_ref().map(number).transpose()?;
-            update = update.numbered(
-                self.policy,
-                Sequence {
-                    first,
-                    last,
-                    previous,
-                },
-            );
-        }
-        if let Some((pointer, unit)) = &self.time {
-            let time = Self::find(item, root, pointer).ok_or(Refusal::BadTime)?;
-            update.source_time = Some(unit.nanos(time)?);
-        }
-        Ok(update)
-    }
-
-    fn item<S: Sink>(
-        &mut self,
-        kind: MessageKind,
-        item: Value<'_>,
-        root: Value<'_>,
-        name: Option<&str>,
-        sink: &mut S,
-    ) -> Result<(), Refusal> {
-        let id = match Self::find(item, root, &self.id) {
-            Some(id) => self.ids.read(id)?,
-            None => None,
-        };
-        // A mark has no place in the numbering, and needs no number.
-        let update = match kind {
-            MessageKind::Invalidate => Update::patch(),
-            _ => self.update(kind, item, root)?,
-        };
-        let entity = match (&self.entity, name) {
-            (Entity::Constant(name), _) => self.names.resolve(name, sink)?,
-            (_, Some(name)) if self.prefix.is_empty() => self.names.resolve(name, sink)?,
-            (_, name) => {
-                self.scratch.clear();
-                self.scratch.push_str(&self.prefix);
-                self.scratch.push_str(name.unwrap_or_default());
-                self.names.resolve(&self.scratch, sink)?
-            }
-        };
-        match kind {
-            MessageKind::Whole | MessageKind::Patch => {
-                let payload = item.at(&self.payload).ok_or(Refusal::NoPayload)?;
-                let id = id.ok_or(Refusal::NoId)?;
-                if kind == MessageKind::Patch && payload.is_null() {
-                    sink.remove(entity, id, update)
-                } else {
-                    sink.patch(entity, id, update, payload)
+    /// An envelope of these rules, which are checked already.
+    fn of(
+        name: Box<str>,
+        rules: Vec<Rule>,
+        entities: Option<Vec<Box<str>>>,
+        covers: Covers,
+    ) -> Self {
+        let mut owned = entities.unwrap_or_default();
+        let mut wildcard = false;
+        if owned.is_empty() {
+            for data in rules.iter().filter_map(|rule| rule.data.as_ref()) {
+                match data.entity.as_constant() {
+                    Some(name) if owned.iter().any(|known| **known == *name) => {}
+                    Some(name) => owned.push(name.into()),
+                    None => wildcard = true,
                 }
             }
-            MessageKind::Remove => sink.remove(entity, id.ok_or(Refusal::NoId)?, update),
-            MessageKind::Invalidate => sink.invalidate(entity, id),
-            MessageKind::Control => Ok(()),
         }
-    }
-
-    /// Whether an entity, as received, is one of those that were listed.
-    fn is_listed(&self, name: &str) -> bool {
-        let listed = |entity: &str| {
-            entity
-                .strip_prefix(&*self.prefix)
-                .is_some_and(|e| e == name)
+        let mut tables = Tables::default();
+        for lesson in rules.iter().flat_map(|rule| &rule.service.learn) {
+            tables.add(&lesson.table);
+        }
+        let link = Link {
+            waits: rules
+                .iter()
+                .any(|rule| rule.kind.all().any(|kind| kind == MessageKind::Ready)),
+            answered: rules
+                .iter()
+                .any(|rule| rule.kind.all().any(MessageKind::is_answer)),
+            ..Link::default()
         };
-        self.wildcard || self.entities.iter().any(|entity| listed(entity))
+        Self {
+            name,
+            claims: Claims {
+                entities: owned,
+                wildcard,
+                covers,
+            },
+            rules,
+            each: None,
+            channel: None,
+            numbering: None,
+            ids: Ids::default(),
+            link,
+            writer: None,
+            names: Names::default(),
+            tables,
+            constants: Vec::new(),
+            scratch: Scratch::default(),
+            ready: false,
+            beats: 0,
+        }
     }
 
     fn request(
@@ -268,36 +220,28 @@ impl Envelope {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let (answer, write) = self.write.as_ref().ok_or(SubscribeError::Unsupported)?;
-        let (text, count) = write(Ask {
+        let writer = self.writer.as_ref().ok_or(SubscribeError::Unsupported)?;
+        let answer = if self.link.answered {
+            Answer::Expected
+        } else {
+            Answer::None
+        };
+        let ask = Ask {
             verb,
             request,
             streams,
-        });
-        out.push(text)?;
-        Ok(Asked {
-            count: count.clamp(1, streams.len()),
-            answer: *answer,
-        })
+        };
+        writer.request(ask, answer, out)
     }
-}
-
-/// An error as a text: a string without its quotes, anything else as it was received.
-fn text_of(value: Value<'_>) -> &str {
-    value
-        .str()
-        .or_else(|| std::str::from_utf8(value.raw()).ok())
-        .unwrap_or_default()
 }
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Texts to send may hold a secret.
+        // Texts to send may hold a secret, and so may the URL.
         f.debug_struct("Envelope")
             .field("name", &self.name)
-            .field("entity", &self.entity)
-            .field("id", &self.id)
-            .field("payload", &self.payload)
+            .field("claims", &self.claims)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
@@ -308,26 +252,56 @@ impl Protocol for Envelope {
     }
 
     fn claims(&self) -> Claims {
-        Claims {
-            entities: self.entities.clone(),
-            wildcard: self.wildcard,
-            covers: self.covers.clone(),
-        }
+        self.claims.clone()
     }
 
     fn address(&self, _wanted: &[&Subscription]) -> Option<Address> {
-        self.url.as_deref().map(|url| Address {
+        self.link.url.as_deref().map(|url| Address {
             url: url.to_owned(),
             carries: 0,
         })
     }
 
+    fn initial(&self) -> Vec<Subscription> {
+        self.link.streams.clone()
+    }
+
+    fn capacity(&self) -> usize {
+        self.link.capacity.unwrap_or(usize::MAX)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.link.pace
+    }
+
+    fn request_pace(&self) -> Option<Pace> {
+        self.link.request_pace
+    }
+
+    fn lifetime(&self) -> Option<Duration> {
+        self.link.lifetime
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready || !self.link.waits
+    }
+
     fn check(&self, _subscription: &Subscription) -> Result<(), SubscribeError> {
-        if self.write.is_some() {
+        if self.writer.is_some() {
             Ok(())
         } else {
             Err(SubscribeError::Unsupported)
         }
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        let template = self.link.value.as_ref()?;
+        if subscription.id.is_empty() {
+            return None;
+        }
+        let mut entity = String::new();
+        template.stream(subscription, &mut entity);
+        Some((entity, Id::from(&*subscription.id)))
     }
 
     fn subscribe(
@@ -349,54 +323,59 @@ impl Protocol for Envelope {
     }
 
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.on_open
-            .iter()
-            .try_for_each(|text| out.push(text.as_str()))
+        self.ready = false;
+        self.tables.clear();
+        let mut texts = self.link.on_open.iter();
+        texts.try_for_each(|(text, secret)| match secret {
+            true => out.push_secret(&**text),
+            false => out.push(&**text),
+        })
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        self.link.beat.as_ref().map(|(every, _)| *every)
+    }
+
+    fn beat(&mut self, out: &mut Outbox) {
+        match &self.link.beat {
+            Some((_, Beat::Text(text))) => {
+                self.beats += 1;
+                // A full queue is a sign of life as well.
+                let _ = out.push(text.counted(self.beats));
+            }
+            Some((_, Beat::Ping)) => out.ping(),
+            None => {}
+        }
+    }
+
+    #[inline]
+    fn text<'a>(&mut self, text: &'a [u8]) -> Option<Class<'a>> {
+        let is_beat = self.link.beats.iter().any(|beat| beat.as_bytes() == text);
+        is_beat.then_some(Class::Control(Control::Heartbeat))
     }
 
     fn message<'a, S: Sink>(
         &mut self,
         message: &Message<'a>,
         sink: &mut S,
-        _out: &mut Outbox,
+        out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
-        let root = message.root();
-        if let Some(control) = self.answer_of(root) {
-            return Ok(Class::Control(control));
-        }
-        if self
-            .control_if
-            .iter()
-            .any(|pointer| root.at(pointer).is_some())
-        {
-            return Ok(Class::Control(Control::Notice));
-        }
-        let kind = match self.kind_of(root) {
-            Ok(MessageKind::Control) => return Ok(Class::Control(Control::Notice)),
-            Ok(kind) => kind,
-            Err(word) => return Ok(Class::Unmapped(word)),
+        let mut turn = Turn {
+            rules: &self.rules,
+            each: self.each.as_ref(),
+            channel: self.channel.as_ref(),
+            numbering: self.numbering.as_ref(),
+            ids: self.ids,
+            entities: (!self.claims.wildcard).then_some(&self.claims.entities),
+            names: &mut self.names,
+            tables: &mut self.tables,
+            constants: &mut self.constants,
+            scratch: &mut self.scratch,
+            ready: &mut self.ready,
+            sink,
+            out,
         };
-        let name = self.entity_of(root)?;
-        if let Some(name) = name.filter(|name| !self.is_listed(name)) {
-            return Ok(Class::Unmapped(name));
-        }
-        match &self.items {
-            None => self.item(kind, root, root, name, sink)?,
-            Some(items) => {
-                let items = root.at(items).ok_or(Refusal::NoPayload)?;
-                if items.kind() != Kind::Array {
-                    return Err(Refusal::Shape);
-                }
-                for item in items.elements() {
-                    self.item(kind, item, root, name, sink)?;
-                }
-            }
-        }
-        Ok(if kind == MessageKind::Invalidate {
-            Class::Invalidation
-        } else {
-            Class::Data
-        })
+        turn.message(message.root())
     }
 }
 

@@ -10,13 +10,14 @@ use super::counters::Counters;
 use super::intake::{Intake, Tap};
 use super::outbox::{Outbox, Window};
 use super::outgoing::Outgoing;
-use super::protocol::{Class, Control, Protocol, SubscribeError, Transaction};
+use super::protocol::{Class, Control, Protocol, SubscribeError, Subscription, Transaction};
 use super::registry::Registry;
 use super::timer::{Timer, Timers};
 use crate::Time;
 use crate::ws::{Decoder, Event};
 
 mod action;
+mod company;
 mod deferring;
 mod sending;
 
@@ -63,6 +64,8 @@ pub struct Machine<P> {
     window: Window,
     /// Of requests for subscriptions alone.
     requests: Window,
+    /// Of attempts to connect.
+    connects: Window,
     outgoing: Outgoing,
     random: Random,
     timers: Timers,
@@ -93,7 +96,7 @@ impl<P: Protocol> Machine<P> {
         let settings = config.settings();
         let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
         let pace = settings.pace.or_else(|| protocol.pace());
-        let request_pace = protocol.request_pace();
+        let (request_pace, connect_pace) = (protocol.request_pace(), protocol.connect_pace());
         let mut registry = Registry::default();
         let initial = protocol.initial();
         initial
@@ -106,6 +109,7 @@ impl<P: Protocol> Machine<P> {
             registry,
             window: Window::new(pace),
             requests: Window::new(request_pace),
+            connects: Window::new(connect_pace),
             outgoing: Outgoing::new(settings.max_outgoing_bytes),
             random: Random::seeded(seed),
             timers: Timers::new(),
@@ -158,6 +162,13 @@ impl<P: Protocol> Machine<P> {
         self.intake.protocol()
     }
 
+    /// The next subscription that is not wanted any more because the server has refused it, or it
+    /// cannot be asked for: nothing keeps its value up. Asked after every call, as
+    /// [`poll_action`](Self::poll_action) is.
+    pub fn poll_denied(&mut self) -> Option<Subscription> {
+        self.registry.poll_denied()
+    }
+
     /// Where to connect to, if the protocol knows; subscriptions that the URL asks for are not
     /// asked for again. Whoever connects elsewhere does not call this. Asked after
     /// [`Action::Connect`].
@@ -170,9 +181,9 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Begins. Without effect if it has begun before.
-    pub fn start(&mut self, _now: Time) {
+    pub fn start(&mut self, now: Time) {
         if self.state == State::Idle {
-            self.connect();
+            self.connect(now);
         }
     }
 
@@ -326,9 +337,11 @@ impl<P: Protocol> Machine<P> {
                             if control == Control::Closing {
                                 self.actions.push_back(Action::Closing);
                             }
-                            self.answers();
                         }
                         Ok(Class::Unmapped(_)) | Err(_) => {}
+                    }
+                    if self.intake.outbox.has_answers() {
+                        self.answers();
                     }
                 }
                 Event::Binary(_) => {
@@ -384,7 +397,7 @@ impl<P: Protocol> Machine<P> {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
-                Timer::Reconnect => self.connect(),
+                Timer::Reconnect => self.connect(now),
                 Timer::Probe => {
                     self.outgoing.probe(&mut self.random, &self.counters);
                     self.window.note(now);
@@ -398,6 +411,10 @@ impl<P: Protocol> Machine<P> {
                 Timer::Close => self.finish(),
                 Timer::Heartbeat => {
                     self.intake.protocol.beat(&mut self.intake.outbox);
+                    if self.intake.outbox.take_ping() {
+                        self.outgoing.probe(&mut self.random, &self.counters);
+                        self.window.note(now);
+                    }
                     self.arm_heartbeat(now);
                     self.pump(now);
                 }
@@ -440,7 +457,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, now: Time) {
+        self.connects.note(now);
         self.state = State::Connecting;
         let attempt = self.failures.saturating_add(1);
         self.actions.push_back(Action::Connect { attempt });
@@ -466,10 +484,11 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    /// What a message for the feed itself has answered about single streams.
+    /// What a message has answered about single streams.
+    #[cold]
     fn answers(&mut self) {
-        for (subscription, refusal) in self.intake.outbox.take_answers() {
-            self.registry.answered(&subscription, refusal.as_deref());
+        for (subscription, reply) in self.intake.outbox.take_answers() {
+            self.registry.answered(&subscription, &reply);
         }
     }
 
@@ -505,7 +524,7 @@ impl<P: Protocol> Machine<P> {
             .settings()
             .backoff
             .delay(self.failures, self.random.next_u64());
-        let until = now.after(delay);
+        let until = now.after(delay).max(self.connects.free_at(now));
         self.timers.clear_all();
         self.timers.set(Timer::Reconnect, until);
         self.state = State::Waiting { until };

@@ -20,6 +20,7 @@ mod bulk;
 mod config;
 mod counters;
 mod envelope;
+mod group;
 mod intake;
 mod machine;
 mod names;
@@ -31,13 +32,17 @@ mod reading;
 mod refusal;
 mod registry;
 mod sequence;
+mod snapshot;
 mod timer;
 
 pub use backoff::{Backoff, Jitter, Random};
 pub use bulk::{BulkId, Deferred, Outcome, Overtaking};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
-pub use envelope::{Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind};
+pub use envelope::{
+    Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind, Origin, Take, Test, Type,
+};
+pub use group::{Group, GroupAction, Leg, Plan, Role, Spawn};
 pub use intake::{Intake, Tap};
 pub use machine::{Action, Ended, Lost, MAX_RETRY_AFTER, Machine, State};
 pub use outbox::{Outbox, OutboxFull};
@@ -48,6 +53,7 @@ pub use protocol::{
 pub use reading::{Ids, TimeUnit};
 pub use registry::{Settled, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
+pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -17,16 +17,33 @@ pub struct OutboxFull;
 /// Answers to subscriptions of one message; a server that sends more has said nothing about them.
 const MAX_ANSWERS: usize = 65_536;
 
+/// What a server has said about one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It is kept up from now on.
+    Granted,
+    /// It is not, for this reason.
+    Refused(Box<str>),
+    /// It has ended, as was asked.
+    Ended,
+}
+
+struct Queued {
+    text: String,
+    secret: bool,
+}
+
 /// What a message leads to besides patches: texts that wait to be sent, bounded in number and in
 /// bytes, and what the server has answered about single streams.
 ///
 /// Its `Debug` shows sizes only, since a message may hold a secret.
 pub struct Outbox {
-    answers: Vec<(Subscription, Option<Box<str>>)>,
-    texts: VecDeque<String>,
+    answers: Vec<(Subscription, Reply)>,
+    texts: VecDeque<Queued>,
     bytes: usize,
     max_texts: usize,
     max_bytes: usize,
+    ping: bool,
 }
 
 impl Outbox {
@@ -39,7 +56,19 @@ impl Outbox {
             bytes: 0,
             max_texts,
             max_bytes,
+            ping: false,
         }
+    }
+
+    /// Wants a ping frame sent: for servers that demand one, however much they send themselves.
+    /// Heard in [`Protocol::beat`](super::Protocol::beat) only.
+    pub const fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Whether a ping is wanted; it is not any more.
+    pub(super) const fn take_ping(&mut self) -> bool {
+        std::mem::replace(&mut self.ping, false)
     }
 
     /// Queues a text message.
@@ -47,12 +76,24 @@ impl Outbox {
     /// # Errors
     /// [`OutboxFull`] if there is no room for it.
     pub fn push(&mut self, text: impl Into<String>) -> Result<(), OutboxFull> {
-        let text = text.into();
+        self.queue(text.into(), false)
+    }
+
+    /// Queues a text message that holds a secret (a login, say): whoever shows or records what is
+    /// sent leaves it out.
+    ///
+    /// # Errors
+    /// [`OutboxFull`] if there is no room for it.
+    pub fn push_secret(&mut self, text: impl Into<String>) -> Result<(), OutboxFull> {
+        self.queue(text.into(), true)
+    }
+
+    fn queue(&mut self, text: String, secret: bool) -> Result<(), OutboxFull> {
         if self.texts.len() >= self.max_texts || text.len() > self.max_bytes - self.bytes {
             return Err(OutboxFull);
         }
         self.bytes += text.len();
-        self.texts.push_back(text);
+        self.texts.push_back(Queued { text, secret });
         Ok(())
     }
 
@@ -68,33 +109,56 @@ impl Outbox {
         self.texts.is_empty()
     }
 
+    /// The messages that wait, in order, and whether each holds a secret: for a protocol around
+    /// another one, which wants to know what that has queued.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, bool)> {
+        let texts = self.texts.iter();
+        texts.map(|queued| (queued.text.as_str(), queued.secret))
+    }
+
     /// Takes the message that was queued first.
     pub fn pop(&mut self) -> Option<String> {
-        let text = self.texts.pop_front()?;
+        let Queued { text, .. } = self.texts.pop_front()?;
         self.bytes -= text.len();
         Some(text)
+    }
+
+    /// Whether the message that [`pop`](Self::pop) would take was queued with
+    /// [`push_secret`](Self::push_secret).
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.texts.front().is_some_and(|queued| queued.secret)
     }
 
     /// The server keeps this stream up from now on. Streams that nobody has asked for are left
     /// alone.
     pub fn granted(&mut self, channel: &str, id: &str) {
-        self.answer(channel, id, None);
+        self.answer(channel, id, Reply::Granted);
     }
 
     /// The server refuses this stream, for this reason, or has ended it.
     pub fn refused(&mut self, channel: &str, id: &str, reason: &str) {
-        self.answer(channel, id, Some(reason.into()));
+        self.answer(channel, id, Reply::Refused(reason.into()));
     }
 
-    fn answer(&mut self, channel: &str, id: &str, refusal: Option<Box<str>>) {
+    /// The server has ended this stream, as it was asked to.
+    pub fn ended(&mut self, channel: &str, id: &str) {
+        self.answer(channel, id, Reply::Ended);
+    }
+
+    fn answer(&mut self, channel: &str, id: &str, reply: Reply) {
         if self.answers.len() < MAX_ANSWERS {
-            self.answers.push((Subscription::new(channel, id), refusal));
+            self.answers.push((Subscription::new(channel, id), reply));
         }
     }
 
-    /// What was answered since the last call; in steady state nothing.
     #[inline]
-    pub(super) fn take_answers(&mut self) -> Vec<(Subscription, Option<Box<str>>)> {
+    pub(super) const fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// What was answered since the last call.
+    pub(super) fn take_answers(&mut self) -> Vec<(Subscription, Reply)> {
         std::mem::take(&mut self.answers)
     }
 
@@ -119,6 +183,7 @@ impl Outbox {
         self.texts.clear();
         self.answers.clear();
         self.bytes = 0;
+        self.ping = false;
     }
 }
 
@@ -185,8 +250,15 @@ mod tests {
         assert_eq!(outbox.push("12345"), Err(OutboxFull));
         assert_eq!(outbox.push("1"), Ok(()));
         assert_eq!(outbox.push("1"), Err(OutboxFull));
+        assert_eq!(
+            outbox.texts().collect::<Vec<_>>(),
+            [("123456", false), ("1", false)]
+        );
+        assert!(!outbox.is_secret());
         assert_eq!(outbox.pop().as_deref(), Some("123456"));
-        assert_eq!(outbox.push("123456789"), Ok(()));
+        assert_eq!(outbox.push_secret("123456789"), Ok(()));
+        outbox.pop();
+        assert!(outbox.is_secret());
         assert!(
             !format!("{outbox:?}").contains("123456789"),
             "a secret would show"

@@ -1,5 +1,7 @@
 //! Bytes on their way to the socket: frames, encoded and masked, in order.
 
+use std::fmt;
+
 use super::backoff::Random;
 use super::counters::Counters;
 use crate::ws::CloseFrame;
@@ -9,12 +11,22 @@ use crate::ws::encode;
 const MAX_CONTROL: usize = 125;
 
 /// Frames that the socket has not taken yet, and the one pong that found no room.
-#[derive(Debug)]
+///
+/// Its `Debug` shows sizes only, since a frame may hold a secret, and its mask beside it.
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     start: usize,
     max_bytes: usize,
     owed: Option<Ping>,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("bytes", &self.bytes().len())
+            .field("owed", &self.owed.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The payload of a ping that is still to be answered.

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::bulk::{BulkId, Deferred, Outcome};
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
+use super::snapshot::Snapshot;
 use crate::json::{Message, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Mode;
@@ -384,6 +385,12 @@ pub trait Protocol: Send + 'static {
         None
     }
 
+    /// How often a connection may be tried to be made. A feed with two counts for each of them, so
+    /// this is to be half of what the server allows an address.
+    fn connect_pace(&self) -> Option<Pace> {
+        None
+    }
+
     /// How long the server lets a connection live.
     fn lifetime(&self) -> Option<Duration> {
         None
@@ -408,6 +415,13 @@ pub trait Protocol: Send + 'static {
     /// that value reads `Unsubscribed`. `None` if it is of many values, or of none.
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
         let _ = subscription;
+        None
+    }
+
+    /// The request that answers with the present value of an id, if the exchange has one whose
+    /// answer maps exactly to what its streams send.
+    fn snapshot(&self, entity: &str, id: &Id) -> Option<Snapshot> {
+        let _ = (entity, id);
         None
     }
 

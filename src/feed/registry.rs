@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
+use super::outbox::Reply;
 use super::protocol::{Answer, Control, SubscribeError, Subscription, Verb};
 use crate::Time;
 
@@ -52,6 +53,9 @@ struct Entry {
     request: Option<u64>,
     /// Who waits for that answer.
     tickets: Vec<Ticket>,
+    /// With how many, itself included, it may be asked for: one of the others may have been why a
+    /// request was denied.
+    company: usize,
 }
 
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub(super) struct Registry {
     tickets: HashMap<Ticket, Open, foldhash::fast::RandomState>,
     requests: BTreeMap<u64, Request>,
     settled: VecDeque<Settled>,
+    /// What the server has refused, or cannot be asked for.
+    denied: VecDeque<Subscription>,
     next_key: Key,
     next_request: u64,
     /// Entries in `Waiting` or `Leaving`, so that a quiet registry is not searched.
@@ -184,11 +190,17 @@ impl Registry {
     /// that a full connection has room for what is to begin.
     pub(super) fn pending(&self) -> Option<(Verb, Vec<&Subscription>)> {
         let of = |state| {
-            let entries = self
+            let mut entries = self
                 .entries
                 .values()
-                .filter(move |entry| entry.state == state);
-            entries.map(|entry| &entry.subscription).collect::<Vec<_>>()
+                .filter(move |entry| entry.state == state)
+                .peekable();
+            let company = entries.peek().map_or(0, |first| first.company);
+            entries
+                .take_while(|entry| entry.company == company)
+                .take(company)
+                .map(|entry| &entry.subscription)
+                .collect::<Vec<_>>()
         };
         let leaving = of(State::Leaving);
         if !leaving.is_empty() {
@@ -259,14 +271,51 @@ impl Registry {
         self.conclude(request, None);
     }
 
-    /// The server denied a request, with all that it asked for.
+    /// The server denied a request. One stream is given up; of many, any may be the reason, so they
+    /// are asked for again in two halves: what can be had is had, and what cannot is named.
     pub(super) fn denied(&mut self, request: u64, reason: &str) {
-        self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+        if !self.halve(request) {
+            self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+        }
+    }
+
+    /// Puts the streams of a denied request back, to be asked for with half of the others; whether
+    /// there are others.
+    fn halve(&mut self, request: u64) -> bool {
+        let Some(denied) = self.requests.get(&request) else {
+            return false;
+        };
+        let mut keys = denied.keys.clone();
+        let of_request = |key: &Key, entries: &BTreeMap<Key, Entry>| {
+            let entry = entries.get(key);
+            entry.filter(|entry| entry.request == Some(request))?;
+            entry.map(|entry| entry.state)
+        };
+        keys.retain(|key| of_request(key, &self.entries).is_some());
+        let asked = |key: &&Key| of_request(key, &self.entries) == Some(State::Asked);
+        let count = keys.iter().filter(asked).count();
+        if count < 2 {
+            return false;
+        }
+        self.requests.remove(&request);
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            entry.request = None;
+            // What was taken back meanwhile ends by a request of its own.
+            if entry.state == State::Asked {
+                entry.state = State::Waiting;
+                entry.company = count.div_ceil(2);
+                self.pending += 1;
+            }
+        }
+        true
     }
 
     /// The server answered for one stream, whatever the number of the request. A refusal of what
     /// was granted before ends it.
-    pub(super) fn answered(&mut self, subscription: &Subscription, refusal: Option<&str>) {
+    pub(super) fn answered(&mut self, subscription: &Subscription, reply: &Reply) {
         let Some(&key) = self.keys.get(subscription) else {
             return;
         };
@@ -274,16 +323,21 @@ impl Registry {
             return;
         };
         let request = entry.request.take();
-        match (entry.state, refusal) {
-            (State::Asked, None) => {
+        match (entry.state, reply) {
+            (State::Asked, Reply::Granted) => {
                 entry.state = State::Held;
                 let tickets = std::mem::take(&mut entry.tickets);
                 self.finish_all(tickets, None);
             }
-            (State::Asked | State::Held, Some(reason)) => {
-                self.fail(key, &SubscribeError::Denied(reason.into()));
+            (State::Asked | State::Held, Reply::Refused(reason)) => {
+                self.fail(key, &SubscribeError::Denied(reason.clone()));
             }
-            // Whatever is said about a stream that was taken back, it ends by its own request.
+            (State::Left, Reply::Ended) => {
+                let tickets = self.take_tickets(key);
+                self.remove(key);
+                self.finish_all(tickets, None);
+            }
+            // Whatever else is said about a stream that was taken back, it ends by its own request.
             _ => entry.request = request,
         }
         let Some(number) = request else { return };
@@ -316,6 +370,18 @@ impl Registry {
             .filter(|(_, request)| request.deadline <= now);
         let late: Vec<_> = late.map(|(number, _)| *number).collect();
         for request in late {
+            let keys = self.requests.get(&request).map(|request| &request.keys);
+            let nobody_waits = |key: &Key| {
+                let entry = self.entries.get(key);
+                entry.is_some_and(|entry| entry.state == State::Asked && entry.tickets.is_empty())
+            };
+            if keys.is_some_and(|keys| keys.iter().any(nobody_waits)) {
+                // Once for all of the request.
+                self.settled.push_back(Settled {
+                    ticket: None,
+                    result: Err(SubscribeError::Unanswered),
+                });
+            }
             self.conclude(request, Some(&SubscribeError::Unanswered));
         }
     }
@@ -326,6 +392,27 @@ impl Registry {
             .values()
             .map(|entry| &entry.subscription)
             .collect()
+    }
+
+    /// What is asked for, or is about to be, without what was taken back; in the order of asking.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| !matches!(entry.state, State::Leaving | State::Left))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// What is wanted and was not granted on the present connection.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Subscription> {
+        let entries = self.entries.values();
+        entries
+            .filter(|entry| matches!(entry.state, State::Waiting | State::Riding | State::Asked))
+            .map(|entry| &entry.subscription)
+    }
+
+    /// Whether nothing is to be asked of the server, and nothing that was asked is unanswered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.pending == 0 && self.requests.is_empty()
     }
 
     /// A URL asks for the first `count` of what is wanted.
@@ -374,6 +461,7 @@ impl Registry {
         for entry in self.entries.values_mut() {
             entry.state = State::Waiting;
             entry.request = None;
+            entry.company = usize::MAX;
         }
         self.pending = self.entries.len();
     }
@@ -398,6 +486,11 @@ impl Registry {
     /// The next ticket that has its answer.
     pub(super) fn poll_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()
+    }
+
+    /// The next subscription that is not wanted any more because the server has refused it.
+    pub(super) fn poll_denied(&mut self) -> Option<Subscription> {
+        self.denied.pop_front()
     }
 
     fn is_wanted(&self, subscription: &Subscription) -> bool {
@@ -426,6 +519,7 @@ impl Registry {
                 state,
                 request: None,
                 tickets: Vec::new(),
+                company: usize::MAX,
             },
         );
         key
@@ -479,6 +573,9 @@ impl Registry {
     /// An entry is given up, and everyone who waits for it is told.
     fn fail(&mut self, key: Key, error: &SubscribeError) {
         let tickets = self.take_tickets(key);
+        if let Some(entry) = self.entries.get(&key) {
+            self.denied.push_back(entry.subscription.clone());
+        }
         self.remove(key);
         if tickets.is_empty() {
             self.settled.push_back(Settled {

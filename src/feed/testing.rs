@@ -66,6 +66,7 @@ impl Sink for Recording {
         }
         let verb = match (update.mode, update.whole) {
             (Mode::Merge, _) => "merge",
+            (Mode::MergeNull, _) => "merge-null",
             (Mode::Shallow, _) => "shallow",
             (_, true) => "whole",
             (_, false) => "replace",
@@ -313,7 +314,7 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Takes a client's frames apart, as a server would; an unfinished one is given back.
-fn client_frames(mut bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
+pub(crate) fn client_frames(mut bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = bytes {
         assert_eq!(second & 0x80, 0x80, "a client masks its frames");

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Work that takes long and waits for nothing.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
@@ -212,22 +212,34 @@ pub(in crate::io) enum Report {
 
 /// Where a feed finds its errand again. There is one at a time.
 #[derive(Default)]
-pub(in crate::io) struct Mailbox(Mutex<Option<Report>>);
+pub(in crate::io) struct Mailbox {
+    report: Mutex<Option<Report>>,
+    filled: Condvar,
+}
 
 impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Option<Report>> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, report: Report) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        *self.lock() = Some(report);
+        self.filled.notify_one();
     }
 
     pub(in crate::io) fn take(&self) -> Option<Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().take()
     }
 
     pub(in crate::io) fn is_empty(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_none()
+        self.lock().is_none()
+    }
+
+    /// Blocks until the errand is back. Every errand comes back.
+    pub(in crate::io) fn wait(&self) {
+        let report = self.lock();
+        let waited = self.filled.wait_while(report, |report| report.is_none());
+        drop(waited);
     }
 }
 

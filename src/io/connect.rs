@@ -98,16 +98,7 @@ pub(crate) async fn connect(
         .await?;
     let url = Url::parse(&endpoint.url)?;
     let request = upgrade_request(&url, &endpoint)?;
-    let tcp = match &options.proxy {
-        None => dial(options, &url.host, url.port).await?,
-        Some(proxy) => {
-            let tcp = dial(options, &proxy.host, proxy.port).await?;
-            let mut deadline = Deadline::new(options.handshake_timeout);
-            deadline
-                .meet(Stage::Proxy, tunnel(tcp, proxy, &url))
-                .await?
-        }
-    };
+    let tcp = reach(options, &url).await?;
     let peer = tcp
         .peer_addr()
         .map_err(|source| broken(Stage::Connect, source))?;
@@ -140,6 +131,33 @@ pub(crate) async fn connect(
         texts: endpoint.texts,
         peer,
     })
+}
+
+/// A stream to the server of `url`, encrypted if that says so, for another protocol to speak on.
+pub(super) async fn stream(options: &ConnectOptions, url: &Url) -> Result<Wire, ConnectError> {
+    let tcp = reach(options, url).await?;
+    if !url.secure {
+        return Ok(Wire::Plain(tcp));
+    }
+    let mut deadline = Deadline::new(options.handshake_timeout);
+    let stream = deadline.meet(Stage::Tls, secure(options, url, tcp)).await?;
+    Ok(Wire::Tls(Box::new(stream)))
+}
+
+/// A stream as [`stream`] makes it.
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Opens a TCP connection to the host of `url`, through the proxy if there is one.
+async fn reach(options: &ConnectOptions, url: &Url) -> Result<TcpStream, ConnectError> {
+    let Some(proxy) = &options.proxy else {
+        return dial(options, &url.host, url.port).await;
+    };
+    let tcp = dial(options, &proxy.host, proxy.port).await?;
+    let mut deadline = Deadline::new(options.handshake_timeout);
+    deadline.meet(Stage::Proxy, tunnel(tcp, proxy, url)).await
 }
 
 fn broken(stage: Stage, source: io::Error) -> ConnectError {

@@ -1,8 +1,8 @@
 //! One feed on one thread of its own: the only writer of what it owns.
 //!
-//! The thread waits in one place, a poller over its socket, its waker and its next deadline. A turn
+//! The thread waits in one place, a poller over its sockets, its waker and its next deadline. A turn
 //! is: one clock read, then what has arrived (a connection, commands, bytes, deadlines), then what
-//! the [`Machine`] wants done, then one flush for whoever waits. Every part of a turn is bounded,
+//! the [`Group`] of its connections wants done, then one flush for whoever waits. Every part of a turn is bounded,
 //! so none starves another. Nothing in it blocks: name look-up, connecting and handshakes run on
 //! the slow plane, and what they made arrives through the [`Connector`].
 //!
@@ -15,7 +15,7 @@ mod turn;
 use super::bulk::Offload;
 use super::clock::Clock;
 use super::command::Command;
-use super::connect::ConnectOptions;
+use super::connect::{ConnectError, ConnectOptions};
 use super::connector::Connector;
 use super::endpoint::{Endpoint, EndpointSource};
 use super::inbox::{Commands, Inbox, Reply, inbox};
@@ -24,23 +24,32 @@ use super::runtime::Runtime;
 use super::status::{Board, FeedEnd, FeedStatus};
 use super::target::Target;
 use crate::Time;
-use crate::feed::{Backoff, Machine, Protocol, Random, Settled, Subscription, Ticket};
+use crate::feed::{Backoff, Group, Leg, Lost, Protocol, Random, Settled, Subscription, Ticket};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
+/// The sockets come before it.
+const WAKER: Token = Token(Leg::COUNT);
 
-/// The socket and the waker.
-const EVENTS: usize = 2;
+/// The sockets and the waker.
+const EVENTS: usize = Leg::COUNT + 1;
+
+const fn token_of(leg: Leg) -> Token {
+    Token(leg.index())
+}
+
+fn leg_of(token: Token) -> Option<Leg> {
+    Leg::ALL.get(token.0).copied()
+}
 
 /// How a feed's thread waits when nothing is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +83,8 @@ pub(crate) struct ThreadOptions {
     /// Where to connect; where the protocol says, with the headers and texts of
     /// [`Endpoint`], if its URL is empty.
     pub(crate) endpoint: EndpointSource,
+    /// Where a second connection goes to, if not to the same place.
+    pub(crate) second: Option<EndpointSource>,
     /// How to wait.
     pub(crate) waiting: Waiting,
     /// The core to stay on (Linux; elsewhere it is ignored).
@@ -90,6 +101,7 @@ impl Default for ThreadOptions {
             name: "feed".into(),
             connect: ConnectOptions::default(),
             endpoint: EndpointSource::Fixed(Endpoint::default()),
+            second: None,
             waiting: Waiting::default(),
             pin: None,
             inbox: 1024,
@@ -98,10 +110,10 @@ impl Default for ThreadOptions {
     }
 }
 
-/// What a feed is made of: the machine that decides, and where its messages land.
+/// What a feed is made of: what decides over its connections, and where its messages land.
 #[derive(Debug)]
 pub(crate) struct Parts<P, T> {
-    pub(crate) machine: Machine<P>,
+    pub(crate) group: Group<P>,
     pub(crate) target: T,
 }
 
@@ -188,10 +200,12 @@ where
         // Fails only where the poller is gone, and the feed with it.
         let _ = bell.wake();
     };
-    let counters = Arc::clone(first.machine.counters());
+    let counters = Arc::clone(first.group.counters());
     let (inbox, commands) = inbox(options.inbox, counters, wake_on.clone(), ring);
     let board = Arc::new(Board::new(wake_on));
-    let connector = Connector::new(runtime.clone(), Arc::new(options.connect.clone()), waker);
+    let connect = Arc::new(options.connect.clone());
+    let connectors =
+        Leg::ALL.map(|_| Connector::new(runtime.clone(), Arc::clone(&connect), Arc::clone(&waker)));
     let thread = {
         let board = Arc::clone(&board);
         std::thread::Builder::new()
@@ -203,7 +217,8 @@ where
                     offload: bulk::offload(&runtime, landing),
                     events: Events::with_capacity(EVENTS),
                     runtime,
-                    connector,
+                    connectors,
+                    legs: Default::default(),
                     commands,
                     board,
                     clock,
@@ -324,7 +339,9 @@ struct Post {
     offload: Offload,
     events: Events,
     runtime: Runtime,
-    connector: Connector,
+    connectors: [Connector; Leg::COUNT],
+    /// What is known of the connections beside what the group knows.
+    legs: [Seen; Leg::COUNT],
     commands: Commands<Command>,
     board: Arc<Board>,
     clock: Clock,
@@ -334,15 +351,25 @@ struct Post {
     options: ThreadOptions,
 }
 
+/// What the thread has seen of one connection.
+#[derive(Debug, Default)]
+struct Seen {
+    peer: Option<SocketAddr>,
+    last_error: Option<Arc<ConnectError>>,
+    last_loss: Option<Lost>,
+}
+
 impl Post {
     /// After a panic: everyone who waits is told.
     fn give_up(&mut self) {
         self.commands.close();
         self.replies.clear();
-        self.connector.cancel();
+        self.connectors.iter_mut().for_each(Connector::cancel);
+        self.legs = Default::default();
         self.board.update(|status| {
             status.state = crate::feed::State::Idle;
             status.silent = false;
+            status.legs.clear();
         });
     }
 

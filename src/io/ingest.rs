@@ -16,7 +16,10 @@ mod commands;
 mod coverage;
 mod forward;
 mod landing;
+mod legs;
 mod overlay;
+mod promote;
+mod shadow;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
@@ -29,10 +32,11 @@ use super::inbox::CommandError;
 use super::slow::Slow;
 use super::staging::{Staging, What};
 use super::target::{Target, Waste};
+use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
-    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol,
-    Refusal, Rule, Sink, Transaction, Update, Verdict,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, Leg, OnConnect, Outcome, Policy,
+    Protocol, Refusal, Rule, Sink, Transaction, Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
@@ -43,6 +47,7 @@ use bulk::Board;
 
 use coverage::open_word;
 use hashbrown::HashMap;
+use legs::Legs;
 use std::sync::Arc;
 
 /// How the messages of a feed are taken in.
@@ -131,13 +136,15 @@ pub(crate) struct Ingest {
     claimed: Vec<EntityIx>,
     now: Time,
     turn: u64,
-    /// Turn and time at which the present connection opened.
+    /// Turn and time at which the feed opened.
     opened: (u64, Time),
+    /// Turn and time from which on numbers are those of the connection that is shown.
+    joined: (u64, Time),
     opens: u64,
     /// What is wrong with the connection, as [`Link`] has it.
     bits: u8,
-    /// The number last seen, where it is the connection's.
-    connection_sequence: Option<u64>,
+    /// Its connections, and what those have brought that are not shown.
+    legs: Legs,
     /// Why what follows in the message is dropped, if its connection's number says so.
     behind: Option<Verdict>,
     /// Something was published in this batch.
@@ -151,6 +158,8 @@ pub(crate) struct Ingest {
     /// connection opened.
     slow: Option<Arc<Slow>>,
     slow_opened: u64,
+    /// What its subscriptions keep up, for whoever resyncs.
+    wanted: Option<Arc<Wanted>>,
     /// The sum of invalidations that a forwarded value is good for, while it is applied.
     as_of: Option<u64>,
     /// How often generations were raised.
@@ -211,9 +220,10 @@ impl Ingest {
             now: Time::ZERO,
             turn,
             opened: (turn, Time::ZERO),
+            joined: (turn, Time::ZERO),
             opens: 0,
             bits: 0,
-            connection_sequence: None,
+            legs: Legs::default(),
             behind: None,
             moved: false,
             scan: false,
@@ -221,11 +231,18 @@ impl Ingest {
             decoder: None,
             slow: None,
             slow_opened: 0,
+            wanted: None,
             as_of: None,
             raised: 0,
             bulk: None,
             config,
         }
+    }
+
+    /// Takes note there of what its subscriptions keep up.
+    pub(crate) fn noting(mut self, wanted: Arc<Wanted>) -> Self {
+        self.wanted = Some(wanted);
+        self
     }
 
     /// An update without a number of its connection: that is told apart.
@@ -370,7 +387,7 @@ impl Transaction for Ingest {
     }
 
     fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
-        if self.bulk.is_none() {
+        if !self.may_defer() {
             return Err(message);
         }
         let bytes = message.len();
@@ -379,7 +396,7 @@ impl Transaction for Ingest {
     }
 
     fn resume(&mut self, message: BulkId) -> Option<Outcome> {
-        self.go_on(message)
+        self.take_outcome(message)
     }
 
     fn is_full(&self) -> bool {
@@ -421,20 +438,60 @@ impl Target for Ingest {
         (!self.waste.is_empty()).then(|| std::mem::take(&mut self.waste))
     }
 
-    fn opened(&mut self) {
+    fn opened(&mut self, leg: Leg) {
         self.opens += 1;
         self.opened = (self.turn, self.now);
+        self.joined = self.opened;
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
-        self.connection_sequence = None;
-        if let Some(board) = &mut self.bulk {
-            board.forget_numbers();
-        }
+        self.forget_numbers();
         self.raise();
         for entry in &mut self.entries {
             entry.reported = false;
             if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
                 entry.role = Role::Unclaimed;
             }
+        }
+        if !self.legs.is_open(leg) {
+            self.legs.join(leg);
+        }
+        self.legs.speak(leg);
+        self.show(leg, true);
+    }
+
+    fn joined(&mut self, leg: Leg) {
+        self.legs.join(leg);
+    }
+
+    fn left(&mut self, leg: Leg) {
+        if self.legs.laying.is_some_and(|laying| laying.leg == leg) {
+            self.finish_laying();
+        }
+        self.legs.leave(leg);
+    }
+
+    fn promoted(&mut self, leg: Leg) {
+        self.show(leg, false);
+    }
+
+    fn speaks(&mut self, leg: Leg) {
+        self.legs.speak(leg);
+    }
+
+    fn torn(&mut self) -> Option<Leg> {
+        self.legs.torn.take()
+    }
+
+    fn catch_up(&mut self) -> bool {
+        self.lay_some(promote::LAID_PER_TURN);
+        self.legs.laying.is_some()
+    }
+
+    fn doubt(&mut self, entity: &str, id: &Id) {
+        if let Some(ix) = self.names.get(entity) {
+            let entry = &mut self.entries[ix.index()];
+            entry.entity.with(id.as_ref(), |slot| slot.invalidate());
+            entry.begin();
+            self.scan = true;
         }
     }
 
@@ -454,10 +511,25 @@ impl Target for Ingest {
     }
 
     #[cold]
+    fn subscribed(&mut self, entity: &str, id: &Id) {
+        if let Some(wanted) = &self.wanted {
+            wanted.add(entity, id.clone());
+            // Whoever resyncs looks again.
+            self.scan = true;
+        }
+    }
+
+    #[cold]
     fn unsubscribed(&mut self, entity: &str, id: &Id) {
+        if let Some(wanted) = &self.wanted {
+            wanted.remove(entity, id);
+        }
         let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
+        if self.has_flights() {
+            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
+        }
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -465,6 +537,7 @@ impl Target for Ingest {
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
+            self.legs.forget(ix, slot);
             if let Some(attention) = &mut entry.attention {
                 let id = writer.entity().canonical(id.as_ref());
                 attention.mark(&id, flags::UNSUBSCRIBED);
@@ -472,17 +545,22 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
-        if self.has_flights() {
-            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
-        }
     }
 
     fn take_apart_elsewhere(&mut self, options: BulkOptions) {
         self.bulk = Some(Box::new(Board::new(options)));
     }
 
-    fn awaits_long(&self) -> bool {
-        self.has_flights()
+    fn long_messages(&self) -> usize {
+        self.flights()
+    }
+
+    fn land_some(&mut self) {
+        self.go_on();
+    }
+
+    fn disown(&mut self) {
+        self.count_orphans();
     }
 
     fn has_landing(&self) -> bool {

@@ -9,7 +9,9 @@ use super::inbox::{CommandError, Commands, Inbox, Request, inbox};
 use super::latch::WakeOn;
 use super::target::Target;
 use crate::Time;
-use crate::feed::{Class, Config, Counters, Intake, Outbox, Protocol, Refusal, Subscription, Tap};
+use crate::feed::{
+    Class, Config, Counters, Intake, Leg, Outbox, Protocol, Refusal, Subscription, Tap,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         }
         self.counters.opens.bump();
         self.target.begin(now);
-        self.target.opened();
+        self.target.opened(Leg::FIRST);
         // Texts that do not fit would not have gone anywhere.
         let _ = self.intake.opened();
         self.forget_replies();
@@ -85,6 +87,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
         if std::mem::take(&mut self.open) {
             self.counters.losses.bump();
             self.target.begin(now);
+            self.target.left(Leg::FIRST);
             self.target.lost();
             self.target.finish();
         }
@@ -185,7 +188,13 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
                 // There is no server to ask: what can be asked for is granted.
                 let check =
                     |subscription: &Subscription| self.intake.protocol().check(subscription);
-                wanted.iter().try_for_each(check).map_err(Into::into)
+                wanted.iter().try_for_each(check)?;
+                for subscription in &wanted {
+                    if let Some((entity, id)) = self.intake.protocol().value_of(subscription) {
+                        self.target.subscribed(&entity, &id);
+                    }
+                }
+                Ok(())
             }
             Command::Unsubscribe(unwanted) => {
                 for subscription in &unwanted {

@@ -18,6 +18,7 @@ pub(crate) mod plane;
 pub(crate) mod slow;
 mod staging;
 pub(crate) mod target;
+pub(crate) mod wanted;
 
 #[cfg(feature = "net")]
 pub(crate) mod connect;
@@ -27,6 +28,8 @@ mod connector;
 pub(crate) mod endpoint;
 #[cfg(feature = "net")]
 pub(crate) mod feed_thread;
+#[cfg(feature = "net")]
+pub(crate) mod rest;
 #[cfg(feature = "net")]
 pub(crate) mod runtime;
 #[cfg(feature = "net")]

@@ -35,6 +35,7 @@ mod place;
 mod query;
 mod replace;
 mod restore;
+mod resync;
 mod retry;
 mod run;
 mod settings;
@@ -64,6 +65,7 @@ use super::latch::Latch;
 use super::owners::Owners;
 use crate::Time;
 use crate::key::Key;
+use crate::query::Config;
 use crate::store::{Entity, Hub, Store, Wakes};
 use crate::sync::Arc;
 
@@ -81,6 +83,7 @@ pub(crate) use self::observe::Observation;
 pub(crate) use self::place::{Place, SlotPlace};
 pub(crate) use self::query::{Query, State};
 pub(crate) use self::restore::Restoring;
+pub(crate) use self::resync::Resyncing;
 pub(crate) use self::retry::{Retry, RetryDelay};
 pub(crate) use self::settings::{Initial, ListShape, PollBy, Settings, StaleBy};
 pub(crate) use self::side_table::{EntityObservation, SlotObservation};
@@ -99,6 +102,23 @@ pub(crate) enum Driver {
     /// A task on this runtime, which is asked for at the first use.
     #[cfg(feature = "net")]
     Tokio(Box<dyn Fn() -> std::io::Result<super::runtime::Runtime> + Send + Sync>),
+}
+
+/// What holds for all fetches of a cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchLimits {
+    pub(crate) machine: Config,
+    /// How long a fetcher may take where others wait for its place; `Duration::MAX`: for ever.
+    pub(crate) patience: Duration,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            machine: Config::default(),
+            patience: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What is left to do when the lock is released: a user's code may run in these drops.
@@ -124,6 +144,8 @@ pub(crate) struct Plane {
     executor: OnceLock<Executor>,
     /// Held while the executor is made.
     starting: Mutex<()>,
+    /// How long a fetcher may take where others wait for its place.
+    patience: Duration,
     /// Held while settings are changed, which runs a caller's closure.
     changing: Mutex<()>,
     core: Mutex<Core>,
@@ -142,6 +164,7 @@ impl Plane {
         clock: Clock,
         owners: Arc<Owners>,
         driver: Driver,
+        limits: FetchLimits,
     ) -> Arc<Self> {
         let everything = store.detached("");
         let wakes = Mutex::new(hub.wakes());
@@ -155,8 +178,9 @@ impl Plane {
             driver,
             executor: OnceLock::new(),
             starting: Mutex::default(),
+            patience: limits.patience,
             changing: Mutex::default(),
-            core: Mutex::new(Core::new()),
+            core: Mutex::new(Core::new(limits.machine)),
             wakes,
             timers: Timers::default(),
             flushing: Mutex::new(false),
@@ -196,7 +220,9 @@ impl Plane {
         let moved = std::mem::take(&mut core.moved);
         let listeners = core.take_notified();
         let trash = std::mem::take(&mut core.trash);
-        let sooner = core.is_sooner_than_planned() | std::mem::take(&mut core.heeds_more);
+        let sooner = core.is_sooner_than_planned()
+            | std::mem::take(&mut core.heeds_more)
+            | core.may_resync(now);
         drop(core);
         self.wake(&moved, &listeners);
         let after = After {

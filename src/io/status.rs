@@ -2,7 +2,7 @@
 
 use super::connect::ConnectError;
 use super::latch::{Latch, Waiting, WakeOn};
-use crate::feed::{Lost, State};
+use crate::feed::{Lost, Role, State};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FeedStatus {
-    /// What its connection does.
+    /// What its connection does; of several, the one that is furthest.
     pub state: State,
-    /// Whether no data has come for `silent_after` on the open connection.
+    /// Whether no data has come for `silent_after` on any open connection.
     pub silent: bool,
-    /// Number of the present or last connection, from 1; 0 before the first.
+    /// How often it has opened, from 1; 0 before the first time. A connection that takes the place
+    /// of another without a break does not count.
     pub generation: u64,
-    /// Attempts to connect so far.
+    /// Attempts to connect so far, of all connections.
     pub attempts: u64,
     /// Whom the last connection was made to: the server, or a proxy before it.
     pub peer: Option<SocketAddr>,
@@ -30,6 +31,31 @@ pub struct FeedStatus {
     pub refusal: Option<Box<str>>,
     /// How often the feed was started again after a panic.
     pub restarts: u32,
+    /// Its connections, the one that is shown first.
+    pub legs: Vec<LegStatus>,
+}
+
+/// Where one connection of a feed stands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LegStatus {
+    /// What it is there for.
+    pub role: Role,
+    /// What it does.
+    pub state: State,
+    /// Whether it could be shown at once with nothing missing.
+    pub ready: bool,
+    /// Whether no data has come over it for `silent_after`.
+    pub silent: bool,
+    /// Number of its present or last connection among all that the feed has opened, from 1; 0
+    /// before the first.
+    pub generation: u64,
+    /// Whom its last connection was made to: the server, or a proxy before it.
+    pub peer: Option<SocketAddr>,
+    /// Why its last attempt failed, if it did.
+    pub last_error: Option<Arc<ConnectError>>,
+    /// Why its last connection was lost.
+    pub last_loss: Option<Lost>,
 }
 
 impl Default for FeedStatus {
@@ -45,6 +71,7 @@ impl Default for FeedStatus {
             last_loss: None,
             refusal: None,
             restarts: 0,
+            legs: Vec::new(),
         }
     }
 }

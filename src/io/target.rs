@@ -4,7 +4,7 @@ use super::command::Command;
 use super::inbox::CommandError;
 use super::ingest::BulkOptions;
 use crate::Time;
-use crate::feed::Transaction;
+use crate::feed::{Leg, Transaction};
 use crate::key::Id;
 use crate::record::Document;
 use std::sync::Arc;
@@ -23,10 +23,26 @@ pub(crate) trait Target: Transaction {
     fn finish(&mut self);
     /// What is no longer needed and may take its time to drop, if there is any.
     fn waste(&mut self) -> Option<Waste>;
-    /// A connection is open.
-    fn opened(&mut self);
+    /// The feed is open, and this leg is the one that is shown.
+    fn opened(&mut self, leg: Leg);
     /// There is no connection any more.
     fn lost(&mut self);
+    /// A connection is open beside the one that is shown.
+    fn joined(&mut self, leg: Leg);
+    /// The connection of a leg is no more, whether or not it was shown.
+    fn left(&mut self, leg: Leg);
+    /// This leg is shown from here on, in the place of the one before.
+    fn promoted(&mut self, leg: Leg);
+    /// What comes from here on has come over this leg.
+    fn speaks(&mut self, leg: Leg);
+    /// The leg whose connection misses messages of nobody knows which key, where another one may
+    /// have them, once: to be answered by [`promoted`](Self::promoted) of another one or by
+    /// [`gap`](Self::gap), if it is the one that is shown.
+    fn torn(&mut self) -> Option<Leg>;
+    /// Does a bounded part of what the last promotion has left to be done; whether there is more.
+    fn catch_up(&mut self) -> bool;
+    /// What keeps this value up has not been granted on the connection that is shown.
+    fn doubt(&mut self, entity: &str, id: &Id);
     /// No data has come for too long, or (`false`) it came after all.
     fn silent(&mut self, silent: bool);
     /// Something was missed on the connection.
@@ -35,13 +51,25 @@ pub(crate) trait Target: Transaction {
     fn take_apart_elsewhere(&mut self, options: BulkOptions) {
         drop(options);
     }
-    /// Whether long messages are on their way: commands about values come after them.
-    fn awaits_long(&self) -> bool {
-        false
+    /// How many long messages are on their way: commands about values come after them.
+    fn long_messages(&self) -> usize {
+        0
     }
-    /// Whether [`resume`](Transaction::resume) has something to do.
+    /// Lands a portion of the first long message, if it has been taken apart.
+    ///
+    /// # Panics
+    /// As the protocol did while it took the message apart.
+    fn land_some(&mut self) {}
+    /// Whether [`land_some`](Self::land_some) has something to do.
     fn has_landing(&self) -> bool {
         false
+    }
+    /// Counts long messages that are through and that no machine has asked for
+    /// ([`resume`](Transaction::resume)): theirs is gone.
+    fn disown(&mut self) {}
+    /// A subscription was asked for that keeps this value up.
+    fn subscribed(&mut self, entity: &str, id: &Id) {
+        let _ = (entity, id);
     }
     /// Nothing keeps this value up any more.
     fn unsubscribed(&mut self, entity: &str, id: &Id);

@@ -9,8 +9,9 @@ use crate::record::Kind;
 ///
 /// The empty pointer is the whole message; `/data/0/s` is the member `s` of the first element of
 /// the member `data`. In a name `~1` stands for `/` and `~0` for `~`. `-`, the place after the last
-/// element, leads nowhere.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// element, leads nowhere. Beyond the RFC, `-1` is the last element of an array and `-2` the one
+/// before it.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Pointer {
     steps: Box<[Step]>,
 }
@@ -19,7 +20,15 @@ pub struct Pointer {
 struct Step {
     name: Box<str>,
     /// The step as a place in an array, if it can be one.
-    index: Option<usize>,
+    place: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// So many elements stand before it.
+    FromStart(usize),
+    /// So many elements stand after it.
+    FromEnd(usize),
 }
 
 /// A text that is no JSON pointer: it is not empty and does not begin with `/`, or has a `~`
@@ -54,7 +63,13 @@ impl Pointer {
             .iter()
             .try_fold(from, |value, step| match value.kind() {
                 Kind::Object => value.get(&step.name),
-                Kind::Array => value.elements().nth(step.index?),
+                Kind::Array => match step.place? {
+                    Place::FromStart(before) => value.elements().nth(before),
+                    Place::FromEnd(after) => {
+                        let before = value.len().checked_sub(after + 1)?;
+                        value.elements().nth(before)
+                    }
+                },
                 _ => None,
             })
     }
@@ -73,14 +88,25 @@ impl Step {
             });
             name.push_str(rest);
         }
-        // RFC 6901, section 4: an index has no leading zero and no sign.
-        let plain = name == "0"
-            || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
-        let index = if plain { name.parse().ok() } else { None };
         Ok(Self {
+            place: Place::new(&name),
             name: name.into(),
-            index,
         })
+    }
+}
+
+impl Place {
+    fn new(name: &str) -> Option<Self> {
+        // RFC 6901, section 4: an index has no leading zero and no sign.
+        let number = |digits: &str| -> Option<usize> {
+            let plain = digits == "0"
+                || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
+            if plain { digits.parse().ok() } else { None }
+        };
+        match name.strip_prefix('-') {
+            Some(digits) => Some(Self::FromEnd(number(digits)?.checked_sub(1)?)),
+            None => number(name).map(Self::FromStart),
+        }
     }
 }
 

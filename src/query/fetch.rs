@@ -8,7 +8,7 @@ use super::machine::{At, Queries};
 use super::policy::{NetworkMode, RefetchKind};
 use super::state::{Flight, Phase};
 use super::timers::Timer;
-use super::want::{Cause, Want, Wanted};
+use super::want::{Cancel, Cause, Want, Wanted};
 use crate::Time;
 
 impl<E: Clone> Queries<E> {
@@ -87,6 +87,37 @@ impl<E: Clone> Queries<E> {
         promises
     }
 
+    /// Fetches a value that its stream has lost, in its time; or joins. Whether anybody observes it
+    /// does not matter, nor whether its observers have a fetcher: the caller sees to that. What is
+    /// healed before its time comes is not fetched, and its promise settled as if it were. `None`
+    /// if the query is gone.
+    pub(crate) fn resync(
+        &mut self,
+        query: QueryIx,
+        now: Time,
+        values: &dyn Values,
+    ) -> Option<PromiseId> {
+        let at = At::new(now, values);
+        self.registry.get(query)?;
+        let promise = self.promise();
+        self.request(query, false, Cause::Resync, vec![promise], at);
+        let promise = self.share(query, promise);
+        self.admit(at);
+        Some(promise)
+    }
+
+    /// How many resyncs wait for their time.
+    pub(crate) fn resyncs_waiting(&self) -> usize {
+        self.budget.paced()
+    }
+
+    /// Whether the attempt occupies a place that others wait for, so that it must not hang.
+    pub(crate) fn is_limited(&self, fetch: FetchId) -> bool {
+        let flight = self.registry.get(fetch.query());
+        let flight = flight.and_then(|q| q.flight.as_ref());
+        flight.is_some_and(|flight| flight.id == fetch && flight.counted)
+    }
+
     /// The promise of those who wait for the same as the one that came last: so a fetch that hangs
     /// can be called for without end, and nothing grows.
     fn share(&mut self, query: QueryIx, promise: PromiseId) -> PromiseId {
@@ -124,7 +155,7 @@ impl<E: Clone> Queries<E> {
         flight.cause = flight.cause.joined(cause);
         flight.called |= cause == Cause::User;
         let look = at.look(query);
-        let marked = cause == Cause::Invalidation && look.sum > flight.sum;
+        let marked = cause.follows_mark() && look.sum > flight.sum;
         // Who comes now wants what the mark was about, also if it was excused before.
         q.acted = q.acted.min(flight.sum);
         match flight.phase {
@@ -146,6 +177,8 @@ impl<E: Clone> Queries<E> {
                 if !flight.cause.is_mass() {
                     self.budget.leave(ticket);
                     self.attempt(query, false, at);
+                } else if !flight.cause.is_paced() {
+                    self.budget.hasten(ticket);
                 }
             }
         }
@@ -230,11 +263,31 @@ impl<E: Clone> Queries<E> {
             self.set_phase(query, Phase::Paused);
             return self.notify(query, Update::Pause, at);
         }
-        if mass && !self.budget.take() {
-            let ticket = self.budget.queue(query);
+        let paced = mass && self.is_paced(query);
+        if paced && self.is_healed(query, at) {
+            return self.heal(query, at);
+        }
+        if mass && !self.budget.take(paced, at.now) {
+            let ticket = self.budget.queue(query, paced);
             return self.set_phase(query, Phase::Queued(ticket));
         }
         self.launch(query, mass, at);
+    }
+
+    /// The stream has healed it meanwhile: there is nothing left to be fetched.
+    fn heal(&mut self, query: QueryIx, at: At<'_>) {
+        self.cancel_flight(query, Cancel::Revert, at);
+    }
+
+    fn is_paced(&self, query: QueryIx) -> bool {
+        let flight = self.registry.get(query).and_then(|q| q.flight.as_ref());
+        flight.is_some_and(|flight| flight.cause.is_paced())
+    }
+
+    /// Whether a value that should be resynced needs it no more.
+    fn is_healed(&self, query: QueryIx, at: At<'_>) -> bool {
+        let look = at.look(query);
+        look.known() && !look.unsure && !look.invalidated()
     }
 
     /// An attempt begins: it is good for the invalidations that there have been so far.
@@ -261,8 +314,11 @@ impl<E: Clone> Queries<E> {
 
     /// Lets those attempts begin for which the budget has places now.
     pub(super) fn admit(&mut self, at: At<'_>) {
-        while let Some(query) = self.budget.admit() {
-            if self.may_attempt(query) {
+        while let Some(query) = self.budget.admit(at.now) {
+            if self.is_paced(query) && self.is_healed(query, at) {
+                self.budget.refund();
+                self.heal(query, at);
+            } else if self.may_attempt(query) {
                 self.launch(query, true, at);
             } else {
                 self.budget.give();
@@ -270,6 +326,7 @@ impl<E: Clone> Queries<E> {
                 self.notify(query, Update::Pause, at);
             }
         }
+        self.timers.set(Timer::Admit, self.budget.next_admission());
     }
 
     /// The present attempt is over: its place is free.

@@ -54,7 +54,7 @@ impl<E: Clone> Queries<E> {
             registry: Registry::new(),
             observers: Slab::new(),
             timers: Timers::default(),
-            budget: Budget::new(config.max_background),
+            budget: Budget::new(config.max_background, config.resync_every, config.seed),
             config,
             online: true,
             focused: true,
@@ -109,6 +109,8 @@ impl<E: Clone> Queries<E> {
                 Timer::Poll(observer) => self.poll(observer, at),
                 Timer::Stale(observer) => self.turned_stale(observer, at),
                 Timer::Collect(query) => self.collect(query, at),
+                // What follows is what it is about.
+                Timer::Admit => {}
             }
         }
         self.admit(at);

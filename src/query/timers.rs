@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Stale(ObserverId),
     /// Nobody has used the query for long.
     Collect(QueryIx),
+    /// A fetch may begin that has waited for its time.
+    Admit,
 }
 
 #[derive(Debug, Default)]

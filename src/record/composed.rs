@@ -138,7 +138,7 @@ impl Operations {
                 ABSENT => self.put(node, State::Absent, layout),
                 OBJECT => {
                     let fresh = match mode {
-                        Mode::Merge => false,
+                        Mode::Merge | Mode::MergeNull => false,
                         Mode::Shallow => node != Node::ROOT && layout.parent(node) == Node::ROOT,
                         Mode::Replace => node == Node::ROOT,
                     };

@@ -257,7 +257,7 @@ impl Edit {
     fn of_tree(patch: &Tree, mode: Mode) -> Self {
         let member = |tree: &Tree| match tree.kind() {
             _ if mode == Mode::Shallow => Self::Put(tree.clone()),
-            Kind::Null => Self::Remove,
+            Kind::Null if mode == Mode::Merge => Self::Remove,
             Kind::Object => Self::of_tree(tree, mode),
             _ => Self::Put(tree.clone()),
         };

@@ -126,6 +126,7 @@ impl Oracle {
         let patch = Self::of(message);
         match mode {
             Mode::Merge => Self::rfc7396(old, &patch),
+            Mode::MergeNull => Self::nested(old, &patch),
             Mode::Replace => patch,
             Mode::Shallow => match (old, patch) {
                 (Some(Self::Object(old)), Self::Object(patch)) => {
@@ -154,6 +155,19 @@ impl Oracle {
                 let value = Self::rfc7396(merged.get(name), value);
                 merged.insert(name.clone(), value);
             }
+        }
+        Self::Object(merged)
+    }
+
+    /// Objects merge, anything else replaces.
+    fn nested(target: Option<&Self>, patch: &Self) -> Self {
+        let (Some(Self::Object(target)), Self::Object(patch)) = (target, patch) else {
+            return patch.clone();
+        };
+        let mut merged = target.clone();
+        for (name, value) in patch {
+            let value = Self::nested(target.get(name), value);
+            merged.insert(name.clone(), value);
         }
         Self::Object(merged)
     }

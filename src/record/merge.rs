@@ -18,6 +18,9 @@ pub enum Mode {
     /// RFC 7396: objects merge, `null` deletes, anything else replaces.
     #[default]
     Merge,
+    /// As [`Merge`](Self::Merge), but `null` is a value: nothing is ever deleted. For sources that
+    /// write `null` where there is none of something, as of bids in an empty book.
+    MergeNull,
     /// `{...old, ...message}`: each member named replaces the one before; `null` is a value.
     Shallow,
     /// The message is the value: what it does not name vanishes; `null` is a value.
@@ -123,7 +126,7 @@ impl<C: Cells> Target<'_, C> {
     #[inline(always)]
     fn merge_cells(&mut self, patch: &Patch, mode: Mode) {
         match mode {
-            Mode::Merge => {}
+            Mode::Merge | Mode::MergeNull => {}
             Mode::Shallow => self.clear_named(patch),
             Mode::Replace => self.clear_unnamed(patch),
         }

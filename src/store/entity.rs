@@ -64,6 +64,8 @@ pub(crate) struct Entity {
     purged: AtomicU64,
     /// The last turn of the owners so far.
     turns: AtomicU64,
+    /// How often values have come into doubt by what was published.
+    suspects: AtomicU64,
     owner: Mutex<Option<Arc<str>>>,
     changes: Arc<Changes>,
 }
@@ -85,6 +87,7 @@ impl Entity {
             present: AtomicUsize::new(0),
             purged: AtomicU64::new(0),
             turns: AtomicU64::new(0),
+            suspects: AtomicU64::new(0),
             owner: Mutex::new(None),
             changes: Arc::new(Changes::new()),
         }
@@ -287,6 +290,18 @@ impl Entity {
     /// How often single slots here were marked.
     pub(crate) fn slots_invalidated(&self) -> u64 {
         self.shared.slots_invalidated()
+    }
+
+    /// How often, batch by batch, values have become partial, or got a gap. Pairs with the release
+    /// in [`doubt`](Self::doubt).
+    pub(crate) fn suspects(&self) -> u64 {
+        self.suspects.load(Ordering::Acquire)
+    }
+
+    /// Owner: values have come into doubt in this batch. The hub then has to scan.
+    #[cold]
+    pub(super) fn doubt(&self) {
+        self.suspects.fetch_add(1, Ordering::Release);
     }
 
     /// Becomes the owner: the only one that publishes here, until it is dropped.

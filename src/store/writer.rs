@@ -21,7 +21,6 @@ use crate::sync::Arc;
 pub(crate) struct SlotIx(u32);
 
 impl SlotIx {
-    #[cfg(test)]
     /// The number of the slot.
     pub(crate) fn number(self) -> u32 {
         self.0
@@ -265,7 +264,11 @@ impl EntityWriter {
     /// Whether a value has become partial, or one with a gap, by what was published since the last
     /// call: who looks after values may want to fetch it. Marks are not counted.
     pub(crate) fn take_suspect(&mut self) -> bool {
-        std::mem::take(&mut self.suspect)
+        let suspect = std::mem::take(&mut self.suspect);
+        if suspect {
+            self.entity.doubt();
+        }
+        suspect
     }
 
     /// Notes that a value got a gap by [`publish`](Self::publish), which does not look.

@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 mod demo;
 mod failures;
+mod presets;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod replay;

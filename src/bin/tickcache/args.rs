@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,10 +10,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::simulator::Rate;
 
-/// Most symbols a demo simulates.
-const MAX_SYMBOLS: u64 = 100_000;
+mod check;
+mod format;
+mod values;
 
-const COMMANDS: [&str; 3] = ["demo", "replay", "watch"];
+pub(crate) use format::{Format, Merge, Missing, Preset, Stream};
+pub(crate) use values::RECORDING;
+
+const COMMANDS: [&str; 4] = ["demo", "record", "replay", "watch"];
 
 /// A last-value cache for WebSocket feeds.
 ///
@@ -32,6 +35,8 @@ struct CommandLine {
 pub(crate) enum Command {
     /// Simulate an exchange on loopback and watch its feed land in the cache
     Demo(DemoArgs),
+    /// Record live feeds byte for byte, with receive times, for `replay`
+    Record(RecordArgs),
     /// Replay recorded messages, one a line, and print the final state
     Replay(ReplayArgs),
     /// Connect to a live feed and show what it sends
@@ -42,13 +47,13 @@ pub(crate) enum Command {
 #[derive(Args, Debug, PartialEq)]
 pub(crate) struct DemoArgs {
     /// Number of symbols, each with a bookTicker and a ticker stream
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = symbols)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = values::symbols)]
     pub(crate) symbols: usize,
     /// Messages a second by a fixed schedule, or `max`: as fast as the socket takes them
-    #[arg(long, value_name = "N|max", default_value = "50000", value_parser = rate)]
+    #[arg(long, value_name = "N|max", default_value = "50000", value_parser = values::rate)]
     pub(crate) rate: Rate,
     /// Stop after that many seconds
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = values::seconds)]
     pub(crate) seconds: Option<Duration>,
     /// Print one JSON object at the end, and nothing else on standard output
     #[arg(long)]
@@ -61,66 +66,96 @@ pub(crate) struct ReplayArgs {
     /// Recorded messages, one a line: .jsonl, or .jsonl.gz
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// How to read the messages
-    #[arg(long, value_name = "PRESET")]
-    pub(crate) preset: Preset,
+    #[command(flatten)]
+    pub(crate) format: Format,
     /// How they reach the cache: bytes in this process, or over loopback through the real feed
     #[arg(long, value_name = "HOW", default_value = "memory")]
     pub(crate) through: Through,
     /// As fast as possible, or at the times in NAME.recv.tsv.gz beside NAME.jsonl.gz
     #[arg(long, value_name = "SPEED", default_value = "max")]
     pub(crate) speed: Speed,
-    /// How a payload joins the value it patches (preset `events` only) [default: rfc7396]
-    #[arg(long, value_name = "MODE")]
-    pub(crate) merge: Option<Merge>,
-    /// What a patch for an unknown id does (preset `events` only) [default: ignore]
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) missing: Option<Missing>,
+    /// Play only the messages of this connection, by its number in NAME.recv.tsv.gz; may be
+    /// repeated
+    #[arg(long = "connection", value_name = "N")]
+    pub(crate) connections: Vec<u64>,
     /// Print the final state, one JSON object a line, sorted by entity and id
     #[arg(long)]
     pub(crate) print: bool,
 }
 
+/// Options of `record`.
+#[derive(Args, Debug, PartialEq)]
+#[command(after_help = KEYS)]
+pub(crate) struct RecordArgs {
+    /// Where to connect: ws://.. or wss://.., each a connection of its own. Without one: where the
+    /// preset or the envelope says
+    #[arg(value_name = "URL", value_parser = values::url)]
+    pub(crate) urls: Vec<String>,
+    /// The file to write, NAME.jsonl.gz, one message a line; beside it are written
+    /// NAME.recv.tsv.gz (receive times, connections) and NAME.sent.jsonl (what was sent)
+    #[arg(long, value_name = "FILE", value_parser = values::recording)]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// Stop after that many seconds
+    #[arg(long = "for", value_name = "S", value_parser = values::seconds)]
+    pub(crate) length: Option<Duration>,
+    /// Stop after that many messages
+    #[arg(long, value_name = "N", value_parser = values::messages)]
+    pub(crate) messages: Option<u64>,
+    /// Write over files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 /// Options of `watch`.
 #[derive(Args, Debug, PartialEq)]
+#[command(after_help = KEYS)]
 pub(crate) struct WatchArgs {
-    /// Where to connect: ws://.. or wss://..
-    #[arg(value_name = "URL", value_parser = url)]
-    pub(crate) url: String,
-    /// How to read the messages
-    #[arg(long, value_name = "PRESET")]
-    pub(crate) preset: Preset,
-    /// A text to send after each connect; may be repeated
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) subscribe: Vec<String>,
+    /// Where to connect: ws://.. or wss://..; without it, where the preset or the envelope says
+    #[arg(value_name = "URL", value_parser = values::url)]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// Keep two connections that carry the same streams, so that either may be lost
+    #[arg(long)]
+    pub(crate) redundant: bool,
     /// Stop when no message has come for that many seconds
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = values::seconds)]
     pub(crate) idle: Option<Duration>,
     /// Stop after that many seconds
-    #[arg(long = "for", value_name = "S", value_parser = seconds)]
+    #[arg(long = "for", value_name = "S", value_parser = values::seconds)]
     pub(crate) length: Option<Duration>,
-    /// How a payload joins the value it patches (preset `events` only) [default: rfc7396]
-    #[arg(long, value_name = "MODE")]
-    pub(crate) merge: Option<Merge>,
-    /// What a patch for an unknown id does (preset `events` only) [default: ignore]
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) missing: Option<Missing>,
-    /// Trust the certificates in this PEM file, and no others
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
     /// Print the final state instead of a live table, one JSON object a line
     #[arg(long)]
     pub(crate) print: bool,
 }
 
-/// A message format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preset {
-    /// {"entity":..,"id":..,"payload":..}
-    Events,
-    /// Binance spot market data: bookTicker, ticker and trade, combined or raw
-    BinanceSpot,
+/// What to ask a live server for, and how to reach it.
+#[derive(Args, Debug, PartialEq)]
+pub(crate) struct LiveArgs {
+    /// What to subscribe to, as the preset spells it, such as ticker:BTC-USD,ETH-USD; may be
+    /// repeated
+    #[arg(long = "stream", value_name = "CHANNEL:ID,ID", value_parser = values::stream)]
+    pub(crate) streams: Vec<Stream>,
+    /// A text to send after each connect; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) subscribe: Vec<String>,
+    /// A header of the request, such as 'Origin: https://example.com'; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Trust the certificates in this PEM file, and no others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
+
+/// Where keys come from; never from the command line, which every user of a machine can read.
+const KEYS: &str = "Keys are taken from the environment: APCA_API_KEY_ID and APCA_API_SECRET_KEY \
+for alpaca-stocks, POLYGON_API_KEY for polygon-stocks.";
 
 /// The way from a recorded message to the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -138,68 +173,6 @@ pub(crate) enum Speed {
     Max,
     /// At the recorded times
     Recorded,
-}
-
-/// How a payload joins the value it patches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Merge {
-    /// JSON merge patch: objects merge to any depth, null deletes
-    Rfc7396,
-    /// Top-level members replace each other, null is a value
-    Shallow,
-}
-
-/// What a patch for an unknown id does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Missing {
-    /// Makes a partial value of it
-    Insert,
-    /// Is counted and dropped
-    Ignore,
-}
-
-fn symbols(text: &str) -> Result<usize, String> {
-    let count = whole(text).filter(|count| (1..=MAX_SYMBOLS).contains(count));
-    let count = count.and_then(|count| usize::try_from(count).ok());
-    count.ok_or_else(|| format!("give a whole number from 1 to {MAX_SYMBOLS}"))
-}
-
-fn rate(text: &str) -> Result<Rate, String> {
-    if text == "max" {
-        return Ok(Rate::Max);
-    }
-    let rate = whole(text).and_then(NonZeroU64::new);
-    let rate = rate.filter(|rate| rate.get() <= 100_000_000);
-    rate.map(Rate::PerSecond).ok_or_else(|| {
-        "give a number of messages a second from 1 to 100000000, or `max`".to_owned()
-    })
-}
-
-fn whole(text: &str) -> Option<u64> {
-    let digits = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'_');
-    text.replace('_', "").parse().ok().filter(|_| digits)
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds: &f64| *seconds > 0.0);
-    // A century is as good as for ever, and can be added to any instant.
-    let seconds = seconds.map(|seconds| seconds.min(3.2e9));
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|seconds| !seconds.is_zero())
-        .ok_or_else(|| "give a number of seconds above 0, such as 10 or 0.5".to_owned())
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let host = text
-        .strip_prefix("ws://")
-        .or_else(|| text.strip_prefix("wss://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
-        _ => Err("give an address that begins with ws:// or wss://".to_owned()),
-    }
 }
 
 /// Why there is nothing to run.
@@ -239,33 +212,9 @@ where
             .command
             .ok_or_else(|| usage("type `tickcache demo`", None))?,
     };
-    consistent(&command)?;
-    Ok(command)
-}
-
-/// Refuses options that would be ignored.
-fn consistent(command: &Command) -> Result<(), Halt> {
-    let (name, preset, merge, missing) = match command {
-        Command::Demo(_) => return Ok(()),
-        Command::Replay(args) => ("replay", args.preset, args.merge, args.missing),
-        Command::Watch(args) => ("watch", args.preset, args.merge, args.missing),
-    };
-    let option = match (preset, merge, missing) {
-        (Preset::BinanceSpot, Some(_), _) => Some("--merge"),
-        (Preset::BinanceSpot, None, Some(_)) => Some("--missing"),
-        (Preset::BinanceSpot, None, None) | (Preset::Events, ..) => None,
-    };
-    if let Some(option) = option {
-        let text = format!("{option} is for `--preset events` only: leave it out");
-        return Err(usage(&text, Some(name)));
-    }
-    match command {
-        Command::Watch(args) if args.ca.is_some() && !args.url.starts_with("wss://") => {
-            let text =
-                "--ca needs an address that begins with wss://: change one or leave out --ca";
-            Err(usage(text, Some("watch")))
-        }
-        _ => Ok(()),
+    match check::problem(&command) {
+        Some((text, name)) => Err(usage(&text, Some(name))),
+        None => Ok(command),
     }
 }
 

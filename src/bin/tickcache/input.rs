@@ -5,8 +5,9 @@
 //! a file that cannot be opened is an error. An input or gzip error in the middle ends the file,
 //! since nothing behind it can be found; it is reported in the same way.
 //!
-//! Beside `NAME.jsonl.gz` there may be `NAME.recv.tsv.gz` (either without `.gz`): for every line the
-//! Unix time in nanoseconds at which it was received, a tab, and a connection number.
+//! Beside `NAME.jsonl.gz` there may be `NAME.recv.tsv.gz` (either without `.gz`), with a row for every
+//! line: see [`rows`]. A line that has a row is taken byte for byte; of others a carriage return at
+//! the end is dropped.
 
 use std::fmt;
 use std::fs::File;
@@ -18,9 +19,11 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
+mod rows;
 mod source;
 
-pub(crate) use source::{Place, Source};
+use rows::{Mark, Noted, Rows};
+pub(crate) use source::{Next, Place, Plays, Source};
 
 /// Longest line taken. The longest message recorded so far has 5 MB.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
@@ -35,12 +38,14 @@ const READ_BYTES: usize = 256 * 1024;
 pub(crate) enum Item<'a> {
     /// A message: its line number (from 1), its text, and when it was received, counted from the
     /// first line of its file. The time is zero unless recorded times were asked for; a line
-    /// without one is not `timed` and has the time of the line before.
+    /// without one is not `timed` and has the time of the line before. `begins` says that a
+    /// connection begins with it.
     Message {
         line: u64,
         text: &'a str,
         at: Duration,
         timed: bool,
+        begins: bool,
     },
     /// A line that cannot be read.
     Unreadable { line: u64, reason: Reason },
@@ -57,6 +62,8 @@ pub(crate) enum Reason {
     TooLong,
     /// The file cannot be read any further.
     Broken(String),
+    /// The file ends within a message of several lines.
+    Cut,
     /// The recorded time of the line is missing or is no number; the message itself was read.
     NoTime,
     /// The message was read, and then refused.
@@ -77,6 +84,7 @@ impl fmt::Display for Reason {
             Self::Blank => f.write_str("blank"),
             Self::TooLong => write!(f, "longer than {} MiB", MAX_LINE_BYTES >> 20),
             Self::Broken(error) => write!(f, "the file cannot be read from here on: {error}"),
+            Self::Cut => f.write_str("the file ends within this message"),
             Self::NoTime => f.write_str("no receive time is recorded; sent with the line before"),
             Self::Refused(why) => write!(f, "refused: {why}"),
         }
@@ -94,7 +102,7 @@ pub(crate) struct OpenError {
 enum What {
     Messages(io::Error),
     Directory,
-    Times(io::Error),
+    Rows(io::Error, &'static str),
 }
 
 impl fmt::Display for OpenError {
@@ -106,10 +114,10 @@ impl fmt::Display for OpenError {
                 f,
                 "cannot read {path}: it is a directory; name a file in it"
             ),
-            What::Times(error) => write!(
+            What::Rows(error, option) => write!(
                 f,
-                "cannot open the receive times in {path}: {error}; \
-                 leave out `--speed recorded` or put the file there"
+                "cannot open the receive times and connections in {path}: {error}; \
+                 leave out `{option}` or put the file there"
             ),
         }
     }
@@ -118,7 +126,7 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.what {
-            What::Messages(error) | What::Times(error) => Some(error),
+            What::Messages(error) | What::Rows(error, _) => Some(error),
             What::Directory => None,
         }
     }
@@ -159,7 +167,13 @@ pub(crate) struct Lines {
     number: u64,
     ended: bool,
     progress: Progress,
-    times: Option<Times>,
+    rows: Option<Rows>,
+    /// Whether their times count.
+    recorded: bool,
+    /// The connections whose messages are shown; all, if empty.
+    kept: Vec<u64>,
+    /// Whether a message was shown.
+    begun: bool,
 }
 
 impl fmt::Debug for Lines {
@@ -171,8 +185,9 @@ impl fmt::Debug for Lines {
 }
 
 impl Lines {
-    /// Opens a file; compressed or not is seen from its first bytes.
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Opens a file, and the rows beside it if there are any. Compressed or not is seen from the
+    /// first bytes.
+    pub(crate) fn open(path: &Path, plays: &Plays) -> Result<Self, OpenError> {
         let fail = |what| OpenError {
             path: path.to_owned(),
             what,
@@ -181,31 +196,30 @@ impl Lines {
         if path.is_dir() {
             return Err(fail(What::Directory));
         }
+        let beside = rows::beside(path);
+        let rows = match Rows::open(&beside, &plays.connections) {
+            Ok(rows) => Some(rows),
+            Err(error) => match plays.needs_rows() {
+                None => None,
+                Some(option) => {
+                    return Err(OpenError {
+                        path: beside,
+                        what: What::Rows(error, option),
+                    });
+                }
+            },
+        };
         Ok(Self {
             reader,
             line: Vec::new(),
             number: 0,
             ended: false,
             progress,
-            times: None,
+            rows,
+            recorded: plays.recorded,
+            kept: plays.connections.clone(),
+            begun: false,
         })
-    }
-
-    /// Opens a file and the receive times beside it.
-    pub(crate) fn open_recorded(path: &Path) -> Result<Self, OpenError> {
-        let mut lines = Self::open(path)?;
-        let beside = times_beside(path);
-        let times = open(&beside).map_err(|error| OpenError {
-            path: beside,
-            what: What::Times(error),
-        });
-        lines.times = Some(Times {
-            reader: times?.0,
-            line: Vec::new(),
-            first: None,
-            last: Duration::ZERO,
-        });
-        Ok(lines)
     }
 
     /// How far the file has been read.
@@ -213,46 +227,87 @@ impl Lines {
         self.progress.clone()
     }
 
-    /// The next line, or `None` at the end.
+    /// The next message or unreadable line, or `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Item<'_>> {
+        let (line, noted, read) = loop {
+            let next = self.read()?;
+            let connection = next.1.row.and_then(|row| row.connection);
+            let shown = connection.is_some_and(|connection| self.kept.contains(&connection));
+            if self.kept.is_empty() || shown || matches!(next.2, Err(Reason::Broken(_))) {
+                break next;
+            }
+        };
+        let unreadable = |reason| Some(Item::Unreadable { line, reason });
+        if let Err(reason) = read {
+            return unreadable(reason);
+        }
+        let blank = noted.row.is_some_and(|row| row.mark == Mark::Blank);
+        match str::from_utf8(&self.line) {
+            Err(error) => unreadable(Reason::Utf8(error.valid_up_to())),
+            Ok(text) if text.trim_ascii().is_empty() && !blank => unreadable(Reason::Blank),
+            Ok(text) => {
+                // Each recording has connections of its own.
+                let first = !std::mem::replace(&mut self.begun, true);
+                Some(Item::Message {
+                    line,
+                    text,
+                    at: if self.recorded {
+                        noted.at
+                    } else {
+                        Duration::ZERO
+                    },
+                    timed: noted.timed || !self.recorded,
+                    begins: noted.begins || (first && self.rows.is_some()),
+                })
+            }
+        }
+    }
+
+    /// Reads the lines of the next message: the number of the first, what its row says, and whether
+    /// the bytes are in `self.line`.
+    fn read(&mut self) -> Option<(u64, Noted, Result<(), Reason>)> {
         if self.ended {
             return None;
         }
-        let line = self.number + 1;
-        let read = read_line(&mut *self.reader, &mut self.line, MAX_LINE_BYTES);
-        let unreadable = |reason| Some(Item::Unreadable { line, reason });
-        let fits = match read {
-            Ok(Outcome::End) => {
-                self.ended = true;
-                return None;
+        let first = self.number + 1;
+        let mut read = read_line(&mut *self.reader, &mut self.line, MAX_LINE_BYTES);
+        let mut noted = Noted::default();
+        let mut result = Ok(());
+        loop {
+            match read {
+                Ok(Outcome::End) => {
+                    self.ended = true;
+                    if self.number < first {
+                        return None;
+                    }
+                    return Some((first, noted, Err(Reason::Cut)));
+                }
+                Ok(Outcome::Line) => {}
+                Ok(Outcome::TooLong) => result = Err(Reason::TooLong),
+                Err(error) => {
+                    self.ended = true;
+                    self.number += 1;
+                    return Some((first, noted, Err(Reason::Broken(error.to_string()))));
+                }
             }
-            Ok(Outcome::Line) => true,
-            Ok(Outcome::TooLong) => false,
-            Err(error) => {
-                self.ended = true;
-                self.number = line;
-                return unreadable(Reason::Broken(error.to_string()));
+            self.number += 1;
+            let Some(rows) = &mut self.rows else {
+                break;
+            };
+            if self.number == first {
+                // Every line has a row, readable or not.
+                noted = rows.next();
             }
-        };
-        self.number = line;
-        // Every line has a time, readable or not.
-        let (at, timed) = self
-            .times
-            .as_mut()
-            .map_or((Duration::ZERO, true), Times::next);
-        if !fits {
-            return unreadable(Reason::TooLong);
+            if !rows.goes_on() {
+                break;
+            }
+            self.line.push(b'\n');
+            read = append_line(&mut *self.reader, &mut self.line, MAX_LINE_BYTES);
         }
-        match str::from_utf8(&self.line) {
-            Err(error) => unreadable(Reason::Utf8(error.valid_up_to())),
-            Ok(text) if text.trim_ascii().is_empty() => unreadable(Reason::Blank),
-            Ok(text) => Some(Item::Message {
-                line,
-                text,
-                at,
-                timed,
-            }),
+        if noted.row.is_none() && self.line.last() == Some(&b'\r') {
+            self.line.pop();
         }
+        Some((first, noted, result))
     }
 }
 
@@ -312,19 +367,6 @@ fn open(path: &Path) -> io::Result<(Box<dyn BufRead + Send>, Progress)> {
     Ok((reader, Progress { read, total }))
 }
 
-/// `NAME.recv.tsv.gz` for `NAME.jsonl.gz`, or `NAME.recv.tsv` if only that is there.
-fn times_beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.strip_suffix(".gz").unwrap_or(&name);
-    let stem = stem.strip_suffix(".jsonl").unwrap_or(stem);
-    let plain = path.with_file_name(format!("{stem}.recv.tsv"));
-    if plain.exists() {
-        plain
-    } else {
-        path.with_file_name(format!("{stem}.recv.tsv.gz"))
-    }
-}
-
 enum Outcome {
     Line,
     TooLong,
@@ -334,6 +376,11 @@ enum Outcome {
 /// Reads up to the next line break, which is not kept. Of a line beyond `limit` the rest is skipped.
 fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::Result<Outcome> {
     line.clear();
+    append_line(reader, line, limit)
+}
+
+/// As [`read_line`], behind what is in `line` already.
+fn append_line(reader: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::Result<Outcome> {
     let mut fits = true;
     let mut any = false;
     loop {
@@ -357,46 +404,11 @@ fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::
             break;
         }
     }
-    if line.last() == Some(&b'\r') {
-        line.pop();
-    }
     Ok(match (any, fits) {
         (false, _) => Outcome::End,
         (true, true) => Outcome::Line,
         (true, false) => Outcome::TooLong,
     })
-}
-
-struct Times {
-    reader: Box<dyn BufRead + Send>,
-    line: Vec<u8>,
-    first: Option<u64>,
-    last: Duration,
-}
-
-impl Times {
-    /// The time of the next line, counted from the first that has one, and whether it has one.
-    fn next(&mut self) -> (Duration, bool) {
-        let nanos = self.nanos();
-        if let Some(nanos) = nanos {
-            let first = *self.first.get_or_insert(nanos);
-            self.last = Duration::from_nanos(nanos.saturating_sub(first));
-        }
-        (self.last, nanos.is_some())
-    }
-
-    fn nanos(&mut self) -> Option<u64> {
-        match read_line(&mut *self.reader, &mut self.line, 256) {
-            Ok(Outcome::Line) => {}
-            Ok(Outcome::TooLong | Outcome::End) | Err(_) => return None,
-        }
-        str::from_utf8(&self.line)
-            .ok()?
-            .split('\t')
-            .next()?
-            .parse()
-            .ok()
-    }
 }
 
 #[cfg(test)]

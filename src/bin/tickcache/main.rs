@@ -1,4 +1,4 @@
-//! The `tickcache` command: a demo, a replay of recorded messages, a live view of a feed.
+//! The `tickcache` command: a demo, a recorder, a replay of recorded messages, a live view of a feed.
 //!
 //! Exit codes: 0 after a run, 1 after a failure, 2 for a wrong command line. Either of the latter is
 //! told in one line on standard error.
@@ -21,9 +21,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod args;
 mod demo;
 mod input;
+mod live;
 mod preset;
 mod pulse;
 mod reader;
+mod record;
 mod replay;
 mod rest;
 #[allow(
@@ -78,6 +80,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Watch(args) => watch::run(&args),
     }

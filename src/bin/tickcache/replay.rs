@@ -1,4 +1,8 @@
 //! `replay`: recorded messages through the engine, from bytes in this process or over a WebSocket.
+//!
+//! What is refused, unmapped, missing or has a gap is counted and told, and is no failure: the state
+//! is what the engine makes of such a recording. A run fails if files cannot be opened, if messages
+//! get lost on the way, or if the ledgers do not balance.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{MutexGuard, PoisonError};
@@ -10,12 +14,13 @@ use tickcache::cache::{Cache, Feed};
 use tickcache::feed::{Backoff, Protocol, Refusal};
 use tickcache::{Endpoint, ws};
 
-use crate::args::{Preset, ReplayArgs, Speed, Through};
-use crate::input::{MAX_LINE_BYTES, Place, Problems, Progress, Source};
+use crate::args::{ReplayArgs, Speed, Through};
+use crate::input::{MAX_LINE_BYTES, Next, Place, Plays, Problems, Progress, Source};
+use crate::preset::{self, For, Visit};
 use crate::simulator::{Playback, Timed};
 use crate::tally::Tally;
 use crate::ui::{count, span};
-use crate::{Failure, preset, state};
+use crate::{Failure, state};
 
 /// Messages of one batch through memory: as many as one read of a socket brings at full load.
 const BATCH: usize = 512;
@@ -26,14 +31,23 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// How long threads may take to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The server plays the messages once: a second connection would find nobody.
-const NO_RECONNECT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The server plays one recorded connection after the other: each is to be taken up at once. After
+/// the last one attempts find nobody, until the feed is told to end.
+const RECONNECT: Duration = Duration::from_millis(1);
 
 /// Runs a replay to its end.
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    match args.preset {
-        Preset::BinanceSpot => replay(Feed::binance_spot(), args),
-        Preset::Events => replay(preset::events(args.merge, args.missing), args),
+    let replayed = preset::with(&args.format, For::Replay, Replay(args));
+    replayed.unwrap_or_else(|| Err("there is no format".into()))?
+}
+
+struct Replay<'a>(&'a ReplayArgs);
+
+impl Visit for Replay<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<P: Protocol + Clone>(self, feed: Feed<P>) -> Self::Output {
+        replay(feed, self.0)
     }
 }
 
@@ -46,7 +60,13 @@ struct Outcome {
 }
 
 fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), Failure> {
-    let source = Source::open(&args.files, args.speed == Speed::Recorded)?;
+    let plays = Plays {
+        recorded: args.speed == Speed::Recorded,
+        connections: args.connections.clone(),
+    };
+    let source = Source::open(&args.files, &plays)?;
+    // What the recorder waited for, such as the answer to a login, is in the recording, or is not.
+    let feed = feed.settings(|settings| settings.answer_timeout = Duration::MAX);
     let problems = source.shared_problems();
     let cache = Cache::builder().build()?;
     let outcome = match args.through {
@@ -81,6 +101,10 @@ fn memory<P: Protocol>(
             std::thread::sleep(early);
         }
         let began = Instant::now();
+        if lot.begins {
+            feed.close();
+            feed.open();
+        }
         let mut batch = feed.batch();
         lot.each(|text, place| {
             if let Err(refusal) = batch.message(text) {
@@ -114,7 +138,9 @@ where
     };
     let feed = feed
         .endpoint(Endpoint::new(playback.url()))
-        .backoff(Backoff::fixed(NO_RECONNECT))
+        .backoff(Backoff::fixed(RECONNECT))
+        // A recorded notice that the server closes is no reason to look for another one.
+        .lifetime(Duration::MAX)
         .limits(limits);
     let start = Instant::now();
     let feed = cache.attach(feed)?;
@@ -165,11 +191,20 @@ fn timed(source: &mut Source) -> Option<Timed> {
             serde_json::from_str::<IgnoredAny>(text).is_ok(),
         )
     };
-    let ((text, is_json), place, at) = source.next(take)?;
+    let Next {
+        taken: (text, is_json),
+        place,
+        due,
+        begins,
+    } = source.next(take)?;
     if !is_json {
         source.refused(place, Refusal::Malformed);
     }
-    Some(Timed { text, at })
+    Some(Timed {
+        text,
+        at: due,
+        begins,
+    })
 }
 
 /// Problems, counters and speed, on standard error.
@@ -185,7 +220,8 @@ fn report(cache: &Cache, outcome: &Outcome, problems: &Problems, through: Throug
     tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     let (values, entities) = state::size(cache);
     eprintln!(
-        "values {values} in {entities} entities; unreadable lines {}",
+        "values {values} in {entities} entities; gaps {}; unreadable lines {}",
+        tally.sum.gaps,
         problems.unreadable()
     );
     let messages = tally.sum.messages;
@@ -252,6 +288,10 @@ struct Lot {
     bytes: Vec<u8>,
     /// Where each ends, and where it was read.
     ends: Vec<(usize, Place)>,
+    /// Whether a connection begins with the first of them.
+    begins: bool,
+    /// The first message of the next connection, which goes into the next lot.
+    held: Option<Next<Vec<u8>>>,
 }
 
 impl Lot {
@@ -259,12 +299,37 @@ impl Lot {
     fn fill(&mut self, source: &mut Source) -> Option<Duration> {
         self.bytes.clear();
         self.ends.clear();
+        self.begins = false;
         let most = if source.is_recorded() { 1 } else { BATCH };
         let mut due = Duration::ZERO;
+        if let Some(held) = self.held.take() {
+            self.bytes.extend_from_slice(&held.taken);
+            self.ends.push((self.bytes.len(), held.place));
+            (self.begins, due) = (true, held.due);
+        }
         while self.ends.len() < most {
+            let start = self.bytes.len();
             let bytes = &mut self.bytes;
             let next = source.next(|text| bytes.extend_from_slice(text.as_bytes()));
-            let Some(((), place, at)) = next else { break };
+            let Some(Next {
+                place,
+                due: at,
+                begins,
+                ..
+            }) = next
+            else {
+                break;
+            };
+            if begins && !self.ends.is_empty() {
+                self.held = Some(Next {
+                    taken: self.bytes.split_off(start),
+                    place,
+                    due: at,
+                    begins,
+                });
+                break;
+            }
+            self.begins |= begins;
             self.ends.push((self.bytes.len(), place));
             due = at;
         }

@@ -1,36 +1,43 @@
 //! `watch`: a live feed, as a table, as a line a second, or as the final state.
 
 use std::io::{IsTerminal, stderr, stdout};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tickcache::cache::{Cache, Feed, FeedRef};
 use tickcache::feed::Protocol;
-use tickcache::{Endpoint, Roots};
 
 use crate::args::{Preset, WatchArgs};
+use crate::live::{Answers, address, reaching, refusal};
+use crate::preset::{self, For, Visit};
 use crate::pulse::{self, Pulse};
 use crate::table::{self, Market, Table, Values};
 use crate::tally::Tally;
 use crate::ui::{Interrupt, Model, lines, live, summary};
-use crate::{Failure, preset, state};
+use crate::{Failure, state};
 
 /// How long the feed may take to say goodbye.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Watches a feed until the time is over, nothing comes any more, or the user ends it.
 pub(crate) fn run(args: &WatchArgs) -> Result<(), Failure> {
-    let cache = Cache::builder().build()?;
-    match args.preset {
-        Preset::BinanceSpot => {
-            let mut market = Market::new(&cache, ["binance-spot"]);
-            watch(&cache, Feed::binance_spot(), &mut market, args)
-        }
-        Preset::Events => {
-            let feed = preset::events(args.merge, args.missing);
-            watch(&cache, feed, &mut Values::default(), args)
+    let watched = preset::with(&args.format, For::Live(&args.live.streams), Watch(args));
+    watched.unwrap_or_else(|| Err("there is no format".into()))?
+}
+
+struct Watch<'a>(&'a WatchArgs);
+
+impl Visit for Watch<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<P: Protocol + Clone>(self, feed: Feed<P>) -> Self::Output {
+        let Self(args) = self;
+        let cache = Cache::builder().build()?;
+        match args.format.preset {
+            Some(Preset::BinanceSpot) => {
+                let mut market = Market::new(&cache, ["binance-spot"]);
+                watch(&cache, feed, &mut market, args)
+            }
+            _ => watch(&cache, feed, &mut Values::default(), args),
         }
     }
 }
@@ -40,19 +47,25 @@ where
     P: Protocol + Clone,
     T: Table,
 {
-    let address = address(&args.url);
-    let endpoint = Endpoint::new(&args.url);
-    let endpoint = args
-        .subscribe
-        .iter()
-        .fold(endpoint, |endpoint, text| endpoint.text(text));
-    let mut feed = feed.endpoint(endpoint);
-    if let Some(path) = &args.ca {
-        let roots = roots(path)?;
-        feed = feed.connect(|connect| connect.roots(roots));
+    let mut known = None;
+    let feed = feed.map(|protocol| {
+        known = protocol.address(&[]);
+        protocol
+    });
+    let url = args.url.as_deref();
+    let shown = url.or(known.as_ref().map(|to| to.url.as_str()));
+    let Some(address) = shown.map(address) else {
+        return Err(
+            "the envelope names no address; give one that begins with ws:// or wss://".into(),
+        );
+    };
+    let mut feed = reaching(feed, url, &args.live, &args.live.subscribe)?;
+    if args.redundant {
+        feed = feed.redundant();
     }
     let interrupt = Interrupt::install()?;
     let feed = cache.attach(feed)?;
+    let mut answers = Answers::await_of(&feed, &args.live.streams);
     let mut until = Until::new(args);
     let mut view = View {
         cache,
@@ -71,6 +84,7 @@ where
     let mut model = Model::default();
     view.sample(&mut model);
     let status = feed.state();
+    let bad = answers.bad();
     cache.close_blocking(CLOSE_WITHIN)?;
     let tally = Tally::of(cache.counters());
     if tally.sum.opens == 0 {
@@ -82,41 +96,16 @@ where
     }
     eprintln!("{}", summary(&model));
     tally.lines().iter().for_each(|line| eprintln!("{line}"));
+    bad.iter().for_each(|line| eprintln!("{line}"));
+    refusal(&address, &status)
+        .iter()
+        .for_each(|line| eprintln!("{line}"));
     tally.hint().iter().for_each(|hint| eprintln!("{hint}"));
     tally.check()?;
     if args.print {
         state::print(cache).map_err(|error| format!("cannot print the state: {error}"))?;
     }
     Ok(())
-}
-
-/// A URL without user name, password and query, where secrets stand.
-fn address(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
-    let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
-    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
-}
-
-/// The certificates in a PEM file, looked at now so that a wrong file is told at once.
-fn roots(path: &Path) -> Result<Roots, Failure> {
-    let told = |error: &dyn std::fmt::Display| {
-        format!(
-            "cannot use the certificates in {}: {error}; name a PEM file",
-            path.display()
-        )
-    };
-    let pem = std::fs::read(path).map_err(|error| told(&error))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| told(&error))?;
-    if certificates.is_empty() {
-        return Err(told(&"there are none").into());
-    }
-    Ok(Roots::Pem(pem))
 }
 
 /// What is shown.

@@ -1,6 +1,9 @@
 use super::*;
-use crate::feed::sequence::{Policy, Rule};
+use crate::feed::protocol::Missing;
+use crate::feed::reading::TimeUnit;
+use crate::feed::sequence::{Policy, Rule, Sequence};
 use crate::feed::testing::{Desk, check};
+use crate::record::Mode;
 
 /// Bybit's tickers: whole values, then patches; the kind may stand anywhere.
 fn bybit() -> EnvelopeBuilder {
@@ -42,7 +45,7 @@ fn kinds_sequences_and_times_are_found_by_pointer() {
             ),
             (r#"{"success":true,"op":"subscribe"}"#, &["notice"]),
             (r#"{"topic":"tickers.X"}"#, &["unmapped (no kind)"]),
-            (r#"{"topic":"tickers.X","type":5}"#, &["unmapped (no kind)"]),
+            (r#"{"topic":"tickers.X","type":5}"#, &["unmapped 5"]),
             (r#"{"type":"delta","data":{}}"#, &["refused NoEntity"]),
             (
                 r#"{"topic":"tickers.X","type":"delta","data":{},"cs":1,"ts":1}"#,
@@ -138,7 +141,9 @@ fn one_message_may_hold_several_items() {
             ),
             (r#"{"arg":{"channel":"t"}}"#, &["refused NoPayload"]),
             (r#"{"arg":{"channel":"t"},"data":{}}"#, &["refused Shape"]),
-            (r#"{"arg":{},"data":[]}"#, &["refused NoEntity"]),
+            (r#"{"arg":{},"data":[{}]}"#, &["refused NoEntity"]),
+            // No item says nothing.
+            (r#"{"arg":{},"data":[]}"#, &["notice"]),
         ],
     );
 }

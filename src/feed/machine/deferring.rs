@@ -34,7 +34,7 @@ impl<P> Default for Deferring<P> {
 impl<P: Protocol> Machine<P> {
     /// Lets the sink take messages longer than [`bulk_above`](super::super::Settings::bulk_above)
     /// apart elsewhere. The driver then calls [`handle_deferred`](Self::handle_deferred) in each of
-    /// its turns, and reads only while it is [hungry](Self::is_hungry).
+    /// its turns, and reads only while the sink is not [full](Transaction::is_full).
     pub fn defer_long(&mut self)
     where
         P: Clone,
@@ -43,19 +43,17 @@ impl<P: Protocol> Machine<P> {
         self.deferred.copier = Some(P::clone);
     }
 
-    /// How many long messages have been handed over and are not through.
-    #[must_use]
-    pub fn long_messages(&self) -> usize {
-        self.deferred.messages.len()
+    /// Whether it has handed over long messages that are not through, or waits for some.
+    pub(in crate::feed) fn is_deferring(&self) -> bool {
+        self.deferred.stalled || !self.deferred.messages.is_empty()
     }
 
-    /// Whether the socket may be read: not while long messages take up all the room there is for
-    /// what is not through. Counts when that begins.
-    pub fn is_hungry<S: Transaction>(&mut self, sink: &S) -> bool {
-        if sink.is_full() && !self.deferred.stalled {
-            self.stall();
+    /// Nothing is read, because long messages take up all the room there is for what is not
+    /// through. Counts it, once until [`handle_deferred`](Self::handle_deferred) ends it.
+    pub(in crate::feed) fn stall(&mut self) {
+        if !std::mem::replace(&mut self.deferred.stalled, true) {
+            self.counters.bulk_waits.bump();
         }
-        !self.deferred.stalled
     }
 
     /// Goes on with long messages that were handed over: what is through is counted, and answered.
@@ -74,12 +72,6 @@ impl<P: Protocol> Machine<P> {
             // What was read before.
             self.handle_filled(now, 0, sink);
         }
-    }
-
-    #[cold]
-    fn stall(&mut self) {
-        self.deferred.stalled = true;
-        self.counters.bulk_waits.bump();
     }
 
     /// Hands a long message over.

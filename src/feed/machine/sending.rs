@@ -28,14 +28,15 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Wants subscriptions, all or none, from now on and on every further connection. The ticket
-    /// is settled when the server has answered for all of them.
+    /// is settled when the server has answered for all of them; without one only failures are
+    /// reported.
     ///
     /// # Errors
     /// If they cannot be asked for at all; the ticket is then not used.
     pub fn subscribe(
         &mut self,
         now: Time,
-        ticket: Ticket,
+        ticket: impl Into<Option<Ticket>>,
         wanted: Vec<Subscription>,
     ) -> Result<(), SubscribeError> {
         if matches!(self.state, State::Closing | State::Stopped) {
@@ -46,7 +47,7 @@ impl<P: Protocol> Machine<P> {
             .iter()
             .try_for_each(|subscription| protocol.check(subscription))?;
         self.registry
-            .subscribe(Some(ticket), wanted, protocol.capacity())?;
+            .subscribe(ticket.into(), wanted, protocol.capacity())?;
         self.pump(now);
         Ok(())
     }
@@ -58,13 +59,13 @@ impl<P: Protocol> Machine<P> {
     pub fn unsubscribe(
         &mut self,
         now: Time,
-        ticket: Ticket,
+        ticket: impl Into<Option<Ticket>>,
         unwanted: &[Subscription],
     ) -> Result<(), SubscribeError> {
         if matches!(self.state, State::Closing | State::Stopped) {
             return Err(SubscribeError::Stopped);
         }
-        self.registry.unsubscribe(Some(ticket), unwanted);
+        self.registry.unsubscribe(ticket.into(), unwanted);
         self.pump(now);
         Ok(())
     }

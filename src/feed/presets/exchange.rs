@@ -12,8 +12,10 @@ use crate::feed::protocol::{
     Address, Answer, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink,
     SubscribeError, Subscription, Update, Verb,
 };
-use crate::json::{Message, Value};
+use crate::feed::snapshot::Snapshot;
+use crate::json::{Elements, Message, Value};
 use crate::key::{Id, IdRef};
+use crate::record::Kind;
 
 /// What is particular to one exchange.
 pub trait Venue: Clone + fmt::Debug + Send + 'static {
@@ -35,6 +37,20 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         }
     }
 
+    /// A stream is wanted from the start. An exchange with several endpoints may choose by it.
+    fn wants(&mut self, stream: &Subscription) {
+        let _ = stream;
+    }
+
+    /// Whether the endpoint at `base` carries the stream, where an exchange has several.
+    ///
+    /// # Errors
+    /// Why not, and who does.
+    fn serves(&self, base: &str, stream: &Subscription) -> Result<(), SubscribeError> {
+        let _ = (base, stream);
+        Ok(())
+    }
+
     /// Whether a stream can be asked for. Default: a mapped channel, and an id that [`is_symbol`].
     ///
     /// # Errors
@@ -53,6 +69,13 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         Some((channel, Id::from(&*stream.id)))
     }
 
+    /// The request that answers with the present value of a symbol on a channel, if there is one
+    /// whose answer maps exactly to what the channel sends.
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let _ = (channel, symbol);
+        None
+    }
+
     /// How many streams one connection may hold.
     fn capacity(&self) -> usize {
         usize::MAX
@@ -65,6 +88,11 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
 
     /// How fast it allows requests for streams.
     fn request_pace(&self) -> Option<Pace> {
+        None
+    }
+
+    /// How often a connection may be tried to be made: [`Protocol::connect_pace`].
+    fn connect_pace(&self) -> Option<Pace> {
         None
     }
 
@@ -177,6 +205,21 @@ impl<S: Sink> Emit<'_, S> {
         if !value.is_object() {
             return Err(Refusal::Shape);
         }
+        self.patch_any(channel, symbol, update, value)
+    }
+
+    /// As [`patch_id`](Self::patch_id), for an exchange whose values are not all objects.
+    ///
+    /// # Errors
+    /// As [`Sink::patch`].
+    #[inline]
+    pub fn patch_any(
+        &mut self,
+        channel: usize,
+        symbol: &str,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
         let entity = match self.entities[channel] {
             Some(entity) => entity,
             None => self.meet(channel)?,
@@ -215,7 +258,7 @@ pub struct Exchange<V> {
 impl<V: Venue> Exchange<V> {
     /// The public endpoint, no streams yet.
     #[must_use]
-    pub fn new(venue: V) -> Self {
+    pub fn of(venue: V) -> Self {
         Self {
             name: venue.name().into(),
             base: venue.base().into(),
@@ -246,9 +289,11 @@ impl<V: Venue> Exchange<V> {
         channel: &str,
         ids: impl IntoIterator<Item = N>,
     ) -> Self {
-        let ids = ids.into_iter();
-        self.streams
-            .extend(ids.map(|id| Subscription::new(channel, id.as_ref())));
+        for id in ids {
+            let stream = Subscription::new(channel, id.as_ref());
+            self.venue.wants(&stream);
+            self.streams.push(stream);
+        }
         self
     }
 
@@ -306,6 +351,10 @@ impl<V: Venue> Protocol for Exchange<V> {
         self.venue.request_pace()
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        self.venue.connect_pace()
+    }
+
     fn lifetime(&self) -> Option<Duration> {
         self.venue.lifetime()
     }
@@ -315,12 +364,24 @@ impl<V: Venue> Protocol for Exchange<V> {
     }
 
     fn check(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
-        self.venue.check(subscription)
+        self.venue.check(subscription)?;
+        self.venue.serves(&self.base, subscription)
     }
 
     fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
         let (channel, id) = self.venue.value_of(subscription)?;
         Some((entity_name(&self.name, channel), id))
+    }
+
+    fn snapshot(&self, entity: &str, id: &Id) -> Option<Snapshot> {
+        let channel = entity.strip_prefix(&*self.name)?.strip_prefix('.')?;
+        match id.as_ref() {
+            // Whatever a server may have called a symbol, it is sent to nobody unless it is one.
+            IdRef::Text(symbol) if is_symbol(symbol).is_ok() => {
+                self.venue.snapshot(channel, symbol)
+            }
+            _ => None,
+        }
     }
 
     fn subscribe(
@@ -438,8 +499,27 @@ pub(super) fn of_one_channel<'s, 'a>(streams: &'s [&'a Subscription]) -> &'s [&'
     &streams[..count]
 }
 
+/// Whether a value is an array.
+#[inline]
+pub(super) fn is_array(value: Value<'_>) -> bool {
+    value.raw().first() == Some(&b'[')
+}
+
 /// Whether a message, without the white space around it, is this text.
 #[inline]
 pub(super) fn is_text(message: &[u8], text: &str) -> bool {
     message.trim_ascii() == text.as_bytes()
+}
+
+/// The elements of an array.
+///
+/// # Errors
+/// [`Refusal::Shape`] if it is none.
+#[inline]
+pub(super) fn elements(data: Value<'_>) -> Result<Elements<'_>, Refusal> {
+    if data.kind() == Kind::Array {
+        Ok(data.elements())
+    } else {
+        Err(Refusal::Shape)
+    }
 }

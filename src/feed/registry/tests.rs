@@ -104,6 +104,30 @@ fn what_the_server_denies_is_wanted_no_more() {
 }
 
 #[test]
+fn of_many_that_are_denied_only_the_reason_is_given_up() {
+    let mut bench = Bench::connected();
+    bench.subscribe(1, "a b c d e").unwrap();
+    let denies = |text: &str| text.contains('d');
+    let mut asked = Vec::new();
+    while bench.registry.is_pending() {
+        let (text, request) = bench.ask();
+        if denies(&text) {
+            bench.registry.denied(request, "no d");
+        } else {
+            bench.registry.granted(request);
+        }
+        asked.push(text);
+    }
+    assert_eq!(asked, ["+a b c d e", "+a b c", "+d e", "+d", "+e"]);
+    bench.expect(&[(1, Err(SubscribeError::Denied("no d".into())))]);
+    assert_eq!(bench.wanted(), "a b c e");
+    // The next connection is asked for all at once again.
+    bench.registry.disconnected();
+    bench.registry.connected();
+    assert_eq!(bench.ask().0, "+a b c e");
+}
+
+#[test]
 fn a_denial_that_nobody_waits_for_is_reported_without_a_ticket() {
     let mut bench = Bench::connected();
     bench.registry.subscribe(None, streams("a"), LIMIT).unwrap();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::feed::{
-    Asked, Claims, Class, Config, Counters, Covers, EntityIx, Outbox, Refusal, Settings, Sink,
-    State, SubscribeError, Transaction, Update,
+    Asked, Claims, Class, Config, Counters, Covers, EntityIx, Machine, Outbox, Refusal, Settings,
+    Sink, State, SubscribeError, Transaction, Update,
 };
 use crate::io::command::Command;
 use crate::io::inbox::CommandError;
@@ -20,6 +20,8 @@ use tungstenite::{Message, WebSocket};
 enum Seen {
     Opened,
     Lost,
+    Joined(Leg),
+    Promoted(Leg),
     Silent(bool),
     /// A patch: its id and value.
     Patch(String, String),
@@ -99,9 +101,31 @@ impl Target for Recorder {
         None
     }
 
-    fn opened(&mut self) {
+    fn opened(&mut self, _: Leg) {
         self.tell(Seen::Opened);
     }
+
+    fn joined(&mut self, leg: Leg) {
+        self.tell(Seen::Joined(leg));
+    }
+
+    fn left(&mut self, _: Leg) {}
+
+    fn promoted(&mut self, leg: Leg) {
+        self.tell(Seen::Promoted(leg));
+    }
+
+    fn speaks(&mut self, _: Leg) {}
+
+    fn torn(&mut self) -> Option<Leg> {
+        None
+    }
+
+    fn catch_up(&mut self) -> bool {
+        false
+    }
+
+    fn doubt(&mut self, _: &str, _: &Id) {}
 
     fn lost(&mut self) {
         self.tell(Seen::Lost);
@@ -242,7 +266,8 @@ fn start(
             tell: tell.clone(),
             staged: Vec::new(),
         };
-        Ok(Parts { machine, target })
+        let group = Group::single(machine);
+        Ok(Parts { group, target })
     };
     let first = build().expect("settings that work");
     let runtime = Runtime::new(None).expect("a runtime");
@@ -705,7 +730,10 @@ fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
         options,
         runtime,
         Clock::real(),
-        Parts { machine, target },
+        Parts {
+            group: Group::single(machine),
+            target,
+        },
         rebuild,
     );
     let feed = feed.expect("a thread");

@@ -7,46 +7,51 @@ use super::super::inbox::Request;
 use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
 use super::bulk::{PARKED, options};
-use super::{Parts, Post, SOCKET, Waiting};
+use super::{Parts, Post, Waiting, leg_of, token_of};
 use crate::Time;
-use crate::feed::{Action, Ended, Machine, Protocol};
+use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Settled, Subscription};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod report;
+
 /// Commands of one turn: few enough that a flood of them does not hold up the socket.
 const COMMANDS_PER_TURN: usize = 64;
 
-/// Reads of one turn. With the read buffer of 64 KiB a flooded feed looks at its inbox and timers
-/// at least every 512 KiB.
+/// Reads of one turn, of all connections together. With the read buffer of 64 KiB a flooded feed
+/// looks at its inbox and timers at least every 512 KiB.
 const READS_PER_TURN: usize = 8;
 
 /// One run of a feed.
 pub(super) struct Feed<'a, P, T> {
     post: &'a mut Post,
-    machine: Machine<P>,
+    group: Group<P>,
     target: T,
     /// Commands about values, which come after the long messages that are on their way.
     parked: VecDeque<Request<Command>>,
-    socket: Option<Socket>,
+    sockets: [Option<Socket>; Leg::COUNT],
+    /// Whose turn it is to be read first.
+    first: usize,
+    /// The target has more to do than it did in the last turn.
+    behind: bool,
     stopping: bool,
     finished: bool,
 }
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
-        let Parts {
-            machine,
-            mut target,
-        } = parts;
-        target.take_apart_elsewhere(options(&post.offload, machine.config().settings()));
+        let Parts { group, mut target } = parts;
+        target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
         Self {
             post,
-            machine,
+            group,
             target,
             parked: VecDeque::new(),
-            socket: None,
+            sockets: [const { None }; Leg::COUNT],
+            first: 0,
+            behind: false,
             stopping: false,
             finished: false,
         }
@@ -59,12 +64,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         if !self.post.wanted.is_empty() {
             let ticket = self.post.replies.next_ticket();
             let wanted = self.post.wanted.iter().cloned().collect();
-            if let Err(error) = self.machine.subscribe(now, ticket, wanted) {
+            if let Err(error) = self.group.subscribe(now, ticket, wanted) {
                 let name = &self.post.options.name;
                 tracing::warn!(feed = name, %error, "the subscriptions of before are given up");
             }
         }
-        self.machine.start(now);
+        self.group.start(now);
         loop {
             self.act(now);
             self.write(now);
@@ -80,30 +85,32 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.post.wait(timeout)?;
             now = self.post.clock.now();
             self.target.begin(now);
+            self.behind = self.target.catch_up();
             self.notice();
             self.arrive(now);
             self.obey(now);
             self.land(now);
             self.read(now);
-            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
-                self.machine.handle_timeout(now);
+            if self.group.poll_timeout().is_some_and(|due| due <= now) {
+                self.group.handle_timeout(now);
             }
         }
     }
 
     /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
     /// length of a turn at most.
-    fn timeout(&mut self, now: Time) -> Option<Duration> {
-        let may_read = self.socket.as_ref().is_some_and(Socket::may_read);
+    fn timeout(&self, now: Time) -> Option<Duration> {
+        let may_read = self.sockets.iter().flatten().any(Socket::may_read);
         let busy = self.post.options.waiting == Waiting::Busy
             || (may_read && !self.must_wait())
+            || self.behind
             || self.target.has_landing()
             || (!self.post.commands.is_empty() && self.parked.len() < PARKED)
             || (self.post.commands.is_stopping() && !self.stopping);
         if busy {
             return Some(Duration::ZERO);
         }
-        self.machine
+        self.group
             .poll_timeout()
             .filter(|due| *due < Time::NEVER)
             .map(|due| due.since(now))
@@ -112,8 +119,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     /// Takes note of what the poller said.
     fn notice(&mut self) {
         for event in &self.post.events {
-            if event.token() == SOCKET
-                && let Some(socket) = &mut self.socket
+            if let Some(leg) = leg_of(event.token())
+                && let Some(socket) = &mut self.sockets[leg.index()]
             {
                 // The end of the stream and errors are seen by reading.
                 let readable = event.is_readable() || event.is_read_closed() || event.is_error();
@@ -122,34 +129,35 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         }
     }
 
-    /// Takes over a connection that was made, or learns that it was not.
+    /// Takes over connections that were made, or learns that they were not.
     fn arrive(&mut self, now: Time) {
-        match self.post.connector.poll() {
-            None => {}
-            Some(Ok(connected)) => match self.install(connected, now) {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::warn!(feed = self.post.options.name, %error, "cannot use the socket");
-                    self.socket = None;
-                    self.machine.handle_failed(now);
+        for leg in Leg::ALL {
+            let Some(outcome) = self.post.connectors[leg.index()].poll() else {
+                continue;
+            };
+            match outcome {
+                Ok(connected) => {
+                    if let Err(error) = self.install(leg, connected, now) {
+                        tracing::warn!(feed = self.post.options.name, %error, "cannot use the socket");
+                        self.sockets[leg.index()] = None;
+                        self.group.handle_failed(leg, now);
+                    }
                 }
-            },
-            Some(Err(error)) => {
-                let (retryable, retry_after) = (error.is_retryable(), error.retry_after());
-                tracing::warn!(feed = self.post.options.name, %error, retryable, "not connected");
-                self.post
-                    .board
-                    .update(|status| status.last_error = Some(Arc::new(error)));
-                match retry_after {
-                    Some(retry_after) => self.machine.handle_refused(now, retry_after),
-                    None => self.machine.handle_failed(now),
+                Err(error) => {
+                    let (retryable, retry_after) = (error.is_retryable(), error.retry_after());
+                    tracing::warn!(feed = self.post.options.name, %error, retryable, "not connected");
+                    self.report_error(leg, Arc::new(error));
+                    match retry_after {
+                        Some(after) => self.group.handle_refused(leg, now, after),
+                        None => self.group.handle_failed(leg, now),
+                    }
                 }
             }
         }
         self.act(now);
     }
 
-    fn install(&mut self, connected: Connected, now: Time) -> io::Result<()> {
+    fn install(&mut self, leg: Leg, connected: Connected, now: Time) -> io::Result<()> {
         let Connected {
             stream,
             tls,
@@ -159,14 +167,10 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             peer,
         } = connected;
         let mut socket = Socket::new(stream, tls);
-        socket.register(self.post.poll.registry(), SOCKET)?;
-        self.socket = Some(socket);
-        self.post.board.update(|status| {
-            status.peer = Some(peer);
-            status.subprotocol = protocol;
-            status.last_error = None;
-        });
-        self.machine.handle_connected(now, &leftover, &texts);
+        socket.register(self.post.poll.registry(), token_of(leg))?;
+        self.sockets[leg.index()] = Some(socket);
+        self.report_peer(leg, peer, protocol);
+        self.group.handle_connected(leg, now, &leftover, &texts);
         Ok(())
     }
 
@@ -174,10 +178,10 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     fn obey(&mut self, now: Time) {
         if self.post.commands.is_stopping() && !self.stopping {
             self.stopping = true;
-            self.machine.stop(now);
+            self.group.stop(now);
             self.act(now);
         }
-        self.machine
+        self.group
             .counters()
             .queue_depth
             .set(self.post.commands.len() as u64);
@@ -191,8 +195,14 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             match command {
                 Command::Subscribe(wanted) => {
                     let ticket = self.post.replies.next_ticket();
-                    match self.machine.subscribe(now, ticket, wanted.clone()) {
+                    match self.group.subscribe(now, ticket, wanted.clone()) {
                         Ok(()) => {
+                            for subscription in &wanted {
+                                let value = self.group.protocol().value_of(subscription);
+                                if let Some((entity, id)) = value {
+                                    self.target.subscribed(&entity, &id);
+                                }
+                            }
                             self.post.wanted.extend(wanted);
                             self.post.replies.ask(ticket, reply, Vec::new());
                         }
@@ -201,7 +211,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 }
                 Command::Unsubscribe(unwanted) => {
                     let ticket = self.post.replies.next_ticket();
-                    match self.machine.unsubscribe(now, ticket, &unwanted) {
+                    match self.group.unsubscribe(now, ticket, &unwanted) {
                         Ok(()) => {
                             for subscription in &unwanted {
                                 self.post.wanted.remove(subscription);
@@ -211,7 +221,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
-                command if self.target.awaits_long() || !self.parked.is_empty() => {
+                command if self.target.long_messages() > 0 || !self.parked.is_empty() => {
                     self.parked.push_back(Request { command, reply });
                 }
                 command => reply.finish(self.target.obey(command)),
@@ -221,8 +231,16 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
 
     /// Goes on with long messages, and with the commands that come after them.
     fn land(&mut self, now: Time) {
-        self.machine.handle_deferred(now, &mut self.target);
-        if !self.target.awaits_long() {
+        if self.target.long_messages() == 0 {
+            return;
+        }
+        self.target.land_some();
+        for leg in Leg::ALL {
+            self.target.speaks(leg);
+            self.group.handle_deferred(leg, now, &mut self.target);
+        }
+        self.target.disown();
+        if self.target.long_messages() == 0 {
             for Request { command, reply } in self.parked.drain(..) {
                 reply.finish(self.target.obey(command));
             }
@@ -231,71 +249,103 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     }
 
     /// Whether nothing may be read. One more long message would hold the parked commands up again.
-    fn must_wait(&mut self) -> bool {
-        (!self.parked.is_empty() && self.machine.long_messages() > 1)
-            || !self.machine.is_hungry(&self.target)
+    fn must_wait(&self) -> bool {
+        self.target.is_full() || (!self.parked.is_empty() && self.target.long_messages() > 1)
     }
 
-    /// Reads what is there and hands it on.
+    /// Reads what is there and hands it on: of one connection after the other, so that none of
+    /// them waits for a flood on another.
     fn read(&mut self, now: Time) {
-        for _ in 0..READS_PER_TURN {
+        let mut left = READS_PER_TURN;
+        let mut idle = 0;
+        while left > 0 && idle < Leg::COUNT {
             if self.must_wait() {
-                return;
+                return self.group.stall(&self.target);
             }
-            let Some(socket) = &mut self.socket else {
-                return;
-            };
-            if !socket.may_read() && self.post.options.waiting == Waiting::Sleep {
-                return;
+            let leg = Leg::ALL[self.first];
+            self.first = (self.first + 1) % Leg::COUNT;
+            if self.read_one(leg, now) {
+                left -= 1;
+                idle = 0;
+            } else {
+                idle += 1;
             }
-            let space = self.machine.space();
-            let room = space.len();
-            match socket.read(space) {
-                Ok(ReadOutcome::Filled(filled)) => {
-                    self.machine.handle_filled(now, filled, &mut self.target);
-                    if filled < room {
-                        // Most likely all there was: nobody should wait for the read that says so.
-                        self.target.finish();
+        }
+    }
+
+    /// Reads once from a connection; whether there was anything to learn.
+    #[inline]
+    fn read_one(&mut self, leg: Leg, now: Time) -> bool {
+        let Some(socket) = &mut self.sockets[leg.index()] else {
+            return false;
+        };
+        if !socket.may_read() && self.post.options.waiting == Waiting::Sleep {
+            return false;
+        }
+        let space = self.group.space(leg);
+        let room = space.len();
+        match socket.read(space) {
+            Ok(ReadOutcome::Filled(filled)) => {
+                self.target.speaks(leg);
+                self.group.handle_filled(leg, now, filled, &mut self.target);
+                if filled < room {
+                    // Most likely all there was: nobody should wait for the read that says so.
+                    self.target.finish();
+                }
+            }
+            Ok(ReadOutcome::Blocked) => return false,
+            Ok(ReadOutcome::Closed { .. }) => self.group.handle_closed(leg, now, Ended::Eof),
+            Err(error) => {
+                tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
+                self.group.handle_closed(leg, now, Ended::Error);
+            }
+        }
+        self.act(now);
+        true
+    }
+
+    /// Writes what is to be written, as far as the sockets take it.
+    fn write(&mut self, now: Time) {
+        for leg in Leg::ALL {
+            while let Some(socket) = &mut self.sockets[leg.index()] {
+                let bytes = self.group.transmit(leg);
+                let written = if bytes.is_empty() {
+                    socket.flush().map(|()| 0)
+                } else {
+                    socket.write(bytes)
+                };
+                match written {
+                    Ok(0) => break,
+                    Ok(written) => self.group.handle_transmitted(leg, now, written),
+                    Err(error) => {
+                        tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
+                        self.group.handle_closed(leg, now, Ended::Error);
+                        self.act(now);
                     }
                 }
-                Ok(ReadOutcome::Blocked) => return,
-                Ok(ReadOutcome::Closed { .. }) => self.machine.handle_closed(now, Ended::Eof),
-                Err(error) => {
-                    tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
-                    self.machine.handle_closed(now, Ended::Error);
-                }
-            }
-            self.act(now);
-        }
-    }
-
-    /// Writes what is to be written, as far as the socket takes it.
-    fn write(&mut self, now: Time) {
-        while let Some(socket) = &mut self.socket {
-            let bytes = self.machine.transmit();
-            let written = if bytes.is_empty() {
-                socket.flush().map(|()| 0)
-            } else {
-                socket.write(bytes)
-            };
-            match written {
-                Ok(0) => return,
-                Ok(written) => self.machine.handle_transmitted(now, written),
-                Err(error) => {
-                    tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
-                    self.machine.handle_closed(now, Ended::Error);
-                    self.act(now);
-                }
             }
         }
     }
 
-    /// Does what the machine wants done.
+    /// Does what the group wants done.
     fn act(&mut self, now: Time) {
         let mut acted = false;
-        while let Some(action) = self.machine.poll_action() {
-            acted = true;
-            self.perform(action, now);
+        loop {
+            while let Some(action) = self.group.poll_action() {
+                acted = true;
+                self.perform(action, now);
+            }
+            let Some(leg) = self.target.torn() else {
+                break;
+            };
+            if !self.group.handle_torn(leg, now) {
+                self.target.gap();
+            }
+        }
+        while let Some(denied) = self.group.poll_denied() {
+            if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
+                self.target.unsubscribed(&entity, &id);
+            }
         }
         if acted {
             self.publish_status();
@@ -303,91 +353,128 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     }
 
     #[cold]
-    fn perform(&mut self, action: Action, now: Time) {
+    fn perform(&mut self, action: GroupAction, now: Time) {
         let name = &self.post.options.name;
         match action {
-            Action::Connect { attempt } => {
-                let source = match &self.post.options.endpoint {
-                    EndpointSource::Fixed(endpoint) if endpoint.url.is_empty() => {
-                        let url = self.machine.address().unwrap_or_default();
-                        EndpointSource::Fixed(Endpoint {
-                            url,
-                            ..endpoint.clone()
-                        })
-                    }
-                    source => source.clone(),
-                };
-                self.post
-                    .connector
-                    .request(source, attempt.saturating_sub(1));
+            GroupAction::Connect { leg, path, attempt } => {
+                let source = self.source(leg, path);
+                self.post.connectors[leg.index()].request(source, attempt.saturating_sub(1));
             }
-            Action::Disconnect => {
-                self.post.connector.cancel();
-                if let Some(mut socket) = self.socket.take() {
+            GroupAction::Disconnect { leg } => {
+                self.post.connectors[leg.index()].cancel();
+                if let Some(mut socket) = self.sockets[leg.index()].take() {
                     // The last words, if they fit; nobody waits for them.
-                    let _ = socket.write(self.machine.transmit());
+                    let _ = socket.write(self.group.transmit(leg));
                     socket.close();
                     let _ = socket.deregister(self.post.poll.registry());
                 }
             }
-            Action::Opened { generation } => {
+            GroupAction::Opened { leg, generation } => {
                 tracing::info!(feed = name, generation, "connected");
                 self.post
                     .board
                     .update(|status| status.generation = generation);
-                self.target.opened();
-                // Bytes may have come with the handshake.
-                self.machine.handle_filled(now, 0, &mut self.target);
+                self.target.opened(leg);
+                self.greet(leg, now);
             }
-            Action::Lost(reason) => {
+            GroupAction::Joined { leg } => {
+                tracing::info!(feed = name, leg = leg.index(), "connected as well");
+                self.target.joined(leg);
+                self.greet(leg, now);
+            }
+            GroupAction::Ready { .. } => {}
+            GroupAction::Left { leg, reason } => {
+                self.report_loss(leg, reason);
+                self.target.left(leg);
+            }
+            GroupAction::Promoted { leg, unsettled } => {
+                tracing::info!(
+                    feed = name,
+                    leg = leg.index(),
+                    "another connection is shown"
+                );
+                self.target.promoted(leg);
+                for subscription in &unsettled {
+                    if let Some((entity, id)) = self.group.protocol().value_of(subscription) {
+                        self.target.doubt(&entity, &id);
+                    }
+                }
+                // What is left of it is done before anything else is waited for.
+                self.behind = true;
+            }
+            GroupAction::Lost(reason) => {
                 tracing::warn!(feed = name, %reason, "connection lost");
-                self.post
-                    .board
-                    .update(|status| status.last_loss = Some(reason));
                 self.target.lost();
             }
-            Action::Silent => {
+            GroupAction::Silent => {
                 tracing::warn!(feed = name, "no data for longer than silent_after");
                 self.target.silent(true);
             }
-            Action::Audible => self.target.silent(false),
-            Action::Closing => tracing::info!(feed = name, "the server is about to close"),
-            Action::Refused(reason) => {
+            GroupAction::Audible => self.target.silent(false),
+            GroupAction::Closing { .. } => {
+                tracing::info!(feed = name, "the server is about to close");
+            }
+            GroupAction::Refused { reason, .. } => {
                 tracing::error!(feed = name, %reason, "the server refuses the connection");
                 self.post
                     .board
                     .update(|status| status.refusal = Some(reason));
             }
-            Action::Settled(settled) => {
-                match (self.post.replies.take(&settled), settled.result) {
-                    (Some(asked), result) => {
-                        // After the server's answer: what was under way has come.
-                        for subscription in asked.ended.iter().filter(|_| result.is_ok()) {
-                            if let Some((entity, id)) =
-                                self.machine.protocol().value_of(subscription)
-                            {
-                                self.target.unsubscribed(&entity, &id);
-                            }
-                        }
-                        asked.reply.finish(result.map_err(Into::into));
-                    }
-                    (None, Err(error)) => {
-                        tracing::warn!(feed = name, %error, "a subscription failed");
-                    }
-                    (None, Ok(())) => {}
-                }
+            GroupAction::Settled(settled) => self.settle(settled),
+            GroupAction::Gone { leg } => {
+                self.post.legs[leg.index()] = super::Seen::default();
             }
-            Action::Finished => self.finished = true,
+            GroupAction::Finished => self.finished = true,
         }
     }
 
-    fn publish_status(&self) {
-        let (state, silent) = (self.machine.state(), self.machine.is_silent());
-        let attempts = self.post.connector.attempts();
-        self.post.board.update(|status| {
-            status.state = state;
-            status.silent = silent;
-            status.attempts = attempts;
-        });
+    /// Bytes may have come with the handshake.
+    fn greet(&mut self, leg: Leg, now: Time) {
+        self.target.speaks(leg);
+        self.group.handle_filled(leg, now, 0, &mut self.target);
     }
+
+    /// Where a leg is to be connected to.
+    fn source(&mut self, leg: Leg, path: usize) -> EndpointSource {
+        let options = &self.post.options;
+        let source = match &options.second {
+            Some(second) if path > 0 => second,
+            _ => &options.endpoint,
+        };
+        match source {
+            EndpointSource::Fixed(endpoint) if endpoint.url.is_empty() => {
+                let url = self.group.address(leg).unwrap_or_default();
+                EndpointSource::Fixed(Endpoint {
+                    url,
+                    ..endpoint.clone()
+                })
+            }
+            source => source.clone(),
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        match (self.post.replies.take(&settled), settled.result) {
+            (Some(asked), result) => {
+                // After the server's answer: what was under way has come.
+                let ended: &[Subscription] = if result.is_ok() { &asked.ended } else { &[] };
+                for subscription in ended {
+                    if let Some((entity, id)) = self.group.protocol().value_of(subscription) {
+                        self.target.unsubscribed(&entity, &id);
+                    }
+                }
+                asked.reply.finish(result.map_err(Into::into));
+            }
+            (None, Err(error)) => {
+                let name = &self.post.options.name;
+                tracing::warn!(feed = name, %error, "a subscription failed");
+            }
+            (None, Ok(())) => {}
+        }
+    }
+}
+
+/// Whether a loss is one, and not the end of what was told to end.
+pub(super) fn is_loss(reason: Lost) -> bool {
+    reason != Lost::Stopped
 }

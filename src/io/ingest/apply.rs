@@ -5,10 +5,11 @@ use super::attention::Position;
 use super::{Answered, Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
-    Across, Connection, Counters, Held, Missing, OnConnect, Policy, Rule, Sequence, Update, Verdict,
+    Across, Connection, Counters, Held, Leg, Missing, OnConnect, Policy, Rule, Sequence, Update,
+    Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -16,6 +17,9 @@ impl Ingest {
     pub(super) fn apply(&mut self, at: usize) {
         let item = self.staging.item(at);
         if self.behind.is_some() && self.is_behind(&item) {
+            return;
+        }
+        if self.legs.special && self.apply_beside(&item) {
             return;
         }
         match item.what {
@@ -51,7 +55,8 @@ impl Ingest {
 
     /// The message, or what follows in it, has this number among all of its connection.
     pub(super) fn advance_to(&mut self, number: u64) {
-        let held = self.connection_sequence.map(|last| Held {
+        let leg = self.legs.speaking;
+        let held = self.legs.sequences[leg.index()].map(|last| Held {
             last,
             connection: Connection::Same,
         });
@@ -64,13 +69,27 @@ impl Ingest {
             Verdict::Fresh => {}
             Verdict::Gap { expected, .. } if self.may_be_filled(expected, number) => {}
             Verdict::Gap { expected, found } => {
-                self.counters.gaps.bump();
                 tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                // What was missed may have been of any key.
-                self.mark_gap();
+                self.miss(leg);
             }
         }
-        self.connection_sequence = Some(number);
+        self.legs.sequences[leg.index()] = Some(number);
+    }
+
+    /// Messages of a leg's connection are missing, and they may have been of any key.
+    #[cold]
+    pub(super) fn miss(&mut self, leg: Leg) {
+        if leg != self.legs.shown {
+            // Whatever it brings from here on continues what the shown leg has brought.
+            self.legs.leave(leg);
+            self.legs.join(leg);
+            self.legs.torn = Some(leg);
+        } else if self.legs.has_company() {
+            self.legs.torn = Some(leg);
+        } else {
+            self.counters.gaps.bump();
+            self.mark_gap();
+        }
     }
 
     #[inline]
@@ -96,7 +115,7 @@ impl Ingest {
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
         };
-        let mut stamp = Stamp {
+        let stamp = Stamp {
             mode: update.mode,
             whole: update.whole,
             // A trusted source sends what was missed after a reconnect, not after a gap.
@@ -113,22 +132,18 @@ impl Ingest {
             entry.restarts |= restarts(update.policy);
             let head = writer.head(slot);
             let position = Position::from(&head);
-            let verdict = judge(update, position, self.opened);
+            let verdict = judge(update, position, (self.opened, self.joined));
             match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
                 writer.entity().canonical(id)
             }) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
-                Verdict::Duplicate => return counters.duplicate.bump(),
+                Verdict::Duplicate if !confirms(update, &head) => {
+                    return counters.duplicate.bump();
+                }
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
-                    counters.gaps.bump();
-                    tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-                    if !update.whole {
-                        stamp.flags |= flags::GAP;
-                        if head.flags & flags::GAP == 0 {
-                            writer.suspect();
-                        }
-                    }
+                    return self.update_after_gap(item, update, (slot, stamp), (expected, found));
                 }
             }
         }
@@ -139,8 +154,43 @@ impl Ingest {
         publish(entry, slot, item, &self.staging, &stamp, counters);
     }
 
+    /// Messages of the slot are missing before this update.
+    #[cold]
+    fn update_after_gap(
+        &mut self,
+        item: &Item,
+        update: &Update,
+        (slot, mut stamp): (SlotIx, Stamp),
+        (expected, found): (u64, u64),
+    ) {
+        if self.legs.has_company() && self.bridge(item.entity, slot, update) {
+            // What another leg has brought may be ahead of it.
+            return self.update(item, update);
+        }
+        self.counters.gaps.bump();
+        tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
+        let entry = &mut self.entries[item.entity.index()];
+        let Role::Own(writer) = &mut entry.role else {
+            return;
+        };
+        if !update.whole {
+            stamp.flags |= flags::GAP;
+            if writer.head(slot).flags & flags::GAP == 0 {
+                writer.suspect();
+            }
+        }
+        entry.whole_seen |= update.whole;
+        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
+            watch_recovery(entry, slot, &self.config, &self.counters);
+        }
+        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
+    }
+
     #[cold]
     fn mark_invalid(&mut self, item: &Item) {
+        if self.legs.has_company() {
+            self.note_mark(item);
+        }
         let entry = &mut self.entries[item.entity.index()];
         match self.staging.id(item) {
             None => entry.entity.invalidate(),
@@ -161,7 +211,8 @@ pub(super) fn restarts(policy: Policy) -> bool {
 }
 
 /// The rules by which one update continues another take a whole value for a new beginning. It is
-/// none if all that it is older than is the answer of a fetch: that has it behind itself.
+/// none if all that it is older than is the answer of a fetch: that has it behind itself. And an
+/// update that names its predecessor continues an answer that lies between the two.
 #[inline]
 pub(super) fn behind_answer(
     verdict: Verdict,
@@ -170,9 +221,18 @@ pub(super) fn behind_answer(
     answered: Option<&Answered>,
     id: impl FnOnce() -> Id,
 ) -> Verdict {
-    let Some(answered) = answered.filter(|_| update.whole && verdict == Verdict::Fresh) else {
+    let whole = update.whole && verdict == Verdict::Fresh;
+    let gap = matches!(verdict, Verdict::Gap { .. });
+    let Some(answered) = answered.filter(|_| whole || gap) else {
         return verdict;
     };
+    if gap {
+        let held = position.sequence;
+        let spans = update.sequence.zip(held).is_some_and(|(sequence, held)| {
+            spans_answer(update.policy, sequence, held) && answered.get(&id()) == Some(&held)
+        });
+        return if spans { Verdict::Fresh } else { verdict };
+    }
     let number = update.sequence.map(|sequence| sequence.last);
     let behind = update.policy.across == Across::Continues
         && number < position.sequence
@@ -180,12 +240,35 @@ pub(super) fn behind_answer(
     if behind { Verdict::Older } else { verdict }
 }
 
+/// Whether an update that names its predecessor follows an answer of this number although that is
+/// not the predecessor: it tells all that happened since then, and so since the answer.
+pub(super) fn spans_answer(policy: Policy, sequence: Sequence, number: u64) -> bool {
+    let after = |previous| previous <= number && number <= sequence.last;
+    policy.rule == Rule::Chained && sequence.previous.is_some_and(after)
+}
+
+/// Whether a second copy of what is held is news: what was said of the value (that nothing keeps it
+/// up, that it is partial) no longer holds.
+#[inline]
+pub(super) const fn confirms(update: &Update, head: &Head) -> bool {
+    update.whole && head.flags != 0
+}
+
 /// What an update is next to what is held.
-pub(super) fn judge(update: &Update, position: Position, opened: (u64, Time)) -> Verdict {
+pub(super) fn judge(
+    update: &Update,
+    position: Position,
+    (opened, joined): ((u64, Time), (u64, Time)),
+) -> Verdict {
     let Some(sequence) = update.sequence else {
         return Verdict::Fresh;
     };
-    let connection = if position.is_since(opened) {
+    let since = if restarts(update.policy) {
+        joined
+    } else {
+        opened
+    };
+    let connection = if position.is_since(since) {
         Connection::Same
     } else {
         Connection::Earlier

@@ -1,7 +1,7 @@
 //! An update of an id that is fetched, or has optimistic writes: published as any other, and noted.
 
 use super::super::staging::{Item, What};
-use super::apply::{behind_answer, judge, restarts};
+use super::apply::{behind_answer, confirms, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
 use crate::feed::{Missing, OnConnect, Update, Verdict};
@@ -51,7 +51,7 @@ impl Ingest {
         };
         let has_value = head.is_some_and(|head| head.has_value());
         let floor = head.as_ref().map(Position::from).filter(|position| {
-            let earlier = entry.restarts && !position.is_since(self.opened);
+            let earlier = entry.restarts && !position.is_since(self.joined);
             position.sequence.is_some() && !earlier
         });
         let attended = attention.attend(&key, floor.and_then(|position| position.sequence));
@@ -81,7 +81,7 @@ impl Ingest {
                     received_at: self.now,
                     turn: self.turn,
                 });
-            let verdict = judge(update, position, self.opened);
+            let verdict = judge(update, position, (self.opened, self.joined));
             let answered = entry.answered.as_deref();
             match behind_answer(verdict, update, position, answered, || key.clone()) {
                 Verdict::Fresh => {}
@@ -89,15 +89,18 @@ impl Ingest {
                     counters.older.bump();
                     return attention.settle(&key);
                 }
-                Verdict::Duplicate => {
+                Verdict::Duplicate if !head.is_some_and(|head| confirms(update, &head)) => {
                     counters.duplicate.bump();
                     return attention.settle(&key);
                 }
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
                     counters.gaps.bump();
                     tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
                     if !update.whole {
                         stamp.flags |= flags::GAP;
+                        // The fetch that is under way need not be one that mends it.
+                        writer.suspect();
                         gap = Some(covers_gap(update.policy, found));
                     }
                 }

@@ -77,6 +77,8 @@ pub(super) struct Board {
     logged: usize,
     logged_bytes: usize,
     numbers: Numbers,
+    /// Through, and not asked for yet.
+    finished: VecDeque<(u64, Outcome)>,
     /// Updates take the ordinary way: they are those of a long message, or have been logged.
     plain: bool,
     /// The first message is landing, and is not among the others.
@@ -117,6 +119,7 @@ struct Cargo {
 struct Arrival {
     now: Time,
     opened: (u64, Time),
+    joined: (u64, Time),
     slow_opened: u64,
     opens: u64,
     bits: u8,
@@ -166,6 +169,7 @@ impl Board {
             logged: 0,
             logged_bytes: 0,
             numbers: Numbers::default(),
+            finished: VecDeque::new(),
             plain: false,
             landing: false,
         }
@@ -205,11 +209,6 @@ impl Board {
         }
     }
 
-    /// A connection is open: nothing is known of its numbers.
-    pub(super) fn forget_numbers(&mut self) {
-        self.numbers.clear();
-    }
-
     /// Has the first message taken apart, if it waits for that.
     fn launch(&mut self) {
         let Some(first) = self.flights.front_mut() else {
@@ -240,7 +239,57 @@ impl Ingest {
     /// Whether long messages are on their way.
     pub(super) fn has_flights(&self) -> bool {
         let board = self.bulk.as_ref();
-        board.is_some_and(|board| !board.flights.is_empty())
+        board.is_some_and(|board| !board.is_idle())
+    }
+
+    /// How many long messages are on their way, or through and not asked for.
+    pub(super) fn flights(&self) -> usize {
+        let board = self.bulk.as_ref();
+        board.map_or(0, |board| board.flights.len() + board.finished.len())
+    }
+
+    /// Whether a long message that comes now may be taken apart elsewhere: what is not shown is
+    /// laid aside in the order in which it comes, and so is everything while that is laid over the
+    /// values.
+    pub(super) fn may_defer(&self) -> bool {
+        self.bulk.is_some() && !self.legs.special
+    }
+
+    /// What a long message was, if it is through.
+    pub(super) fn take_outcome(&mut self, message: BulkId) -> Option<Outcome> {
+        let finished = &mut self.bulk.as_mut()?.finished;
+        let at = finished
+            .iter()
+            .position(|(order, _)| *order == message.number())?;
+        finished.remove(at).map(|(_, outcome)| outcome)
+    }
+
+    /// Counts what is through and was not asked for.
+    pub(super) fn count_orphans(&mut self) {
+        if let Some(board) = &mut self.bulk {
+            for (_, outcome) in board.finished.drain(..) {
+                outcome.count(&self.counters, None);
+            }
+        }
+    }
+
+    /// Lands all long messages now: waits for them if they have not been taken apart.
+    #[cold]
+    pub(super) fn land_all(&mut self) {
+        while let Some(board) = self.bulk.as_ref().filter(|it| !it.flights.is_empty()) {
+            if !self.can_go_on() {
+                let mailbox = Arc::clone(&board.mailbox);
+                mailbox.wait();
+            }
+            self.go_on();
+        }
+    }
+
+    /// A connection is open: nothing is known of its numbers.
+    pub(super) fn forget_numbers(&mut self) {
+        if let Some(board) = &mut self.bulk {
+            board.numbers.clear();
+        }
     }
 
     /// Takes a long message over.
@@ -323,6 +372,7 @@ impl Ingest {
         Arrival {
             now: self.now,
             opened: self.opened,
+            joined: self.joined,
             slow_opened: self.slow_opened,
             opens: self.opens,
             bits: self.bits,
@@ -370,7 +420,7 @@ impl Ingest {
             trust,
             received_at: self.now,
             turn: self.turn,
-            opened: self.opened,
+            opened: (self.opened, self.joined),
         };
         let fresh = match &held {
             Some(head) => {
@@ -412,7 +462,7 @@ impl Ingest {
         }
     }
 
-    /// The value of an id has got these flags while long messages are on their way.
+    /// The value of an id is about to get these flags while long messages are on their way.
     #[cold]
     pub(super) fn mark_behind(&mut self, ix: EntityIx, id: &Id, flags: u8) {
         let entry = &mut self.entries[ix.index()];
@@ -426,7 +476,6 @@ impl Ingest {
             .entity()
             .find(id.as_ref())
             .and_then(|_| writer.locate(id.as_ref(), store::Missing::Insert).ok());
-        // The slot has them already, which does no harm: they are only ever added.
         let trail = board.trails.entry((ix, key)).or_insert_with(|| {
             Trail::new(match (overlaid, slot) {
                 (Some(overlaid), _) => Base::new(overlaid.base.clone(), overlaid.head),
@@ -460,7 +509,7 @@ impl Ingest {
             trust,
             received_at: self.now,
             turn: self.turn,
-            opened: self.opened,
+            opened: (self.opened, self.joined),
         };
         let patch = patch.map(|number| self.staging.take(number));
         if let Some(board) = &mut self.bulk {
@@ -499,6 +548,9 @@ impl Ingest {
             outcome.count(&self.counters, None);
             self.counters.patches.add(left as u64);
             self.counters.held.add(left as u64);
+        }
+        for (_, outcome) in board.finished {
+            outcome.count(&self.counters, None);
         }
         self.counters.bulk_bytes.set(0);
     }

@@ -32,6 +32,8 @@ pub(in crate::io) fn refusal(refused: json::Refused) -> Refusal {
 impl Ingest {
     /// Carries a command about values out, within a batch.
     pub(super) fn carry_out(&mut self, command: Command) -> Result<(), CommandError> {
+        // Nobody's stream says it.
+        self.legs.speak(self.legs.shown);
         match command {
             Command::Set {
                 entity,
@@ -113,6 +115,9 @@ impl Ingest {
         }
         match stage(self, ix) {
             Ok(()) => {
+                if self.legs.has_company() {
+                    self.echo_all();
+                }
                 self.commit();
                 Ok(())
             }
@@ -222,7 +227,7 @@ impl Ingest {
         };
         let sequence = head.and_then(|head| head.sequence);
         let floor =
-            head.filter(|head| !entry.restarts || Position::from(head).is_since(self.opened));
+            head.filter(|head| !entry.restarts || Position::from(head).is_since(self.joined));
         let begun = Begun {
             link,
             invalidation: match slot {
@@ -347,6 +352,7 @@ impl Ingest {
             && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
         {
             writer.purge(slot);
+            self.legs.forget(ix, slot);
             self.moved = true;
         }
         let id = writer.entity().canonical(id.as_ref());

@@ -133,7 +133,7 @@ impl Ingest {
             received_at: self.now,
             trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
             connection: Connection {
-                opened: (self.slow_opened, self.opened.1),
+                opened: (self.slow_opened, self.joined.1),
                 opens: self.opens,
             },
             id,
@@ -199,6 +199,7 @@ impl Ingest {
             opened: self.opened,
             opens: self.opens,
         } = self.entries[ix.index()].connection;
+        self.joined = self.opened;
     }
 }
 

@@ -5,6 +5,7 @@
 //! says later is laid over it.
 
 use super::super::command::{KeepId, LandItem, Landed, Order};
+use super::apply::spans_answer;
 use super::attention::{Attended, Keep, Kept, Position};
 use super::overlay::removal;
 use super::{Ingest, Role};
@@ -95,7 +96,8 @@ impl Case<'_> {
                     last,
                     connection: Connection::Same,
                 };
-                matches!(policy.judge(Some(held), first, false), Verdict::Gap { .. })
+                let verdict = policy.judge(Some(held), first, false);
+                matches!(verdict, Verdict::Gap { .. }) && !spans_answer(policy, first, last)
             }
             _ => false,
         };
@@ -159,7 +161,7 @@ impl Ingest {
         order: Order,
     ) -> Landed {
         let (mode, patch) = (LandItem::mode(item.whole), item.patch);
-        let (now, turn, opens, opened) = (self.now, self.turn, self.opens, self.opened);
+        let (now, turn, opens, joined) = (self.now, self.turn, self.opens, self.joined);
         let entry = &mut self.entries[ix.index()];
         let restarts = entry.restarts;
         let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
@@ -188,7 +190,7 @@ impl Ingest {
             kept: attended.and_then(|attended| attended.kept(fetch)),
             head: &head,
             renumbered: restarts
-                && (keep.opens != opens || (head.sequence.is_some() && !position.is_since(opened))),
+                && (keep.opens != opens || (head.sequence.is_some() && !position.is_since(joined))),
         };
         let underneath = order == Order::Underneath;
         if underneath && let Some(dropped) = case.dropped() {
@@ -283,6 +285,7 @@ impl Ingest {
                 None => writer.remove(slot, &removal(&terms, turn)),
             },
         };
+        self.legs.landed(ix, slot, keep.at);
         // Other fetches of the same id learn of it.
         let floor = head.sequence.filter(|_| !restarts);
         let attended = attention.attend_but(Some(fetch), &id, floor);

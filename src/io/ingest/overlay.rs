@@ -281,13 +281,19 @@ impl Ingest {
         }
         // A fetch that runs may answer without the write.
         let floor = overlaid.head.sequence;
+        let place = writer.locate(id.as_ref(), store::Missing::Insert).ok();
         for layer in overlaid.fold(writer.schema()) {
+            if let Some(slot) = place {
+                let patch = (&layer.patch, layer.mode);
+                let schema = writer.schema();
+                self.legs.committed((ix, slot), patch, &layer.since, schema);
+            }
             for kept in attention.attend(&key, floor).others(None) {
                 let patch = (&layer.patch, layer.mode);
                 kept.committed(patch, layer.order, &layer.since, writer.schema());
             }
         }
-        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert) {
+        if let Some(slot) = place {
             overlaid.publish(writer, slot, turn);
         }
         if !overlaid.layers.is_empty() {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::feed::presets::Events;
-use crate::feed::{Class, Config, Covers, Outbox, Policy, Protocol, Sequence, Settings};
-use crate::feed::{Missing, Rule};
+use crate::feed::{Class, Config, Control, Covers, Outbox, Policy, Protocol, Sequence, Settings};
+use crate::feed::{Missing, Rule, Subscription};
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
 use crate::io::local::LocalFeed;
@@ -12,6 +12,7 @@ use std::time::Duration;
 mod bulk;
 mod doubts;
 mod fetches;
+mod legs;
 mod messages;
 mod overlays;
 mod ownership;
@@ -30,12 +31,20 @@ impl Protocol for Wire {
         self.0.clone()
     }
 
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        let Subscription { channel, id } = subscription;
+        Some((channel.to_string(), Id::from(&**id)))
+    }
+
     fn message<'a, S: Sink>(
         &mut self,
         message: &Message<'a>,
         sink: &mut S,
         _: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
+        if message.root().get("bye").is_some() {
+            return Ok(Class::Control(Control::Closing));
+        }
         for change in message.root().elements() {
             if let Some(number) = change.get("n").and_then(|n| n.u64()) {
                 sink.advance(number)?;
@@ -62,6 +71,8 @@ impl Protocol for Wire {
                 let rule = match text("r") {
                     Some("key") => Rule::ContiguousPerKey,
                     Some("connection") => Rule::ContiguousPerConnection,
+                    Some("time") => Rule::Timestamp,
+                    Some("equal") => Rule::RisingEqualAllowed,
                     _ => Rule::SparseRising,
                 };
                 let policy = match text("r") {

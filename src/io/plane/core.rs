@@ -17,6 +17,7 @@ use super::list::Members;
 use super::lists::ListMarks;
 use super::owed::Owed;
 use super::query::{Query, State};
+use super::resync::Resyncs;
 use super::settings::Settings;
 use super::side_table::SideTable;
 use super::token::CancelToken;
@@ -41,6 +42,7 @@ pub(super) struct Core {
     pub(super) table: Table,
     pub(super) defaults: Defaults,
     pub(super) side: SideTable,
+    pub(super) resyncs: Resyncs,
     /// The lists that the machine knows, and how their members' marks stood.
     pub(super) lists: Map<QueryIx, ListMarks>,
     promises: Map<PromiseId, Promise>,
@@ -153,12 +155,13 @@ pub(super) struct Ended {
 }
 
 impl Core {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self {
-            machine: Queries::new(Config::default()),
+            machine: Queries::new(config),
             table: Table::default(),
             defaults: Defaults::default(),
             side: SideTable::default(),
+            resyncs: Resyncs::new(config.seed),
             lists: Map::default(),
             promises: Map::default(),
             fetches: Map::default(),
@@ -375,6 +378,7 @@ impl Core {
                 }
             }
             Action::Settle { promise, outcome } => {
+                self.resync_settled(promise, &outcome, now);
                 if let Some(promise) = self.promises.remove(&promise) {
                     let result = match outcome {
                         Outcome::Data => Ok(()),
@@ -489,7 +493,7 @@ impl Core {
         let closed = Self {
             closed: true,
             numbers: self.numbers,
-            ..Self::new()
+            ..Self::new(Config::default())
         };
         (ended, std::mem::replace(self, closed))
     }

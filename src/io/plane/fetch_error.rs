@@ -3,9 +3,12 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::feed::Refusal;
 use crate::io::inbox::CommandError;
+#[cfg(feature = "net")]
+use crate::io::rest::RestError;
 
 /// Why a fetch came to nothing. A clone is one reference count.
 ///
@@ -61,6 +64,15 @@ pub enum FetchErrorKind {
     Panicked(String),
     /// The fetch was given up before it had an answer.
     Cancelled,
+    /// The fetcher had no answer in time, and others waited for its place.
+    TimedOut(Duration),
+    /// The server asks to be left alone for so long.
+    Later {
+        /// From when the fetcher failed.
+        after: Duration,
+        /// What it says.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 /// What is wrong with the answer of a list.
@@ -86,6 +98,27 @@ impl FetchError {
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self::of(FetchErrorKind::User(text.into().into()))
+    }
+
+    /// The server asks to be left alone for `after`: no retry comes before that, and where a feed is
+    /// [resynced](crate::Feed::resync), nothing else of it is asked for until then either.
+    #[must_use]
+    pub fn later(after: Duration, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::of(FetchErrorKind::Later {
+            after,
+            source: error.into(),
+        })
+    }
+
+    /// For how long the server asks to be left alone, if it does.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.kind() {
+            FetchErrorKind::Later { after, .. } => Some(*after),
+            #[cfg(feature = "net")]
+            FetchErrorKind::User(_) => self.user::<RestError>()?.retry_after(),
+            _ => None,
+        }
     }
 
     pub(crate) fn of(kind: FetchErrorKind) -> Self {
@@ -124,7 +157,9 @@ impl FetchError {
     #[must_use]
     pub fn user<E: Error + 'static>(&self) -> Option<&E> {
         match &*self.0 {
-            FetchErrorKind::User(error) => error.downcast_ref(),
+            FetchErrorKind::User(error) | FetchErrorKind::Later { source: error, .. } => {
+                error.downcast_ref()
+            }
             _ => None,
         }
     }
@@ -133,7 +168,9 @@ impl FetchError {
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &*self.0 {
-            FetchErrorKind::User(error) => Some(&**error),
+            FetchErrorKind::User(error) | FetchErrorKind::Later { source: error, .. } => {
+                Some(&**error)
+            }
             FetchErrorKind::Refused(refusal) => Some(refusal),
             FetchErrorKind::Owner(error) => Some(error),
             FetchErrorKind::NotAList { why, .. } => Some(why),
@@ -176,6 +213,12 @@ impl fmt::Display for FetchError {
             FetchErrorKind::NoId(key) => write!(f, "the key {key} names no id"),
             FetchErrorKind::Panicked(text) => write!(f, "the fetcher panicked: {text}"),
             FetchErrorKind::Cancelled => f.write_str("the fetch was cancelled"),
+            FetchErrorKind::TimedOut(after) => {
+                write!(f, "the fetcher had no answer within {after:?}")
+            }
+            FetchErrorKind::Later { after, source } => {
+                write!(f, "{source} (to be asked again after {after:?})")
+            }
         }
     }
 }

@@ -63,13 +63,18 @@ pub(crate) enum RetryDelay {
 impl RetryDelay {
     /// `steady`: without the random part, so that a run by hand is the same every time.
     pub(super) fn after(&self, failures: u32, error: &FetchError, steady: bool) -> Duration {
-        match self {
+        let delay = match self {
             Self::Doubling => {
                 let full = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
                 let full = FIRST_DELAY.saturating_mul(full).min(LAST_DELAY);
                 if steady { full } else { jittered(full) }
             }
             Self::By(delay) => delay(failures, error),
+        };
+        match error.retry_after() {
+            // Those who were told the same do not all come back in the same moment.
+            Some(after) => after.saturating_add(if steady { delay } else { jittered(delay) }),
+            None => delay,
         }
     }
 }
@@ -108,6 +113,16 @@ mod tests {
             let less = RetryDelay::Doubling.after(failures, &error, false);
             assert!(less <= full && less >= full.mul_f64(0.74), "{less:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_asks_to_be_left_alone_is() {
+        let minute = Duration::from_secs(60);
+        let error = FetchError::later(minute, "429");
+        let delay = |steady| RetryDelay::Doubling.after(0, &error, steady);
+        assert_eq!(delay(true), minute + Duration::from_secs(1));
+        assert!(delay(false) >= minute);
+        assert_eq!(error.to_string(), "429 (to be asked again after 60s)");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::place::Nothing;
 use super::query::Query;
 use super::retry::Retry;
 use super::settings::Settings;
+use super::timers::Alarm;
 use super::token::CancelToken;
 use super::{Place, Plane, SlotPlace};
 use crate::io::command::{KeepId, LandItem, Order};
@@ -297,7 +298,8 @@ impl Run {
 
     /// Calls the fetcher. A panic in it is its error.
     async fn call(&self, sequence: Option<u64>) -> Result<Fetched, FetchError> {
-        let Some(fetcher) = self.settings.fetcher.clone() else {
+        let settings = &self.settings;
+        let Some(fetcher) = settings.fetcher.clone().or_else(|| settings.resync.clone()) else {
             return Err(FetchError::new("nothing says how to fetch this"));
         };
         let (plane, fetch) = (Arc::downgrade(&self.plane), self.fetch);
@@ -315,15 +317,34 @@ impl Run {
             keeper: self.plane.keeper.get().cloned(),
         };
         let mut future = catch(|| fetcher.call(cx))?;
+        let (patience, mut alarm) = self.alarm();
         let result = poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => match alarm.as_mut().map(|alarm| Pin::new(alarm).poll(cx)) {
+                Some(Poll::Ready(())) => {
+                    Poll::Ready(Err(FetchError::of(FetchErrorKind::TimedOut(patience))))
+                }
+                _ => Poll::Pending,
+            },
             Err(error) => Poll::Ready(Err(error)),
         })
         .await;
+        drop(alarm);
         // Its drop is a user's code, too.
         catch(move || drop(future))?;
         result
+    }
+
+    /// How long the fetcher may take, where others wait for its place.
+    fn alarm(&self) -> (Duration, Option<Alarm<'_>>) {
+        let plane = &self.plane;
+        let patience = plane.patience;
+        let limited = patience < Duration::MAX && plane.lock().machine.is_limited(self.fetch);
+        let alarm = limited.then(|| plane.timers.alarm(plane.clock.now().after(patience)));
+        if alarm.is_some() {
+            plane.ring();
+        }
+        (patience, alarm)
     }
 
     /// Does what takes as long as the answer is large where it holds up nothing else.
@@ -397,6 +418,7 @@ impl Plane {
     ) {
         self.with(|core, now| {
             if let Some(running) = core.fetches.remove(&fetch) {
+                core.resync_failed(&running.query, &error, now);
                 core.throw_away(running);
                 core.machine
                     .handle_failed(fetch, error, retry_in, now, &core.table);

@@ -45,6 +45,9 @@ pub(crate) struct Settings {
     /// Whether a write counts as use. Default: it does.
     pub(crate) writes_keep: Option<bool>,
     pub(crate) fetcher: Option<Fetcher>,
+    /// What fetches it when its stream has lost it, if there is no other fetcher. It fetches for
+    /// nobody else.
+    pub(crate) resync: Option<Fetcher>,
     /// It is a list, whose items are values of its entity.
     pub(crate) list: Option<ListShape>,
     pub(crate) order: Option<Order>,
@@ -113,6 +116,7 @@ impl Settings {
             ),
             writes_keep: pick(&self.writes_keep, &base.writes_keep),
             fetcher: pick(&self.fetcher, &base.fetcher),
+            resync: pick(&self.resync, &base.resync),
             list: pick(&self.list, &base.list),
             order: pick(&self.order, &base.order),
             initial: pick(&self.initial, &base.initial),

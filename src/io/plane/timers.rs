@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use crate::Time;
 use crate::io::latch::{Latch, Waiting, WakeOn};
@@ -34,6 +37,22 @@ impl Timers {
         waiting
     }
 
+    /// As [`wait_until`](Self::wait_until), for who may lose interest: dropping it forgets it.
+    pub(super) fn alarm(&self, at: Time) -> Alarm<'_> {
+        let latch = Latch::new();
+        let waiting = latch.wait_async();
+        let mut table = self.lock();
+        table.numbers += 1;
+        let number = table.numbers;
+        table.waiting.insert((at, number), latch);
+        drop(table);
+        Alarm {
+            timers: self,
+            key: (at, number),
+            waiting,
+        }
+    }
+
     /// The earliest time that somebody waits for.
     pub(super) fn next(&self) -> Option<Time> {
         self.lock().waiting.keys().next().map(|(at, _)| *at)
@@ -51,6 +70,27 @@ impl Timers {
             drop(table);
             latch.set((), wake_on);
         }
+    }
+}
+
+/// Ready at its time.
+pub(super) struct Alarm<'a> {
+    timers: &'a Timers,
+    key: (Time, u64),
+    waiting: Waiting<()>,
+}
+
+impl Future for Alarm<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.waiting).poll(cx)
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.timers.lock().waiting.remove(&self.key);
     }
 }
 

@@ -71,6 +71,7 @@ impl Plane {
         for entity in marked {
             self.refetch_entity(&entity);
         }
+        let resyncing = self.resync_turn();
         owed.retain(|owed| !self.is_let_go(owed));
         let mut core = self.lock();
         core.owed.append(&mut owed);
@@ -80,6 +81,7 @@ impl Plane {
             self.timers.next(),
             again,
             heeding,
+            resyncing,
         ];
         let next = next.into_iter().flatten().min();
         core.planned = next.unwrap_or(Time::NEVER);

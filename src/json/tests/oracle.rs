@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum How {
     Merge,
+    MergeNull,
     Shallow,
     Replace,
 }
@@ -68,6 +69,7 @@ impl Json {
     pub(super) fn onto(&self, old: Option<Self>, how: How) -> Self {
         match (self, how) {
             (Self::Object(members), How::Merge) => merge(old, members),
+            (Self::Object(members), How::MergeNull) => nested(old, members),
             (Self::Object(members), How::Shallow) => {
                 let mut all = old.map_or_else(BTreeMap::new, Self::into_members);
                 all.extend(members.clone());
@@ -101,6 +103,19 @@ fn merge(old: Option<Json>, patch: &BTreeMap<String, Json>) -> Json {
                 all.insert(name.clone(), value.clone());
             }
         }
+    }
+    Json::Object(all)
+}
+
+/// Objects merge, anything else replaces, `null` too.
+fn nested(old: Option<Json>, patch: &BTreeMap<String, Json>) -> Json {
+    let mut all = old.map_or_else(BTreeMap::new, Json::into_members);
+    for (name, value) in patch {
+        let value = match value {
+            Json::Object(members) => nested(all.remove(name), members),
+            _ => value.clone(),
+        };
+        all.insert(name.clone(), value);
     }
     Json::Object(all)
 }

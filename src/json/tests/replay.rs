@@ -38,6 +38,7 @@ pub(super) fn replay(input: &[u8]) -> usize {
         let (mode, how) = match (u32::from(choice) >> 1).wrapping_add(nth as u32) % 8 {
             0 => (Mode::Replace, How::Replace),
             1 | 2 => (Mode::Shallow, How::Shallow),
+            3 => (Mode::MergeNull, How::MergeNull),
             _ => (Mode::Merge, How::Merge),
         };
         let theirs = Json::read(line, DEPTH);

@@ -10,6 +10,7 @@ fn crowd(n: u32) -> (Rig, Vec<QueryIx>) {
     let mut rig = Rig::with(Config {
         max_background: MAX,
         poll_jitter_percent: 0,
+        ..Config::default()
     });
     let queries: Vec<QueryIx> = (0..n).map(|i| rig.fetched(key!["a", i])).collect();
     for &query in &queries {

@@ -107,6 +107,7 @@ impl Run {
         let mut rig = Rig::with(Config {
             max_background: 2,
             poll_jitter_percent: 10,
+            ..Config::default()
         });
         let queries = (0..QUERIES).map(|n| make(&mut rig, n)).collect();
         Self {

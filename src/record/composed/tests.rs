@@ -115,9 +115,9 @@ fn composed_patches_do_what_each_of_them_does() {
         let mut schema = schema_of(max_fields);
         let modes = *random.pick::<&[Mode]>(&[
             &[Mode::Merge],
-            &[Mode::Merge],
+            &[Mode::MergeNull],
             &[Mode::Shallow],
-            &[Mode::Merge, Mode::Merge, Mode::Shallow, Mode::Replace],
+            &[Mode::Merge, Mode::MergeNull, Mode::Shallow, Mode::Replace],
         ]);
         let mut one_by_one = Subject::new(schema.layout());
         let mut expected = None;

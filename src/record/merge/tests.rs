@@ -101,6 +101,26 @@ fn a_null_in_a_new_object_leaves_the_object() {
 }
 
 #[test]
+fn a_merge_may_take_null_for_a_value_at_any_depth() {
+    let old = r#"{"bid":1,"stats":{"high":2,"low":3},"greeks":null}"#;
+    check(
+        old,
+        r#"{"bid":null,"stats":{"low":null}}"#,
+        Mode::MergeNull,
+        r#"{"bid":null,"stats":{"high":2,"low":null},"greeks":null}"#,
+    );
+    check(
+        old,
+        r#"{"stats":null,"greeks":{"delta":null},"new":{"x":null}}"#,
+        Mode::MergeNull,
+        r#"{"bid":1,"stats":null,"greeks":{"delta":null},"new":{"x":null}}"#,
+    );
+    check(old, r#"{"stats":{}}"#, Mode::MergeNull, old);
+    check(old, "null", Mode::MergeNull, "null");
+    check("[1]", r#"{"a":null}"#, Mode::MergeNull, r#"{"a":null}"#);
+}
+
+#[test]
 fn shallow_takes_named_members_whole_and_null_as_a_value() {
     let old = r#"{"a":{"x":1,"y":{"z":2}},"b":1,"c":2}"#;
     check(
@@ -327,9 +347,10 @@ fn random_sequences_of_messages_agree_with_walking_trees() {
         let mut patch = Patch::new();
         let modes = *random.pick::<&[Mode]>(&[
             &[Mode::Merge],
+            &[Mode::MergeNull],
             &[Mode::Shallow],
             &[Mode::Replace],
-            &[Mode::Merge, Mode::Merge, Mode::Shallow, Mode::Replace],
+            &[Mode::Merge, Mode::MergeNull, Mode::Shallow, Mode::Replace],
         ]);
         for step in 0..8 {
             let message = random_message(random, 0);

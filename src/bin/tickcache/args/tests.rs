@@ -1,5 +1,7 @@
 //! Command lines and what becomes of them.
 
+use std::num::NonZeroU64;
+
 use super::*;
 
 fn line(text: &str) -> Result<Command, Halt> {
@@ -63,23 +65,23 @@ fn replay_takes_its_options() {
     let files = ["a.jsonl", "b.jsonl.gz"].map(PathBuf::from).to_vec();
     assert_eq!(replay.files, files);
     assert_eq!(
-        (replay.preset, replay.through),
-        (Preset::Events, Through::Websocket)
+        (replay.format.preset, replay.through),
+        (Some(Preset::Events), Through::Websocket)
     );
     assert_eq!((replay.speed, replay.print), (Speed::Recorded, true));
     assert_eq!(
-        (replay.merge, replay.missing),
+        (replay.format.merge, replay.format.missing),
         (Some(Merge::Shallow), Some(Missing::Insert))
     );
     let Command::Replay(replay) = command("replay a --preset binance-spot") else {
         panic!("a replay")
     };
     assert_eq!(
-        (replay.preset, replay.through),
-        (Preset::BinanceSpot, Through::Memory)
+        (replay.format.preset, replay.through),
+        (Some(Preset::BinanceSpot), Through::Memory)
     );
     assert_eq!(
-        (replay.speed, replay.merge, replay.missing),
+        (replay.speed, replay.format.merge, replay.format.missing),
         (Speed::Max, None, None)
     );
     assert!(matches!(
@@ -99,21 +101,21 @@ fn watch_takes_its_options() {
     let Command::Watch(watch) = command(text) else {
         panic!("a watch")
     };
-    assert_eq!(watch.url, "wss://host:9443/ws");
-    assert_eq!(watch.subscribe, ["one", "two"]);
+    assert_eq!(watch.url.as_deref(), Some("wss://host:9443/ws"));
+    assert_eq!(watch.live.subscribe, ["one", "two"]);
     assert_eq!(watch.idle, Some(Duration::from_secs(3)));
     assert_eq!(watch.length, Some(Duration::from_secs(10)));
     assert_eq!(
-        (watch.ca, watch.print),
+        (watch.live.ca, watch.print),
         (Some(PathBuf::from("roots.pem")), true)
     );
-    assert_eq!((watch.merge, watch.missing), (None, None));
+    assert_eq!((watch.format.merge, watch.format.missing), (None, None));
     let text = "watch ws://host --preset events --merge shallow --missing insert";
     let Command::Watch(watch) = command(text) else {
         panic!("a watch")
     };
     assert_eq!(
-        (watch.merge, watch.missing),
+        (watch.format.merge, watch.format.missing),
         (Some(Merge::Shallow), Some(Missing::Insert))
     );
 }
@@ -146,9 +148,9 @@ fn a_wrong_line_is_answered_in_one_line() {
         ("demo extra", "extra"),
         (
             "replay",
-            "were not provided: --preset <PRESET> <FILE>... (see `tickcache replay --help`)",
+            "not provided: <FILE>... (see `tickcache replay --help`)",
         ),
-        ("replay f", "not provided: --preset <PRESET>"),
+        ("replay f", "--preset PRESET or --envelope FILE"),
         (
             "replay f --preset kraken",
             "possible values: events, binance-spot",
@@ -189,7 +191,7 @@ fn a_wrong_line_is_answered_in_one_line() {
             "watch ws://host --preset binance-spot --missing insert",
             "--missing is for `--preset events` only",
         ),
-        ("watch ws://host", "not provided: --preset <PRESET>"),
+        ("watch ws://host", "--preset PRESET or --envelope FILE"),
     ] {
         let answer = wrong(text);
         assert!(answer.contains(expected), "{text}\n  {answer}");

@@ -17,12 +17,46 @@ pub(crate) struct Place {
     pub(crate) line: u64,
 }
 
+/// Which messages of recordings are played, and when.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plays {
+    /// At the recorded times.
+    pub(crate) recorded: bool,
+    /// Those of these connections; of all, if there are none.
+    pub(crate) connections: Vec<u64>,
+}
+
+impl Plays {
+    /// The option without which a recording needs no rows.
+    pub(super) fn needs_rows(&self) -> Option<&'static str> {
+        if self.recorded {
+            return Some("--speed recorded");
+        }
+        (!self.connections.is_empty()).then_some("--connection")
+    }
+}
+
+/// A message that was shown.
+#[derive(Debug)]
+pub(crate) struct Next<R> {
+    /// The answer of who took it.
+    pub(crate) taken: R,
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// When it is due, counted from the beginning of the first file.
+    pub(crate) due: Duration,
+    /// Whether a connection begins with it after those before have ended.
+    pub(crate) begins: bool,
+}
+
 /// The messages of all files. What is wrong with a line is noted, and the next one is read.
 #[derive(Debug)]
 pub(crate) struct Source {
     paths: Vec<PathBuf>,
     files: VecDeque<Lines>,
     recorded: bool,
+    /// Whether a message was shown.
+    begun: bool,
     /// Which of the paths is read, and when its first message is due.
     file: usize,
     base: Duration,
@@ -32,19 +66,17 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens every file, so that one that is not there is told before anything is done; with
-    /// `recorded`, the receive times beside each as well.
-    pub(crate) fn open(paths: &[PathBuf], recorded: bool) -> Result<Self, OpenError> {
-        let open = |path: &PathBuf| match recorded {
-            false => Lines::open(path),
-            true => Lines::open_recorded(path),
-        };
+    /// Opens every file, so that one that is not there is told before anything is done; and the
+    /// rows beside each, which may be missing unless they are needed.
+    pub(crate) fn open(paths: &[PathBuf], plays: &Plays) -> Result<Self, OpenError> {
+        let open = |path: &PathBuf| Lines::open(path, plays);
         let files = paths.iter().map(open).collect::<Result<VecDeque<_>, _>>()?;
         Ok(Self {
             paths: paths.to_vec(),
             progress: files.iter().map(Lines::progress).collect(),
             files,
-            recorded,
+            recorded: plays.recorded,
+            begun: false,
             file: 0,
             base: Duration::ZERO,
             last: Duration::ZERO,
@@ -82,10 +114,9 @@ impl Source {
         );
     }
 
-    /// Shows the next message to `take`; gives its answer, where the message stands, and when it
-    /// is due, counted from the beginning of the first file. A file begins when the last message
-    /// of the one before is due.
-    pub(crate) fn next<R>(&mut self, take: impl FnOnce(&str) -> R) -> Option<(R, Place, Duration)> {
+    /// Shows the next message to `take`. A file begins when the last message of the one before is
+    /// due.
+    pub(crate) fn next<R>(&mut self, take: impl FnOnce(&str) -> R) -> Option<Next<R>> {
         loop {
             let lines = self.files.front_mut()?;
             let note = |line, reason| {
@@ -104,6 +135,7 @@ impl Source {
                     text,
                     at,
                     timed,
+                    begins,
                 }) => {
                     if !timed {
                         note(line, Reason::NoTime);
@@ -113,7 +145,13 @@ impl Source {
                         file: self.file,
                         line,
                     };
-                    return Some((take(text), place, self.last));
+                    let begun = std::mem::replace(&mut self.begun, true);
+                    return Some(Next {
+                        taken: take(text),
+                        place,
+                        due: self.last,
+                        begins: begins && begun,
+                    });
                 }
             }
         }

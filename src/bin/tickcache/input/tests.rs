@@ -46,11 +46,13 @@ fn all(mut lines: Lines) -> Vec<String> {
                 text,
                 at,
                 timed,
+                begins,
             } => {
                 format!(
-                    "{line}:{text}@{}{}",
+                    "{line}:{text}@{}{}{}",
                     at.as_millis(),
-                    if timed { "" } else { "?" }
+                    if timed { "" } else { "?" },
+                    if begins { "!" } else { "" }
                 )
             }
             Item::Unreadable { line, reason } => format!("{line}!{reason}"),
@@ -60,8 +62,15 @@ fn all(mut lines: Lines) -> Vec<String> {
     out
 }
 
+fn recorded() -> Plays {
+    Plays {
+        recorded: true,
+        ..Plays::default()
+    }
+}
+
 fn read(path: &Path) -> Vec<String> {
-    all(Lines::open(path).expect("it opens"))
+    all(Lines::open(path, &Plays::default()).expect("it opens"))
 }
 
 #[test]
@@ -109,10 +118,16 @@ fn an_unreadable_line_has_its_number_and_the_rest_is_read() {
 
 /// The messages of all files as lines of text, and what was wrong.
 fn messages(paths: &[PathBuf], recorded: bool) -> (Vec<String>, Problems) {
-    let mut source = Source::open(paths, recorded).expect("they open");
+    let plays = Plays {
+        recorded,
+        ..Plays::default()
+    };
+    let mut source = Source::open(paths, &plays).expect("they open");
     let mut out = Vec::new();
-    while let Some((text, place, due)) = source.next(str::to_owned) {
-        out.push(format!("{}:{text}@{}", place.line, due.as_millis()));
+    while let Some(next) = source.next(str::to_owned) {
+        let begins = if next.begins { "!" } else { "" };
+        let (line, due) = (next.place.line, next.due.as_millis());
+        out.push(format!("{line}:{}@{due}{begins}", next.taken));
     }
     let problems = std::mem::take(&mut *source.problems());
     (out, problems)
@@ -190,7 +205,7 @@ fn a_line_beyond_the_bound_is_skipped_without_being_kept() {
 fn what_cannot_be_opened_is_told_in_one_line() {
     let dir = Dir::new("missing");
     let error = |path: &Path| {
-        Lines::open(path)
+        Lines::open(path, &Plays::default())
             .expect_err("it cannot be opened")
             .to_string()
     };
@@ -205,7 +220,7 @@ fn what_cannot_be_opened_is_told_in_one_line() {
     );
     assert!(error(&dir.0).contains("directory"));
     let path = dir.file("a.jsonl", b"1\n");
-    let error = Lines::open_recorded(&path)
+    let error = Lines::open(&path, &recorded())
         .expect_err("it has no times")
         .to_string();
     assert!(
@@ -222,16 +237,16 @@ fn recorded_times_count_from_the_first_line() {
     let times = [row(0), row(5), "x\t0\n".to_owned(), row(7), row(6)].concat();
     let path = dir.file("a.jsonl.gz", &gzip(b"1\n\n3\n4\n5\n6\n"));
     dir.file("a.recv.tsv.gz", &gzip(times.as_bytes()));
-    let lines = Lines::open_recorded(&path).expect("both open");
+    let lines = Lines::open(&path, &recorded()).expect("both open");
     assert_eq!(
         all(lines),
-        ["1:1@0", "2!blank", "3:3@5?", "4:4@7", "5:5@6", "6:6@6?"]
+        ["1:1@0!", "2!blank", "3:3@5?", "4:4@7", "5:5@6", "6:6@6?"]
     );
 
     // The second file begins when the last message of the first is due.
     let (texts, problems) = messages(&[path.clone(), path], true);
     let first = ["1:1@0", "3:3@5", "4:4@7", "5:5@6", "6:6@6"];
-    let second = ["1:1@6", "3:3@11", "4:4@13", "5:5@12", "6:6@12"];
+    let second = ["1:1@6!", "3:3@11", "4:4@13", "5:5@12", "6:6@12"];
     assert_eq!(texts, [first, second].concat());
     assert_eq!(problems.report().count(), 6);
     assert_eq!(problems.unreadable(), 2);
@@ -241,11 +256,57 @@ fn recorded_times_count_from_the_first_line() {
 fn progress_ends_at_the_size_of_the_file() {
     let dir = Dir::new("progress");
     let bytes = gzip("{\"a\":1}\n".repeat(10_000).as_bytes());
-    let lines = Lines::open(&dir.file("a.gz", &bytes)).expect("it opens");
+    let lines = Lines::open(&dir.file("a.gz", &bytes), &Plays::default()).expect("it opens");
     let progress = lines.progress();
     assert_eq!(all(lines).len(), 10_000);
     assert_eq!(
         (progress.bytes(), progress.total),
         (bytes.len() as u64, bytes.len() as u64)
+    );
+}
+
+/// What a recorder writes that lines alone cannot say.
+#[test]
+fn rows_put_messages_of_several_lines_together() {
+    let dir = Dir::new("rows");
+    let path = dir.file("a.jsonl.gz", &gzip(b"1\r\none\n\ntwo\r\n\n3\n\n 4\nfive\n"));
+    let rows = "10\t0\n20\t0\n20\t0\t+\n20\t0\t+\n30\t1\t.\n40\t0\n50\t1\n60\t0\n70\t0\n70\t0\t+\n";
+    dir.file("a.recv.tsv.gz", &gzip(rows.as_bytes()));
+    let expected = [
+        "1:1\r@0!",
+        "2:one\n\ntwo\r@0",
+        "5:@0",
+        "6:3@0",
+        "7!blank",
+        "8: 4@0",
+        "9!the file ends within this message",
+    ];
+    assert_eq!(read(&path), expected);
+    // Without rows there is nothing to be known of it.
+    let plain = dir.file("b.jsonl", b"1\r\none\n\n");
+    assert_eq!(read(&plain), ["1:1@0", "2:one@0", "3!blank"]);
+}
+
+#[test]
+fn a_connection_begins_where_all_before_it_have_ended() {
+    let dir = Dir::new("connections");
+    let path = dir.file("a.jsonl", b"0\n1\n2\n3\n4\n5\n6\n7\n");
+    let rows = ["0", "1", "1\t+", "0", "3", "2", "3", "5"];
+    let rows: String = rows.iter().map(|row| format!("1\t{row}\n")).collect();
+    dir.file("a.recv.tsv", rows.as_bytes());
+    let expected = [
+        "1:0@0!", "2:1\n2@0", "4:3@0", "5:4@0!", "6:5@0", "7:6@0", "8:7@0!",
+    ];
+    assert_eq!(read(&path), expected);
+    let only = Plays {
+        connections: vec![2, 1],
+        ..Plays::default()
+    };
+    let lines = Lines::open(&path, &only).expect("both open");
+    assert_eq!(all(lines), ["2:1\n2@0!", "6:5@0!"]);
+    let missing = Lines::open(&dir.file("c.jsonl", b"1\n"), &only).expect_err("no rows");
+    assert!(
+        missing.to_string().contains("leave out `--connection`"),
+        "{missing}"
     );
 }

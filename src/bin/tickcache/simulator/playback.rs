@@ -26,6 +26,8 @@ pub(crate) struct Timed {
     /// Time since the beginning at which to send it; zero, or less than that of the message
     /// before, sends it at once.
     pub(crate) at: Duration,
+    /// Whether the connection ends before it, and it is the first of the next one.
+    pub(crate) begins: bool,
 }
 
 /// Why a playback did not reach its end.
@@ -55,7 +57,8 @@ impl From<io::Error> for PlaybackError {
 }
 
 /// A playback on loopback: takes the first client that connects, at any path, ignores what it asks
-/// for, sends every message in order and closes with code 1000. Dropping it stops it.
+/// for, sends every message in order and closes with code 1000. Where a connection ends in between,
+/// the client has to come again. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Playback {
     addr: SocketAddr,
@@ -136,11 +139,18 @@ async fn play<M>(listener: TcpListener, messages: M, sent: &AtomicU64) -> Result
 where
     M: Iterator<Item = Timed>,
 {
-    let mut connection = first_client(listener).await?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut connection = next_client(&listener).await?;
     let mut outbox = Outbox::default();
     let mut timer = Timer::new()?;
     let start = Instant::now();
     for message in messages {
+        if message.begins {
+            flush(&mut connection, &mut outbox, sent).await?;
+            close(connection, &mut outbox, sent).await?;
+            outbox.clear();
+            connection = next_client(&listener).await?;
+        }
         let due = start + message.at;
         if due > Instant::now() {
             flush(&mut connection, &mut outbox, sent).await?;
@@ -152,6 +162,18 @@ where
         }
     }
     flush(&mut connection, &mut outbox, sent).await?;
+    // Whoever comes from here on is refused.
+    drop(listener);
+    close(connection, &mut outbox, sent).await?;
+    Ok(sent.load(Relaxed))
+}
+
+/// Closes a connection, and waits for the client's answer: by then it has taken in everything.
+async fn close(
+    mut connection: Connection,
+    outbox: &mut Outbox,
+    sent: &AtomicU64,
+) -> Result<(), PlaybackError> {
     // Alone, so that no pong can follow it.
     outbox.close(1000, "");
     let closed = connection.write.write_all(outbox.bytes()).await;
@@ -166,12 +188,11 @@ where
     // Everything is written by now; a client that never answers changes nothing.
     let _ = timeout(CLOSE_WITHIN, closing).await;
     connection.end().await;
-    Ok(sent.load(Relaxed))
+    Ok(())
 }
 
-/// The first client whose handshake succeeds; the others are refused by the closed listener.
-async fn first_client(listener: TcpListener) -> io::Result<Connection> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+/// The next client whose handshake succeeds.
+async fn next_client(listener: &tokio::net::TcpListener) -> io::Result<Connection> {
     let (opened, mut clients) = mpsc::channel(1);
     loop {
         tokio::select! {

@@ -6,8 +6,8 @@ use super::What;
 
 use super::super::{Ingest, Role};
 use super::trail::{Base, Became};
-use super::{Arrival, Cargo, Detained, Key, PORTION, Phase, Stamps};
-use crate::feed::{BulkId, Counters, EntityIx, Missing, OnConnect, Outcome, Sink, Update, Verdict};
+use super::{Arrival, Board, Cargo, Detained, Flight, Key, PORTION, Phase, Stamps};
+use crate::feed::{Counters, EntityIx, Missing, OnConnect, Sink, Update, Verdict};
 use crate::key::Id;
 use crate::record::{Patch, SchemaSource};
 use crate::store::{self, EntityWriter, Head, SlotIx, State};
@@ -29,31 +29,41 @@ impl Ingest {
             })
     }
 
-    /// Lands a portion of the first long message, if it is this one and has been taken apart. What
-    /// it was, once all of it has landed.
+    /// Lands a portion of the first long message, if it has been taken apart.
     #[cold]
-    pub(in crate::io::ingest) fn go_on(&mut self, message: BulkId) -> Option<Outcome> {
-        let board = self.bulk.as_mut()?;
-        let first = board.flights.front_mut()?;
-        if first.order != message.number() {
-            return None;
+    pub(in crate::io::ingest) fn go_on(&mut self) {
+        if !self.can_go_on() {
+            return;
         }
-        if matches!(first.phase, Phase::Running) {
-            let taken = match board.mailbox.take()? {
-                Report::Done(taken) => *taken,
-                // Nobody does such work any more: it is this thread's.
-                Report::Undone(task) => task.run(),
-                Report::Panicked(panic) => resume_unwind(panic),
-            };
-            let cargo = self.unpack(taken);
-            self.bulk.as_mut()?.flights.front_mut()?.phase = Phase::Landing(Box::new(cargo));
-        }
+        let speaking = self.legs.speaking;
+        self.legs.speak(self.legs.shown);
+        self.unload();
         self.turn += 1;
         self.land_portion();
-        let outcome = self.close_portion();
+        self.close_portion();
         self.claimed.clear();
         self.done();
-        outcome
+        self.legs.speak(speaking);
+    }
+
+    /// Takes what the first message says out of the mailbox.
+    fn unload(&mut self) {
+        let Some(board) = &mut self.bulk else { return };
+        let running = |flight: &Flight| matches!(flight.phase, Phase::Running);
+        if !board.flights.front().is_some_and(running) {
+            return;
+        }
+        let taken = match board.mailbox.take() {
+            None => return,
+            Some(Report::Done(taken)) => *taken,
+            // Nobody does such work any more: it is this thread's.
+            Some(Report::Undone(task)) => task.run(),
+            Some(Report::Panicked(panic)) => resume_unwind(panic),
+        };
+        let cargo = self.unpack(taken);
+        if let Some(first) = self.bulk.as_mut().and_then(|it| it.flights.front_mut()) {
+            first.phase = Phase::Landing(Box::new(cargo));
+        }
     }
 
     fn unpack(&mut self, taken: Taken) -> Cargo {
@@ -84,13 +94,14 @@ impl Ingest {
         board.landing = true;
         if let Phase::Landing(cargo) = &mut first.phase {
             let (now, opened, opens, bits) = (self.now, self.opened, self.opens, self.bits);
+            let joined = std::mem::replace(&mut self.joined, first.arrival.joined);
             let (slow_opened, behind) = (self.slow_opened, self.behind);
             self.now = first.arrival.now;
             self.opened = first.arrival.opened;
             self.opens = first.arrival.opens;
             self.slow_opened = first.arrival.slow_opened;
             self.behind = cargo.behind;
-            let present = opens == first.arrival.opens;
+            let present = opens == first.arrival.opens && self.legs.is_open(self.legs.shown);
             for _ in 0..PORTION {
                 let Some(item) = cargo.items.next() else {
                     break;
@@ -109,11 +120,12 @@ impl Ingest {
             cargo.behind = self.behind;
             (self.now, self.opened, self.opens, self.bits) = (now, opened, opens, bits);
             (self.slow_opened, self.behind) = (slow_opened, behind);
+            self.joined = joined;
             self.as_of = None;
         }
         first.phase = match first.phase {
             Phase::Landing(cargo) if cargo.items.len() == 0 => {
-                if first.arrival.opens == self.opens {
+                if first.arrival.opens == self.opens && self.legs.is_open(self.legs.shown) {
                     self.settle_numbers(first.order);
                 }
                 Phase::Closing(cargo.outcome)
@@ -221,7 +233,7 @@ impl Ingest {
             trust,
             received_at: arrival.now,
             turn: arrival.opened.0.max(self.turn),
-            opened: arrival.opened,
+            opened: (arrival.opened, arrival.joined),
         };
         let feed = &*self.config.feed;
         let (entries, bytes) = trail.fold(order, known, &layout, |became, shown| {
@@ -355,69 +367,52 @@ impl Ingest {
     fn settle_numbers(&mut self, order: u64) {
         let missing = self.bulk.as_mut().and_then(|it| it.numbers.landed(order));
         if let Some((expected, found)) = missing {
-            self.counters.gaps.bump();
             tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
-            self.mark_gap();
+            self.miss(self.legs.shown);
         }
     }
 
-    /// Shows what was held, if the first message has landed; the outcome, if nothing is left to do.
-    fn close_portion(&mut self) -> Option<Outcome> {
-        let board = self.bulk.as_mut()?;
-        if !matches!(board.flights.front()?.phase, Phase::Closing(_)) {
-            return None;
+    /// Shows what was held, if the first message has landed, and ends it if nothing is left to do.
+    fn close_portion(&mut self) {
+        let Some(board) = &mut self.bulk else { return };
+        let closing = |flight: &Flight| matches!(flight.phase, Phase::Closing(_));
+        if !board.flights.front().is_some_and(closing) {
+            return;
         }
         let horizon = board.horizon();
         for _ in 0..PORTION {
-            let Some(key) = self.bulk.as_mut()?.open.pop_front() else {
+            let Some(key) = self.bulk.as_mut().and_then(|board| board.open.pop_front()) else {
                 break;
             };
             self.close(&key, horizon);
         }
         for _ in 0..PORTION {
-            let board = self.bulk.as_mut()?;
-            if board
-                .detained
-                .front()
-                .is_none_or(|first| first.after >= horizon)
-            {
+            let board = self.bulk.as_mut();
+            let Some(detained) = board.and_then(|board| board.next_detained(horizon)) else {
                 break;
-            }
-            let detained = board.detained.pop_front()?;
+            };
             self.send_on(detained);
         }
-        let board = self.bulk.as_mut()?;
+        let Some(board) = &mut self.bulk else { return };
         let detained = board.detained.front();
         if !board.open.is_empty() || detained.is_some_and(|first| first.after < horizon) {
-            return None;
+            return;
         }
-        let first = board.flights.pop_front()?;
-        board.bytes -= first.bytes;
-        self.counters.bulk_bytes.set(board.bytes as u64);
-        if board.flights.is_empty() {
-            board.trails.clear();
-            (board.logged, board.logged_bytes) = (0, 0);
-            board.numbers.clear();
-            for ix in 0..self.entries.len() {
-                self.unattended(EntityIx::new(ix as u32));
+        if let Some(first) = board.flights.pop_front() {
+            board.bytes -= first.bytes;
+            self.counters.bulk_bytes.set(board.bytes as u64);
+            if let Phase::Closing(outcome) = first.phase {
+                board.finished.push_back((first.order, outcome));
             }
-        } else {
-            // What is still held waits for the next one.
-            let board = self.bulk.as_mut()?;
-            let held = board
-                .trails
-                .iter_mut()
-                .filter(|(_, trail)| trail.is_unsettled());
-            for (key, trail) in held {
-                if trail.queue() {
-                    board.open.push_back(key.clone());
-                }
-            }
-            board.launch();
         }
-        match first.phase {
-            Phase::Closing(outcome) => Some(outcome),
-            _ => None,
+        if !board.flights.is_empty() {
+            return board.next();
+        }
+        board.trails.clear();
+        (board.logged, board.logged_bytes) = (0, 0);
+        board.numbers.clear();
+        for ix in 0..self.entries.len() {
+            self.unattended(EntityIx::new(ix as u32));
         }
     }
 
@@ -495,9 +490,10 @@ impl Ingest {
             bits,
             ..
         } = detained;
-        let (now, opened) = (self.now, self.opened);
+        let (now, opened, joined) = (self.now, self.opened, self.joined);
         let present = (self.opens, self.slow_opened, self.bits);
-        (self.now, self.opened) = (arrival.received_at, arrival.opened);
+        self.now = arrival.received_at;
+        (self.opened, self.joined) = arrival.opened;
         (self.opens, self.slow_opened, self.bits) = (opens, slow_opened, bits);
         if let Some(board) = &mut self.bulk {
             board.logged -= 1;
@@ -505,8 +501,27 @@ impl Ingest {
         }
         let stamps = (arrival.link, arrival.invalidation);
         self.hand_to_slow(entity, &id, update, patch, stamps);
-        (self.now, self.opened) = (now, opened);
+        (self.now, self.opened, self.joined) = (now, opened, joined);
         (self.opens, self.slow_opened, self.bits) = present;
+    }
+}
+
+impl Board {
+    /// The next update for the slow writer that has waited long enough.
+    fn next_detained(&mut self, horizon: u64) -> Option<Detained> {
+        let due = self.detained.front()?.after < horizon;
+        due.then(|| self.detained.pop_front()).flatten()
+    }
+
+    /// The next message has its turn. What is still held waits for that one.
+    fn next(&mut self) {
+        let held = self.trails.iter_mut();
+        for (key, trail) in held.filter(|(_, trail)| trail.is_unsettled()) {
+            if trail.queue() {
+                self.open.push_back(key.clone());
+            }
+        }
+        self.launch();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What has come for one id behind a long message: the value of before, and a log.
 
-use super::super::apply::{behind_answer, judge};
+use super::super::apply::{behind_answer, confirms, judge};
 use super::super::attention::Position;
 use super::Answers;
 use crate::Time;
@@ -27,8 +27,8 @@ pub(super) struct Context {
     pub(super) trust: bool,
     pub(super) received_at: Time,
     pub(super) turn: u64,
-    /// Turn and time at which its connection opened.
-    pub(super) opened: (u64, Time),
+    /// Turn and time at which the feed opened, and from which on numbers are of one connection.
+    pub(super) opened: ((u64, Time), (u64, Time)),
 }
 
 /// What became of an update of a value beside its slot.
@@ -146,7 +146,8 @@ impl Base {
             match verdict(update, position, context, answered, key) {
                 Verdict::Fresh => {}
                 Verdict::Older => return Became::Older,
-                Verdict::Duplicate => return Became::Duplicate,
+                Verdict::Duplicate if !confirms(update, &self.head) => return Became::Duplicate,
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => gap = Some((expected, found)),
             }
         }

@@ -1,8 +1,9 @@
 //! Long messages: taken apart later, and in the end as if they had been taken apart at once.
 
 use super::*;
-use crate::feed::{BulkId, Intake, Overtaking};
+use crate::feed::{BulkId, Intake, Leg, Overtaking};
 use crate::io::bulk::{Offload, Work};
+use serde_json::Value as Json;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -68,7 +69,7 @@ impl Desk {
             hands,
             flights: VecDeque::new(),
         };
-        desk.in_batch(|desk| desk.target.opened());
+        desk.in_batch(|desk| desk.target.opened(Leg::FIRST));
         desk
     }
 
@@ -78,6 +79,13 @@ impl Desk {
         let result = act(self);
         self.target.finish();
         result
+    }
+
+    fn lose(&mut self) {
+        self.in_batch(|desk| {
+            desk.target.left(Leg::FIRST);
+            desk.target.lost();
+        });
     }
 
     fn now(&mut self, text: &str) {
@@ -98,6 +106,7 @@ impl Desk {
     /// Lands what one turn lands; whether anything is left.
     fn turn(&mut self) -> bool {
         self.in_batch(|desk| {
+            desk.target.land_some();
             if let Some(first) = desk.flights.front()
                 && let Some(mut outcome) = desk.target.resume(*first)
             {
@@ -118,8 +127,9 @@ impl Desk {
         self.world.slot("e", id)
     }
 
-    fn shows(&self, id: impl Into<Id>) -> Option<String> {
+    fn shows(&self, id: impl Into<Id>) -> Option<Json> {
         let slot = self.slot(id);
-        slot.head().has_value().then(|| value(&slot))
+        let has_value = slot.head().has_value();
+        has_value.then(|| serde_json::from_str(&value(&slot)).expect("JSON"))
     }
 }

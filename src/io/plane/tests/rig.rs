@@ -8,8 +8,8 @@ use crate::io::clock::Clock;
 use crate::io::latch::{Latch, WakeOn};
 use crate::io::owners::Owners;
 use crate::io::plane::{
-    Driver, FetchContext, FetchError, Fetched, Fetcher, Observation, Plane, Promise, Query,
-    QueryError, Settings,
+    Driver, FetchContext, FetchError, FetchLimits, Fetched, Fetcher, Observation, Plane, Promise,
+    Query, QueryError, Settings,
 };
 use crate::key::Key;
 use crate::query::{Cause, Info, Want};
@@ -42,6 +42,7 @@ impl Rig {
             clock.clone(),
             Arc::clone(&owners),
             driver,
+            FetchLimits::default(),
         );
         Self {
             plane,

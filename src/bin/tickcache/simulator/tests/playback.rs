@@ -10,6 +10,7 @@ fn a_playback_sends_every_message_and_closes() {
     let messages = texts.clone().into_iter().map(|text| Timed {
         text,
         at: Duration::ZERO,
+        begins: false,
     });
     let playback = Playback::start(messages).expect("it starts");
     let mut client = connect(&playback.url());
@@ -32,6 +33,7 @@ fn a_playback_keeps_the_recorded_times() {
     let messages = at.map(|at| Timed {
         text: at.as_millis().to_string(),
         at,
+        begins: false,
     });
     let playback = Playback::start(messages.into_iter()).expect("it starts");
     let begin = Instant::now();
@@ -51,6 +53,7 @@ fn a_playback_says_when_its_client_went_away() {
     let messages = (0..u64::MAX).map(|k| Timed {
         text: k.to_string(),
         at: Duration::ZERO,
+        begins: false,
     });
     let playback = Playback::start(messages).expect("it starts");
     let mut client = connect(&playback.url());

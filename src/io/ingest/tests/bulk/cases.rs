@@ -14,8 +14,8 @@ fn desk() -> Desk {
     Desk::new(&owning(&["e"]), Overtaking::Complete)
 }
 
-fn text(value: &str) -> Option<String> {
-    Some(value.to_owned())
+fn text(value: &str) -> Option<Json> {
+    Some(serde_json::from_str(value).expect("JSON"))
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn everything_overtakes_if_that_is_wanted() {
 fn what_was_received_before_a_loss_lands_as_what_it_is() {
     let mut desk = desk();
     desk.later(r#"[{"i":1,"v":{"p":1}}]"#);
-    desk.in_batch(|desk| desk.target.lost());
-    desk.in_batch(|desk| desk.target.opened());
+    desk.lose();
+    desk.in_batch(|desk| desk.target.opened(Leg::FIRST));
     desk.land_all();
     assert_eq!(desk.shows(1), text(r#"{"p":1}"#));
     assert!(
@@ -130,7 +130,7 @@ fn items_land_in_portions_and_the_rest_waits() {
     assert_eq!(desk.shows(5), text(r#"{"p":9}"#));
     assert_eq!(desk.shows(99), text(r#"{"p":9}"#));
     assert_eq!(desk.shows(98), text(r#"{"p":1}"#));
-    assert!(!desk.target.has_landing() && !desk.target.awaits_long());
+    assert!(!desk.target.has_landing() && desk.target.long_messages() == 0);
 }
 
 #[test]

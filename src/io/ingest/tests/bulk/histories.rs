@@ -166,8 +166,7 @@ struct Seen {
 }
 
 fn shown(desk: &Desk, id: u64) -> Option<Json> {
-    let text = desk.shows(id as i64)?;
-    Some(serde_json::from_str(&text).expect("JSON"))
+    desk.shows(id as i64)
 }
 
 fn seen(desk: &Desk, id: u64) -> Seen {
@@ -194,8 +193,8 @@ fn act(desk: &mut Desk, event: &Event, defers: bool) {
     match event {
         Event::Message(text, true) if defers => desk.later(text),
         Event::Message(text, _) => desk.now(text),
-        Event::Lost => desk.in_batch(|desk| desk.target.lost()),
-        Event::Opened => desk.in_batch(|desk| desk.target.opened()),
+        Event::Lost => desk.lose(),
+        Event::Opened => desk.in_batch(|desk| desk.target.opened(Leg::FIRST)),
         Event::Silent(silent) => desk.in_batch(|desk| desk.target.silent(*silent)),
         Event::Unsubscribed(id) => {
             desk.in_batch(|desk| desk.target.unsubscribed("e", &Id::from(*id as i64)));

@@ -1,8 +1,6 @@
-use std::io::Read as _;
-use std::path::PathBuf;
-
 use super::*;
-use crate::feed::protocol::Missing;
+use crate::feed::presets::script::recording;
+use crate::feed::protocol::{Missing, Protocol};
 use crate::feed::testing::{Desk, check};
 use crate::record::Mode;
 
@@ -77,15 +75,19 @@ fn other_channels_are_unmapped_by_name() {
         &[
             (
                 r#"{"stream":"btcusdt@depth@100ms","data":{}}"#,
-                &["unmapped depth@100ms"],
+                &["unmapped depth"],
             ),
             (
                 r#"{"stream":"btcusdt@kline_1m","data":{}}"#,
                 &["unmapped kline_1m"],
             ),
             (
-                r#"{"stream":"!ticker@arr","data":[]}"#,
-                &["unmapped !ticker@arr"],
+                r#"{"stream":"!contractInfo","data":{}}"#,
+                &["unmapped contractInfo"],
+            ),
+            (
+                r#"{"stream":"!assetIndex@arr","data":[]}"#,
+                &["unmapped assetIndex"],
             ),
             (r#"{"stream":"odd","data":[]}"#, &["unmapped odd"]),
             (
@@ -127,7 +129,8 @@ fn bad_messages_are_refused_with_their_reason() {
         &[
             (r#"{"stream":"x@trade"}"#, &["refused NoPayload"]),
             (r#"{"stream":"x@trade","data":null}"#, &["refused Shape"]),
-            (r#"{"stream":"x@trade","data":[]}"#, &["refused Shape"]),
+            (r#"{"stream":"x@trade","data":[1]}"#, &["refused Shape"]),
+            (r#"{"stream":"x@trade","data":7}"#, &["refused Shape"]),
             (r#"{"stream":5,"data":{}}"#, &["refused Shape"]),
             (r#"{"stream":"x@trade","data":{"t":1}}"#, &["refused NoId"]),
             (
@@ -227,56 +230,199 @@ fn urls_name_streams_in_lower_case() {
 #[test]
 fn entities_carry_the_name_of_the_feed() {
     let claims = BinanceSpot::new().named("spot").claims();
-    let expected = ["spot.bookTicker", "spot.ticker", "spot.trade"].map(Into::into);
-    assert_eq!(claims.entities, expected);
+    assert!(claims.entities.contains(&"spot.bookTicker".into()));
+    assert!(claims.entities.iter().all(|name| name.starts_with("spot.")));
     assert!(!claims.wildcard);
-}
-
-/// The folder of recordings, if there is one here.
-fn captures() -> Option<PathBuf> {
-    let given = std::env::var_os("TICKCACHE_CAPTURES").map(PathBuf::from);
-    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/captures"));
-    let folder = given.unwrap_or(shared);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "skipped: no recordings at {} (set TICKCACHE_CAPTURES)",
-        folder.display()
-    );
-    None
+    let usdm = Exchange::of(Binance::of(BinanceMarket::Usdm)).claims();
+    assert!(usdm.entities.contains(&"binance-usdm.markPrice".into()));
+    let coinm = Exchange::of(Binance::of(BinanceMarket::Coinm)).claims();
+    assert!(coinm.entities.contains(&"binance-coinm.indexPrice".into()));
 }
 
 #[test]
-fn every_recorded_message_has_its_class() {
-    let Some(folder) = captures() else { return };
-    let path = folder.join("binance-spot-btcusdt-20240808.jsonl.gz");
-    let file = std::fs::File::open(&path).expect("the recording can be read");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .expect("it is gzipped text");
-    let mut desk = Desk::new(BinanceSpot::new());
-    for line in text.lines() {
+fn one_message_may_hold_many_symbols() {
+    let array = r#"[{"e":"24hrMiniTicker","E":1,"s":"A","c":"1"},{"e":"24hrMiniTicker","E":2,"s":"B","c":"2"}]"#;
+    let lines = [
+        r#"whole+ binance-spot.miniTicker "A" {"e":"24hrMiniTicker","E":1,"s":"A","c":"1"} #1000000 @1000000"#,
+        r#"whole+ binance-spot.miniTicker "B" {"e":"24hrMiniTicker","E":2,"s":"B","c":"2"} #2000000 @2000000"#,
+    ];
+    let combined = format!(r#"{{"stream":"!miniTicker@arr","data":{array}}}"#);
+    check(
+        BinanceSpot::new(),
+        &[
+            (array, &lines),
+            (&combined, &lines),
+            // Nothing changed.
+            (r#"{"stream":"!miniTicker@arr","data":[]}"#, &["notice"]),
+            (
+                r#"[{"e":"contractInfo"},{"e":"avgPrice","s":"A"}]"#,
+                &[r#"whole+ binance-spot.avgPrice "A" {"e":"avgPrice","s":"A"}"#],
+            ),
+            (r#"[{"e":"contractInfo"}]"#, &["unmapped contractInfo"]),
+            // One bad element, and none is taken.
+            (
+                r#"[{"e":"avgPrice","s":"A"},{"e":"avgPrice"}]"#,
+                &["refused NoId"],
+            ),
+            (r#"[{"e":"avgPrice","s":"A"},3]"#, &["refused Shape"]),
+        ],
+    );
+}
+
+#[test]
+fn windows_and_averages_of_spot_are_channels_of_their_own() {
+    let cases = [
+        ("ticker_1h", "1hTicker"),
+        ("ticker_4h", "4hTicker"),
+        ("ticker_1d", "1dTicker"),
+        ("avgPrice", "avgPrice"),
+        ("miniTicker", "24hrMiniTicker"),
+    ];
+    for (channel, event) in cases {
+        let value = format!(r#"{{"e":"{event}","E":5,"s":"X"}}"#);
+        let combined = format!(r#"{{"stream":"x@{channel}","data":{value}}}"#);
+        let line = format!(r#"whole+ binance-spot.{channel} "X" {value} #5000000 @5000000"#);
+        check(
+            BinanceSpot::new(),
+            &[(&value, &[&line]), (&combined, &[&line])],
+        );
+    }
+    let trade = r#"{"e":"aggTrade","E":5,"s":"X","a":12,"p":"1","f":10,"l":11,"T":4}"#;
+    let line = format!(r#"whole+ binance-spot.aggTrade "X" {trade} #12 @5000000"#);
+    check(BinanceSpot::new(), &[(trade, &[&line])]);
+}
+
+#[test]
+fn futures_have_channels_and_forms_of_their_own() {
+    let usdm = || Exchange::of(Binance::of(BinanceMarket::Usdm)).named("u");
+    let book = r#"{"e":"bookTicker","u":7,"s":"X","b":"1","B":"2","a":"3","A":"4","T":8,"E":9}"#;
+    let mark = r#"{"e":"markPriceUpdate","E":9,"s":"X","p":"1","i":"2","r":"3","T":4}"#;
+    let order = r#"{"e":"forceOrder","E":9,"o":{"s":"X","S":"SELL","T":8}}"#;
+    let of = |channel: &str, value: &str, number: &str| {
+        format!(r#"whole+ u.{channel} "X" {value} #{number} @9000000"#)
+    };
+    check(
+        usdm(),
+        &[
+            (book, &[&of("bookTicker", book, "7")]),
+            (
+                &format!(r#"{{"stream":"!bookTicker","data":{book}}}"#),
+                &[&of("bookTicker", book, "7")],
+            ),
+            (mark, &[&of("markPrice", mark, "9000000")]),
+            (
+                &format!(r#"{{"data":{mark},"stream":"x@markPrice@1s"}}"#),
+                &[&of("markPrice", mark, "9000000")],
+            ),
+            (
+                &format!(r#"{{"stream":"!markPrice@arr@1s","data":[{mark},{mark}]}}"#),
+                &[
+                    &of("markPrice", mark, "9000000"),
+                    &of("markPrice", mark, "9000000"),
+                ],
+            ),
+            (order, &[&of("forceOrder", order, "9000000")]),
+            // Said to be of all symbols, and comes one by one.
+            (
+                &format!(r#"{{"stream":"!forceOrder@arr","data":{order}}}"#),
+                &[&of("forceOrder", order, "9000000")],
+            ),
+            (r#"{"e":"forceOrder","E":9,"s":"X"}"#, &["refused NoId"]),
+            // Of the other markets.
+            (
+                r#"{"e":"indexPriceUpdate","E":9,"i":"XUSD","p":"1"}"#,
+                &["unmapped indexPrice"],
+            ),
+            (r#"{"e":"avgPrice","s":"X"}"#, &["unmapped avgPrice"]),
+        ],
+    );
+    let index = r#"{"e":"indexPriceUpdate","E":9,"i":"XUSD","p":"1"}"#;
+    let both = format!(r#"{{"stream":"xusd@markPrice","data":[{mark}]}}"#);
+    let coinm = Exchange::of(Binance::of(BinanceMarket::Coinm)).named("u");
+    check(
+        coinm,
+        &[
+            (
+                index,
+                &[&format!(
+                    r#"whole+ u.indexPrice "XUSD" {index} #9000000 @9000000"#
+                )],
+            ),
+            // All contracts of a pair.
+            (&both, &[&of("markPrice", mark, "9000000")]),
+        ],
+    );
+}
+
+#[test]
+fn what_a_stream_keeps_up_is_known() {
+    let value_of = |market, channel: &str, id: &str| {
+        let protocol = Exchange::of(Binance::of(market));
+        let value = protocol.value_of(&Subscription::new(channel, id));
+        value.map(|(entity, id)| format!("{entity} {id}"))
+    };
+    use BinanceMarket::{Coinm, Spot, Usdm};
+    assert_eq!(
+        value_of(Spot, "trade", "btcusdt").as_deref(),
+        Some("binance-spot.trade BTCUSDT")
+    );
+    assert_eq!(
+        value_of(Usdm, "markPrice@1s", "btcusdt").as_deref(),
+        Some("binance-usdm.markPrice BTCUSDT")
+    );
+    assert_eq!(value_of(Usdm, "!markPrice@arr", ""), None);
+    assert_eq!(
+        value_of(Coinm, "markPrice", "btcusd_perp").as_deref(),
+        Some("binance-coinm.markPrice BTCUSD_PERP")
+    );
+    assert_eq!(value_of(Coinm, "markPrice", "btcusd"), None);
+}
+
+/// A recording through a preset: nothing refused, everything counted by channel, and numbers that
+/// its rule takes one and all.
+#[track_caller]
+fn check_recording<P: Protocol>(
+    name: &str,
+    protocol: P,
+    messages: u64,
+    data: u64,
+    unmapped: &[(&str, u64)],
+) {
+    let Some(lines) = recording(name) else { return };
+    let mut desk = Desk::new(protocol);
+    for line in &lines {
         desk.take(line);
     }
     let values = desk.counters.snapshot();
     assert!(values.balanced());
-    assert_eq!(values.messages, 10_000);
-    assert_eq!(values.data, 7281 + 1791);
-    assert_eq!(values.refused, 0);
-    let unmapped = [("depth@100ms".into(), 927), ("(no stream)".into(), 1)];
-    assert_eq!(values.unmapped_by, unmapped);
-    // `u` strictly rises, so the rule drops nothing of it.
-    let mut held = None;
-    for update in desk
-        .sink
-        .updates
-        .iter()
-        .filter(|update| update.source_time.is_none())
-    {
-        let sequence = update.sequence.expect("a book ticker is numbered");
-        assert!(held < Some(sequence.last));
-        held = Some(sequence.last);
-    }
+    assert_eq!((values.messages, values.data), (messages, data));
+    assert_eq!(values.refused_by, []);
+    let counted: Vec<_> = values.unmapped_by.iter().map(|(n, c)| (&**n, *c)).collect();
+    assert_eq!(counted, unmapped);
+}
+
+#[test]
+fn every_recorded_message_has_its_class() {
+    let usdm = || Exchange::of(Binance::of(BinanceMarket::Usdm));
+    check_recording(
+        "binance-spot-btcusdt-20240808",
+        BinanceSpot::new(),
+        10_000,
+        7281 + 1791,
+        &[("depth", 927), ("(no stream)", 1)],
+    );
+    check_recording(
+        "binance-usdm-btcusdt-20240808-start",
+        usdm(),
+        6000,
+        4598 + 912,
+        &[("depth", 489), ("(no stream)", 1)],
+    );
+    check_recording(
+        "binance-usdm-btcusdt-20240808-burst",
+        usdm(),
+        6000,
+        3228 + 2576,
+        &[("depth", 196)],
+    );
 }
