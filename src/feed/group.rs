@@ -43,6 +43,7 @@ mod decide;
 mod deferring;
 mod requests;
 mod rotation;
+mod standings;
 
 use requests::Open;
 
@@ -225,6 +226,8 @@ pub struct Group<P> {
     /// How many connections have opened.
     connections: u64,
     open: Vec<Open>,
+    /// The leg whose subscriptions were reported last.
+    reported: Option<Leg>,
 }
 
 impl<P: Protocol> Group<P> {
@@ -269,6 +272,7 @@ impl<P: Protocol> Group<P> {
             generation: 0,
             connections: 0,
             open: Vec::new(),
+            reported: None,
         }
     }
 

@@ -20,6 +20,7 @@ mod legs;
 mod overlay;
 mod promote;
 mod shadow;
+mod silence;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
@@ -48,7 +49,9 @@ use bulk::Board;
 use coverage::open_word;
 use hashbrown::HashMap;
 use legs::Legs;
+use silence::Silence;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -65,6 +68,8 @@ pub(crate) struct IngestConfig {
     pub(crate) limits: Limits,
     /// Most patches, removals and invalidations of one message.
     pub(crate) max_items: usize,
+    /// Entities with a watchdog of their own: silent when nothing came for so long.
+    pub(crate) silence: Vec<(Box<str>, Duration)>,
 }
 
 /// Why a feed cannot be attached.
@@ -115,6 +120,8 @@ struct Entry {
     restarts: bool,
     /// Slots whose number is that of a fetched answer, ahead of the stream.
     answered: Option<Box<Answered>>,
+    /// When something last came for it.
+    heard_at: Time,
     /// Fetches that run and optimistic writes, while there are any.
     attention: Option<Box<Attention>>,
     /// Slow writer: the connection that values were forwarded from.
@@ -132,6 +139,7 @@ pub(crate) struct Ingest {
     entries: Vec<Entry>,
     names: HashMap<Arc<str>, EntityIx, foldhash::fast::RandomState>,
     staging: Staging,
+    silence: Silence,
     /// Claimed by the message that is being taken in.
     claimed: Vec<EntityIx>,
     now: Time,
@@ -194,6 +202,7 @@ impl Ingest {
                 ingest.entity(&name).map_err(|_| ClaimError::Full)?;
             }
         }
+        ingest.watch_silence()?;
         ingest.set_bits(Link::DOWN, Link::DOWN);
         ingest.finish();
         Ok(ingest)
@@ -216,6 +225,7 @@ impl Ingest {
             entries: Vec::new(),
             names: HashMap::default(),
             staging: Staging::default(),
+            silence: Silence::new(),
             claimed: Vec::new(),
             now: Time::ZERO,
             turn,
@@ -300,6 +310,7 @@ impl Sink for Ingest {
             reported: false,
             restarts: false,
             answered: None,
+            heard_at: Time::ZERO,
             attention: None,
             connection: forward::Connection::default(),
         };
@@ -418,6 +429,10 @@ impl Target for Ingest {
         if !moved && !scan {
             return;
         }
+        if self.silence.is_any() {
+            self.note_speech();
+            scan |= std::mem::take(&mut self.scan);
+        }
         let mut growths = 0;
         let mut batch = self.wakes.batch();
         for entry in &mut self.entries {
@@ -445,6 +460,7 @@ impl Target for Ingest {
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
         self.forget_numbers();
         self.raise();
+        self.listen();
         for entry in &mut self.entries {
             entry.reported = false;
             if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
@@ -496,11 +512,33 @@ impl Target for Ingest {
     }
 
     fn lost(&mut self) {
+        self.deafen();
         self.set_bits(Link::DOWN | Link::SILENT, Link::DOWN);
     }
 
     fn silent(&mut self, silent: bool) {
         self.set_bits(Link::SILENT, if silent { Link::SILENT } else { 0 });
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.silence.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self) {
+        if self
+            .silence
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.note_silence();
+        }
+    }
+
+    fn received_at(&self, entity: &str, id: &Id) -> Option<Time> {
+        let entry = &self.entries[self.names.get(entity)?.index()];
+        entry
+            .entity
+            .with(id.as_ref(), |slot| slot.head().received_at)
     }
 
     fn gap(&mut self) {
@@ -584,6 +622,7 @@ impl Drop for Ingest {
             entry.let_go(self.turn);
         }
         self.done();
+        self.deafen();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
         self.release_all();

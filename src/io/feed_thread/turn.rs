@@ -9,13 +9,14 @@ use super::super::target::Target;
 use super::bulk::{PARKED, options};
 use super::{Parts, Post, Waiting, leg_of, token_of};
 use crate::Time;
-use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Settled, Subscription};
+use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Settled, Subscription};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod report;
+mod subscriptions;
 
 /// Commands of one turn: few enough that a flood of them does not hold up the socket.
 const COMMANDS_PER_TURN: usize = 64;
@@ -36,6 +37,8 @@ pub(super) struct Feed<'a, P, T> {
     first: usize,
     /// The target has more to do than it did in the last turn.
     behind: bool,
+    /// When a subscription that was granted should have brought data.
+    first_data_due: Time,
     stopping: bool,
     finished: bool,
 }
@@ -44,6 +47,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
         let Parts { group, mut target } = parts;
         target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
+        // Of a run before this one.
+        post.board.subscriptions(Report::clear);
         Self {
             post,
             group,
@@ -52,6 +57,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             sockets: [const { None }; Leg::COUNT],
             first: 0,
             behind: false,
+            first_data_due: Time::NEVER,
             stopping: false,
             finished: false,
         }
@@ -94,6 +100,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             if self.group.poll_timeout().is_some_and(|due| due <= now) {
                 self.group.handle_timeout(now);
             }
+            self.target.handle_timeout();
+            self.look_at_subscriptions(now);
         }
     }
 
@@ -110,9 +118,13 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         if busy {
             return Some(Duration::ZERO);
         }
-        self.group
-            .poll_timeout()
-            .filter(|due| *due < Time::NEVER)
+        let due = [
+            self.group.poll_timeout(),
+            self.target.poll_timeout(),
+            Some(self.first_data_due),
+        ];
+        let due = due.into_iter().flatten().min();
+        due.filter(|due| *due < Time::NEVER)
             .map(|due| due.since(now))
     }
 
@@ -342,6 +354,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.gap();
             }
         }
+        self.note_standings(now);
         while let Some(denied) = self.group.poll_denied() {
             if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
                 self.target.unsubscribed(&entity, &id);
@@ -376,6 +389,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     .update(|status| status.generation = generation);
                 self.target.opened(leg);
                 self.greet(leg, now);
+                self.post.board.opened();
             }
             GroupAction::Joined { leg } => {
                 tracing::info!(feed = name, leg = leg.index(), "connected as well");
@@ -405,6 +419,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             GroupAction::Lost(reason) => {
                 tracing::warn!(feed = name, %reason, "connection lost");
                 self.target.lost();
+                self.post.board.lost();
             }
             GroupAction::Silent => {
                 tracing::warn!(feed = name, "no data for longer than silent_after");

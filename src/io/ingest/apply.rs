@@ -25,10 +25,12 @@ impl Ingest {
         match item.what {
             What::Patch(_, update) | What::Remove(update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.update(&item, &update);
             }
             What::Forward(number, update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.forward(&item, number, update);
             }
             What::Foreign => self.count_foreign(),

@@ -156,6 +156,7 @@ impl World {
             claims,
             on_connect,
             limits: Limits::default(),
+            silence: Vec::new(),
             max_items: 100,
         };
         let (store, hub) = (Arc::clone(&self.store), Arc::clone(&self.hub));

@@ -161,6 +161,8 @@ impl Ingest {
         if !is_known {
             return self.counters.foreign.bump();
         }
+        let heard_at = &mut self.entries[ix.index()].heard_at;
+        *heard_at = arrival.now.max(*heard_at);
         if self.owns(ix) {
             self.land_own(order, arrival, (ix, id), update, patch);
         } else {
