@@ -40,6 +40,7 @@ use super::registry::Settled;
 use crate::Time;
 
 mod decide;
+mod deferring;
 mod requests;
 mod rotation;
 mod standings;
