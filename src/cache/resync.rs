@@ -167,7 +167,8 @@ impl<P: Protocol + Clone + Sync> Feed<P> {
     }
 
     /// Where [`resync_rest`](Self::resync_rest) asks, in place of the exchange's public host:
-    /// `https://host[:port][/path]`.
+    /// `https://host[:port][/path]`. A feed that connects elsewhere than to the public endpoint has
+    /// to say it: values of two servers never meet.
     #[must_use]
     pub fn rest_base(mut self, url: &str) -> Self {
         self.resync.base = Some(url.to_owned());
@@ -407,6 +408,9 @@ impl Desk {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(of, _)| *of == base) {
             return Ok(client.clone());
+        }
+        if base.is_empty() {
+            return Err(RestError::NoBase);
         }
         let client = Rest::new(base)?.with_options(self.connect.clone());
         clients.push((base, client.clone()));

@@ -42,6 +42,7 @@ mod action;
 mod decide;
 mod requests;
 mod rotation;
+mod standings;
 
 pub use action::{GroupAction, Leg, Plan, Role};
 
@@ -98,6 +99,8 @@ pub struct Group<P> {
     /// How many connections have opened.
     connections: u64,
     open: Vec<Open>,
+    /// The leg whose subscriptions were reported last.
+    reported: Option<Leg>,
 }
 
 impl<P: Protocol> Group<P> {
@@ -142,6 +145,7 @@ impl<P: Protocol> Group<P> {
             generation: 0,
             connections: 0,
             open: Vec::new(),
+            reported: None,
         }
     }
 

@@ -135,6 +135,16 @@ impl Target for Recorder {
         self.tell(Seen::Silent(silent));
     }
 
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+
+    fn handle_timeout(&mut self) {}
+
+    fn received_at(&self, _: &str, _: &Id) -> Option<Time> {
+        None
+    }
+
     fn gap(&mut self) {}
 
     fn unsubscribed(&mut self, _: &str, id: &Id) {
@@ -708,6 +718,7 @@ fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
         on_connect: OnConnect::Invalidate,
         limits: Limits::default(),
         max_items: 1000,
+        silence: Vec::new(),
     };
     let turns = Arc::new(TurnCounter::new());
     let target = Ingest::new(
