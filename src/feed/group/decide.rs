@@ -135,8 +135,13 @@ impl<P: Protocol> Group<P> {
 
     /// Shows a leg, without anything becoming stale.
     pub(super) fn promote(&mut self, leg: Leg, now: Time) {
+        let wanted = self.machine(self.shown).map(Machine::subscribed);
         self.shown = leg;
         self.counters.promotions.bump();
+        if let (Some(member), Some(wanted)) = (self.member_mut(leg), wanted) {
+            // What this leg was refused is asked for again; what cannot be, nobody keeps up.
+            let _ = member.machine.subscribe(now, None, wanted);
+        }
         let unsettled = self.machine(leg).map(Machine::unsettled);
         self.actions.push_back(GroupAction::Promoted {
             leg,
