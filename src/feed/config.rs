@@ -59,6 +59,9 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// How long the server may take to answer a subscription. Default: 10 s.
     pub answer_timeout: Duration,
+    /// How soon a granted subscription has to bring data: one that does not is reported, and
+    /// nothing else. Default: 60 s. Longer suits instruments that are seldom traded.
+    pub first_data_within: Duration,
     /// Delays between connection attempts. Default: 500 ms, doubling up to 30 s, half of it random.
     pub backoff: Backoff,
     /// The back-off starts anew once a connection has brought data or was open for so long.
@@ -91,6 +94,7 @@ impl Default for Settings {
             handshake_timeout: seconds(10),
             close_timeout: seconds(1),
             answer_timeout: seconds(10),
+            first_data_within: seconds(60),
             backoff: Backoff::default(),
             proved_after: seconds(30),
             on_connect: OnConnect::default(),
@@ -133,6 +137,7 @@ impl Settings {
             ("connect_timeout", self.connect_timeout),
             ("handshake_timeout", self.handshake_timeout),
             ("answer_timeout", self.answer_timeout),
+            ("first_data_within", self.first_data_within),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(ConfigError::Zero(name));

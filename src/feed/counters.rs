@@ -151,6 +151,12 @@ counters! {
     patches_refused: Counter,
     /// Holes in the source's numbering.
     gaps: Counter,
+    /// Subscriptions that the server has refused or ended.
+    subscriptions_denied: Counter,
+    /// Subscriptions that the server has granted and brought nothing for in `first_data_within`.
+    subscriptions_silent: Counter,
+    /// Times that an entity fell silent by itself.
+    entity_silences: Counter,
     /// Connections opened, the first included.
     opens: Counter,
     /// Connections opened in the place of one that was lost.

@@ -42,6 +42,7 @@ use crate::Time;
 mod decide;
 mod requests;
 mod rotation;
+mod standings;
 
 use requests::Open;
 
@@ -201,7 +202,7 @@ struct Member<P> {
     rotate_at: Time,
 }
 
-/// Several connections of one feed as one state machine; see the [module](self).
+/// Several connections of one feed as one state machine.
 ///
 /// It is driven as a [`Machine`] is, with a [`Leg`] for every connection. No call blocks; between
 /// two messages of steady state nothing is allocated.
@@ -224,6 +225,8 @@ pub struct Group<P> {
     /// How many connections have opened.
     connections: u64,
     open: Vec<Open>,
+    /// The leg whose subscriptions were reported last.
+    reported: Option<Leg>,
 }
 
 impl<P: Protocol> Group<P> {
@@ -268,6 +271,7 @@ impl<P: Protocol> Group<P> {
             generation: 0,
             connections: 0,
             open: Vec::new(),
+            reported: None,
         }
     }
 

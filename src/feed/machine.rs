@@ -61,6 +61,8 @@ pub struct Machine<P> {
     window: Window,
     /// Of requests for subscriptions alone.
     requests: Window,
+    /// Of attempts to connect.
+    connects: Window,
     outgoing: Outgoing,
     random: Random,
     timers: Timers,
@@ -90,7 +92,7 @@ impl<P: Protocol> Machine<P> {
         let settings = config.settings();
         let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
         let pace = settings.pace.or_else(|| protocol.pace());
-        let request_pace = protocol.request_pace();
+        let (request_pace, connect_pace) = (protocol.request_pace(), protocol.connect_pace());
         let mut registry = Registry::default();
         let initial = protocol.initial();
         initial
@@ -103,6 +105,7 @@ impl<P: Protocol> Machine<P> {
             registry,
             window: Window::new(pace),
             requests: Window::new(request_pace),
+            connects: Window::new(connect_pace),
             outgoing: Outgoing::new(settings.max_outgoing_bytes),
             random: Random::seeded(seed),
             timers: Timers::new(),
@@ -173,9 +176,9 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Begins. Without effect if it has begun before.
-    pub fn start(&mut self, _now: Time) {
+    pub fn start(&mut self, now: Time) {
         if self.state == State::Idle {
-            self.connect();
+            self.connect(now);
         }
     }
 
@@ -376,7 +379,7 @@ impl<P: Protocol> Machine<P> {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
-                Timer::Reconnect => self.connect(),
+                Timer::Reconnect => self.connect(now),
                 Timer::Probe => {
                     self.outgoing.probe(&mut self.random, &self.counters);
                     self.window.note(now);
@@ -436,7 +439,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, now: Time) {
+        self.connects.note(now);
         self.state = State::Connecting;
         let attempt = self.failures.saturating_add(1);
         self.actions.push_back(Action::Connect { attempt });
@@ -502,7 +506,7 @@ impl<P: Protocol> Machine<P> {
             .settings()
             .backoff
             .delay(self.failures, self.random.next_u64());
-        let until = now.after(delay);
+        let until = now.after(delay).max(self.connects.free_at(now));
         self.timers.clear_all();
         self.timers.set(Timer::Reconnect, until);
         self.state = State::Waiting { until };

@@ -49,7 +49,8 @@ pub use protocol::{
     Sink, SubscribeError, Subscription, Transaction, Update, Verb,
 };
 pub use reading::{Ids, TimeUnit};
-pub use registry::{Settled, Ticket};
+pub(crate) use registry::Report;
+pub use registry::{Settled, Standing, Standings, SubscriptionState, SubscriptionStatus, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
 pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 

@@ -360,6 +360,12 @@ pub trait Protocol: Send + 'static {
         None
     }
 
+    /// How often a connection may be tried to be made. A feed with two counts for each of them, so
+    /// this is to be half of what the server allows an address.
+    fn connect_pace(&self) -> Option<Pace> {
+        None
+    }
+
     /// How long the server lets a connection live.
     fn lifetime(&self) -> Option<Duration> {
         None

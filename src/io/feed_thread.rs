@@ -199,7 +199,8 @@ where
     };
     let counters = Arc::clone(first.group.counters());
     let (inbox, commands) = inbox(options.inbox, counters, wake_on.clone(), ring);
-    let board = Arc::new(Board::new(wake_on));
+    let first_data_within = first.group.config().settings().first_data_within;
+    let board = Arc::new(Board::new(wake_on, first_data_within));
     let connect = Arc::new(options.connect.clone());
     let connectors =
         Leg::ALL.map(|_| Connector::new(runtime.clone(), Arc::clone(&connect), Arc::clone(&waker)));
@@ -361,6 +362,7 @@ impl Post {
         self.replies.clear();
         self.connectors.iter_mut().for_each(Connector::cancel);
         self.legs = Default::default();
+        self.board.lost();
         self.board.update(|status| {
             status.state = crate::feed::State::Idle;
             status.silent = false;

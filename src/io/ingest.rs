@@ -19,6 +19,7 @@ mod legs;
 mod overlay;
 mod promote;
 mod shadow;
+mod silence;
 
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
@@ -43,7 +44,9 @@ use commands::refusal;
 use coverage::open_word;
 use hashbrown::HashMap;
 use legs::Legs;
+use silence::Silence;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub(crate) struct IngestConfig {
     pub(crate) limits: Limits,
     /// Most patches, removals and invalidations of one message.
     pub(crate) max_items: usize,
+    /// Entities with a watchdog of their own: silent when nothing came for so long.
+    pub(crate) silence: Vec<(Box<str>, Duration)>,
 }
 
 /// Why a feed cannot be attached.
@@ -110,6 +115,8 @@ struct Entry {
     restarts: bool,
     /// Slots whose number is that of a fetched answer, ahead of the stream.
     answered: Option<Box<Answered>>,
+    /// When something last came for it.
+    heard_at: Time,
     /// Fetches that run and optimistic writes, while there are any.
     attention: Option<Box<Attention>>,
     /// Slow writer: the connection that values were forwarded from.
@@ -127,6 +134,7 @@ pub(crate) struct Ingest {
     entries: Vec<Entry>,
     names: HashMap<Arc<str>, EntityIx, foldhash::fast::RandomState>,
     staging: Staging,
+    silence: Silence,
     /// Claimed by the message that is being taken in.
     claimed: Vec<EntityIx>,
     now: Time,
@@ -185,6 +193,7 @@ impl Ingest {
                 ingest.entity(&name).map_err(|_| ClaimError::Full)?;
             }
         }
+        ingest.watch_silence()?;
         ingest.set_bits(Link::DOWN, Link::DOWN);
         ingest.finish();
         Ok(ingest)
@@ -207,6 +216,7 @@ impl Ingest {
             entries: Vec::new(),
             names: HashMap::default(),
             staging: Staging::default(),
+            silence: Silence::new(),
             claimed: Vec::new(),
             now: Time::ZERO,
             turn,
@@ -289,6 +299,7 @@ impl Sink for Ingest {
             reported: false,
             restarts: false,
             answered: None,
+            heard_at: Time::ZERO,
             attention: None,
             connection: forward::Connection::default(),
         };
@@ -390,6 +401,10 @@ impl Target for Ingest {
         if !moved && !scan {
             return;
         }
+        if self.silence.is_any() {
+            self.note_speech();
+            scan |= std::mem::take(&mut self.scan);
+        }
         let mut growths = 0;
         let mut batch = self.wakes.batch();
         for entry in &mut self.entries {
@@ -416,6 +431,7 @@ impl Target for Ingest {
         self.joined = self.opened;
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
         self.raise();
+        self.listen();
         for entry in &mut self.entries {
             entry.reported = false;
             if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
@@ -467,11 +483,33 @@ impl Target for Ingest {
     }
 
     fn lost(&mut self) {
+        self.deafen();
         self.set_bits(Link::DOWN | Link::SILENT, Link::DOWN);
     }
 
     fn silent(&mut self, silent: bool) {
         self.set_bits(Link::SILENT, if silent { Link::SILENT } else { 0 });
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.silence.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self) {
+        if self
+            .silence
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.note_silence();
+        }
+    }
+
+    fn received_at(&self, entity: &str, id: &Id) -> Option<Time> {
+        let entry = &self.entries[self.names.get(entity)?.index()];
+        entry
+            .entity
+            .with(id.as_ref(), |slot| slot.head().received_at)
     }
 
     fn gap(&mut self) {
@@ -531,6 +569,7 @@ impl Drop for Ingest {
             entry.let_go(self.turn);
         }
         self.done();
+        self.deafen();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
         self.release_all();

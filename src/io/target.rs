@@ -44,6 +44,12 @@ pub(crate) trait Target: Transaction {
     fn doubt(&mut self, entity: &str, id: &Id);
     /// No data has come for too long, or (`false`) it came after all.
     fn silent(&mut self, silent: bool);
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever.
+    fn poll_timeout(&self) -> Option<Time>;
+    /// Looks at what is due at the time at which the batch began.
+    fn handle_timeout(&mut self);
+    /// When the value was last received; `None` if there is none.
+    fn received_at(&self, entity: &str, id: &Id) -> Option<Time>;
     /// Something was missed on the connection.
     fn gap(&mut self);
     /// A subscription was asked for that keeps this value up.

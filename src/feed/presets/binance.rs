@@ -434,6 +434,11 @@ impl Venue for Binance {
     }
 
     /// One less than allowed: pongs count too, and cannot wait.
+    fn connect_pace(&self) -> Option<Pace> {
+        // 300 in 5 minutes from one address, for two connections.
+        Pace::new(300 / 2, Duration::from_secs(300))
+    }
+
     fn pace(&self) -> Option<Pace> {
         let messages = match self.market {
             BinanceMarket::Spot => 5 - 1,

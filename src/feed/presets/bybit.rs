@@ -316,6 +316,11 @@ impl Venue for Bybit {
         }
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        // 500 in 5 minutes from one address, for two connections.
+        Pace::new(500 / 2, Duration::from_secs(300))
+    }
+
     fn pace(&self) -> Option<Pace> {
         Pace::new(MESSAGES_PER_SECOND, Duration::from_secs(1))
     }

@@ -91,6 +91,11 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         None
     }
 
+    /// How often a connection may be tried to be made: [`Protocol::connect_pace`].
+    fn connect_pace(&self) -> Option<Pace> {
+        None
+    }
+
     /// How long the server lets a connection live.
     fn lifetime(&self) -> Option<Duration> {
         None
@@ -344,6 +349,10 @@ impl<V: Venue> Protocol for Exchange<V> {
 
     fn request_pace(&self) -> Option<Pace> {
         self.venue.request_pace()
+    }
+
+    fn connect_pace(&self) -> Option<Pace> {
+        self.venue.connect_pace()
     }
 
     fn lifetime(&self) -> Option<Duration> {

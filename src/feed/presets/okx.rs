@@ -141,6 +141,11 @@ impl Venue for Okx {
         "wss://ws.okx.com:8443/ws/v5/public"
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        // 3 a second from one address, for two connections.
+        Pace::new(1, Duration::from_secs(1))
+    }
+
     fn request_pace(&self) -> Option<Pace> {
         Pace::new(REQUESTS_PER_HOUR, Duration::from_secs(3600))
     }

@@ -8,12 +8,13 @@ use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
 use super::{Parts, Post, Waiting, leg_of, token_of};
 use crate::Time;
-use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Settled, Subscription};
+use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Settled, Subscription};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod report;
+mod subscriptions;
 
 /// Commands of one turn: few enough that a flood of them does not hold up the socket.
 const COMMANDS_PER_TURN: usize = 64;
@@ -32,6 +33,8 @@ pub(super) struct Feed<'a, P, T> {
     first: usize,
     /// The target has more to do than it did in the last turn.
     behind: bool,
+    /// When a subscription that was granted should have brought data.
+    first_data_due: Time,
     stopping: bool,
     finished: bool,
 }
@@ -39,6 +42,8 @@ pub(super) struct Feed<'a, P, T> {
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
         let Parts { group, target } = parts;
+        // Of a run before this one.
+        post.board.subscriptions(Report::clear);
         Self {
             post,
             group,
@@ -46,6 +51,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             sockets: [const { None }; Leg::COUNT],
             first: 0,
             behind: false,
+            first_data_due: Time::NEVER,
             stopping: false,
             finished: false,
         }
@@ -87,6 +93,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             if self.group.poll_timeout().is_some_and(|due| due <= now) {
                 self.group.handle_timeout(now);
             }
+            self.target.handle_timeout();
+            self.look_at_subscriptions(now);
         }
     }
 
@@ -101,9 +109,13 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         if busy {
             return Some(Duration::ZERO);
         }
-        self.group
-            .poll_timeout()
-            .filter(|due| *due < Time::NEVER)
+        let due = [
+            self.group.poll_timeout(),
+            self.target.poll_timeout(),
+            Some(self.first_data_due),
+        ];
+        let due = due.into_iter().flatten().min();
+        due.filter(|due| *due < Time::NEVER)
             .map(|due| due.since(now))
     }
 
@@ -300,6 +312,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.gap();
             }
         }
+        self.note_standings(now);
         while let Some(denied) = self.group.poll_denied() {
             if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
                 self.target.unsubscribed(&entity, &id);
@@ -334,6 +347,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     .update(|status| status.generation = generation);
                 self.target.opened(leg);
                 self.greet(leg, now);
+                self.post.board.opened();
             }
             GroupAction::Joined { leg } => {
                 tracing::info!(feed = name, leg = leg.index(), "connected as well");
@@ -363,6 +377,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             GroupAction::Lost(reason) => {
                 tracing::warn!(feed = name, %reason, "connection lost");
                 self.target.lost();
+                self.post.board.lost();
             }
             GroupAction::Silent => {
                 tracing::warn!(feed = name, "no data for longer than silent_after");

@@ -9,7 +9,7 @@ use crate::feed::{
     Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Link, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -25,10 +25,12 @@ impl Ingest {
         match item.what {
             What::Patch(_, update) | What::Remove(update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.update(&item, &update);
             }
             What::Forward(number, update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.forward(&item, number, update);
             }
             What::Foreign => self.count_foreign(),
@@ -136,7 +138,10 @@ impl Ingest {
             }) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
-                Verdict::Duplicate => return counters.duplicate.bump(),
+                Verdict::Duplicate if !confirms(update, &head) => {
+                    return counters.duplicate.bump();
+                }
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
                     return self.update_after_gap(item, update, (slot, stamp), (expected, found));
                 }
@@ -240,6 +245,13 @@ pub(super) fn behind_answer(
 pub(super) fn spans_answer(policy: Policy, sequence: Sequence, number: u64) -> bool {
     let after = |previous| previous <= number && number <= sequence.last;
     policy.rule == Rule::Chained && sequence.previous.is_some_and(after)
+}
+
+/// Whether a second copy of what is held is news: what was said of the value (that nothing keeps it
+/// up, that it is partial) no longer holds.
+#[inline]
+pub(super) const fn confirms(update: &Update, head: &Head) -> bool {
+    update.whole && head.flags != 0
 }
 
 /// What an update is next to what is held.

@@ -1,7 +1,7 @@
 //! An update of an id that is fetched, or has optimistic writes: published as any other, and noted.
 
 use super::super::staging::{Item, What};
-use super::apply::{behind_answer, judge, restarts};
+use super::apply::{behind_answer, confirms, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
 use crate::feed::{Missing, OnConnect, Update, Verdict};
@@ -86,10 +86,11 @@ impl Ingest {
                     counters.older.bump();
                     return attention.settle(&key);
                 }
-                Verdict::Duplicate => {
+                Verdict::Duplicate if !head.is_some_and(|head| confirms(update, &head)) => {
                     counters.duplicate.bump();
                     return attention.settle(&key);
                 }
+                Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
                     counters.gaps.bump();
                     tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");

@@ -118,7 +118,10 @@ impl Ingest {
                 if self.legs.has_company() {
                     self.echo_all();
                 }
+                // What a user writes is nothing that the source has said.
+                let heard_at = self.entries[ix.index()].heard_at;
                 self.commit();
+                self.entries[ix.index()].heard_at = heard_at;
                 Ok(())
             }
             Err(refusal) => {

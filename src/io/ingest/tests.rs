@@ -1,7 +1,7 @@
 use super::*;
 use crate::feed::presets::Events;
 use crate::feed::{Class, Config, Control, Covers, Outbox, Policy, Protocol, Sequence, Settings};
-use crate::feed::{Missing, Rule};
+use crate::feed::{Missing, Rule, Subscription};
 use crate::io::command::Command;
 use crate::io::inbox::Inbox;
 use crate::io::local::LocalFeed;
@@ -28,6 +28,11 @@ impl Protocol for Wire {
 
     fn claims(&self) -> Claims {
         self.0.clone()
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        let Subscription { channel, id } = subscription;
+        Some((channel.to_string(), Id::from(&**id)))
     }
 
     fn message<'a, S: Sink>(
@@ -147,6 +152,7 @@ impl World {
             claims,
             on_connect,
             limits: Limits::default(),
+            silence: Vec::new(),
             max_items: 100,
         };
         let (store, hub) = (Arc::clone(&self.store), Arc::clone(&self.hub));

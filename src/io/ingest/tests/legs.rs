@@ -178,6 +178,18 @@ fn a_rising_number_is_shown_whoever_brings_it_first() {
 }
 
 #[test]
+fn a_shared_value_has_all_that_its_connection_brought_before() {
+    let mut two = two();
+    two.says(A, &change("whole", r#"{"x":5}"#, 5, ""));
+    two.says(B, &change("patch", r#"{"y":6}"#, 6, ""));
+    two.says(B, &change("whole", r#"{"x":10}"#, 10, ""));
+    two.shows_live(r#"{"x":10}"#);
+    two.says(B, &change("patch", r#"{"z":11}"#, 11, ""));
+    two.loses(A);
+    two.shows_live(r#"{"x":10,"z":11}"#);
+}
+
+#[test]
 fn without_a_number_the_second_is_a_backup() {
     let mut two = two();
     two.says(A, &whole(r#"{"x":1,"y":1}"#));

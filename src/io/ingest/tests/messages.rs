@@ -276,3 +276,22 @@ fn a_number_of_the_connection_is_judged_whatever_the_message_brings() {
     world.deliver(&mut feed, r#"[{"n":0,"i":"b","v":{"x":5}}]"#);
     assert_eq!(counts(&feed), [1, 1, 1, 4]);
 }
+
+/// What is subscribed to again is sent again, with the number that it had.
+#[test]
+fn the_same_number_again_makes_an_unsubscribed_value_live() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Invalidate);
+    let message = r#"[{"i":"a","v":{"x":1},"s":7}]"#;
+    world.deliver(&mut feed, message);
+    let slot = world.slot("e", "a");
+    let end = Command::Unsubscribe(vec![Subscription::new("e", "a")]);
+    drop(feed.inbox.send(end).expect("room"));
+    feed.local.settle(world.tick());
+    assert_eq!(slot.head().flags, flags::UNSUBSCRIBED);
+    world.deliver(&mut feed, message);
+    assert!(is_live(&slot));
+    assert_eq!(patches(&feed), [2, 0, 0, 0, 0, 0, 2]);
+    world.deliver(&mut feed, message);
+    assert_eq!(patches(&feed), [2, 0, 0, 0, 1, 0, 3]);
+}
