@@ -93,6 +93,8 @@ pub struct Group<P> {
     /// Whether the shown leg is open.
     carried: bool,
     silent: bool,
+    /// A leg that is not shown has fallen silent, or is heard again.
+    has_news: bool,
     stopping: bool,
     finished: bool,
     /// How often the feed has opened.
@@ -141,6 +143,7 @@ impl<P: Protocol> Group<P> {
             shown: Leg::FIRST,
             carried: false,
             silent: false,
+            has_news: false,
             stopping: false,
             finished: false,
             generation: 0,
@@ -230,6 +233,11 @@ impl<P: Protocol> Group<P> {
     #[must_use]
     pub const fn is_silent(&self) -> bool {
         self.silent
+    }
+
+    /// Whether something has changed that is told by no action, since the last call.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     /// What all legs count.

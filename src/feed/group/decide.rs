@@ -41,6 +41,7 @@ impl<P: Protocol> Group<P> {
             Action::Opened { .. } => self.opened(leg, now),
             Action::Lost(reason) => self.lost(leg, reason, now),
             Action::Silent | Action::Audible => {
+                self.has_news = true;
                 if leg == self.shown {
                     self.agree();
                 }
@@ -187,6 +188,13 @@ impl<P: Protocol> Group<P> {
             && self.machine(self.shown).is_some_and(Machine::is_silent)
             && let Some(other) = self.best(speaks)
         {
+            self.promote(other, now);
+        }
+        if self.carried
+            && self.member(self.shown).is_some_and(|shown| shown.torn)
+            && let Some(other) = self.best(|other| !other.torn && can_step_in(other))
+        {
+            // It has, or will have, what the shown one misses.
             self.promote(other, now);
         }
         self.rotate(now);
