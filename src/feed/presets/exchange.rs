@@ -378,7 +378,12 @@ impl<V: Venue> Protocol for Exchange<V> {
         match id.as_ref() {
             // Whatever a server may have called a symbol, it is sent to nobody unless it is one.
             IdRef::Text(symbol) if is_symbol(symbol).is_ok() => {
-                self.venue.snapshot(channel, symbol)
+                let mut snapshot = self.venue.snapshot(channel, symbol)?;
+                // Another server's values are asked of no other.
+                if *self.base != *self.venue.base() {
+                    snapshot.base = "";
+                }
+                Some(snapshot)
             }
             _ => None,
         }
