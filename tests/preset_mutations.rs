@@ -53,8 +53,8 @@ const TOKENS: [&str; 21] = [
 #[derive(Clone, Debug)]
 enum Node {
     Token(String),
-    Array(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 struct Rng(u64);
