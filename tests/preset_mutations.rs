@@ -17,9 +17,12 @@ use tickcache::{Cache, Feed};
 
 const SEED: u64 = 0x5eed_f00d;
 /// Mutations of each message.
-const ROUNDS: usize = 1000;
+const ROUNDS: usize = 300;
 /// Messages after which a cache is put aside, so that few ids have to be compared.
 const FRESH: usize = 25;
+
+/// Each so many of [`TOKENS`] is put under a name a second time: an empty text, and others.
+const REPEATED: usize = 5;
 
 /// What takes the place of a token.
 const TOKENS: [&str; 21] = [
@@ -50,8 +53,8 @@ const TOKENS: [&str; 21] = [
 #[derive(Clone, Debug)]
 enum Node {
     Token(String),
-    Array(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 struct Rng(u64);
@@ -249,6 +252,35 @@ impl Node {
         self
     }
 
+    /// Every member with every other token, and repeated before and behind with some.
+    fn changes(mut self) -> Vec<Self> {
+        let mut changes = Vec::new();
+        for n in 0..self.count() {
+            let Some(Self::Object(members)) = self.nth(&mut n.clone()) else {
+                continue;
+            };
+            let members = members.clone();
+            for (i, (name, _)) in members.iter().enumerate() {
+                for (t, token) in TOKENS.iter().enumerate() {
+                    let with = Self::Token((*token).to_owned());
+                    let mut change = |members: Vec<(String, Self)>| {
+                        let mut changed = self.clone();
+                        *changed.nth(&mut n.clone()).expect("it was there") = Self::Object(members);
+                        changes.push(changed);
+                    };
+                    let mut replaced = members.clone();
+                    replaced[i].1 = with.clone();
+                    change(replaced);
+                    if t % REPEATED == 0 {
+                        change([vec![(name.clone(), with.clone())], members.clone()].concat());
+                        change([members.clone(), vec![(name.clone(), with)]].concat());
+                    }
+                }
+            }
+        }
+        changes
+    }
+
     /// One change of any kind somewhere.
     fn mutate(&mut self, rng: &mut Rng) {
         let (with, other) = (rng.token(), self.clone().any(rng).clone());
@@ -356,6 +388,36 @@ impl<P: Protocol> Preset<P> {
         }
     }
 
+    /// Has a cache that holds what `held` say take these; how many were not refused.
+    fn take(&self, held: &[&str], texts: &[Vec<u8>]) -> usize {
+        let (cache, mut feed) = open((self.make)());
+        for message in held {
+            feed.message_text(message).expect("it was taken before");
+        }
+        let (mut before, mut taken) = ((state(&cache), feed.counters()), 0);
+        for text in texts {
+            let answer = feed.message(&mut text.clone());
+            let after = (state(&cache), feed.counters());
+            let shown = String::from_utf8_lossy(text);
+            assert!(after.1.balanced(), "{shown}: {:?}", after.1);
+            assert_eq!(after.1.messages, before.1.messages + 1, "{shown}");
+            let refused = u64::from(answer.is_err());
+            assert_eq!(after.1.refused, before.1.refused + refused, "{shown}");
+            if answer.is_err() {
+                assert_eq!(
+                    after.0, before.0,
+                    "refused, yet not without effect: {shown}"
+                );
+                assert_eq!(after.1.applied, before.1.applied, "{shown}");
+            } else {
+                taken += 1;
+            }
+            self.check_ids(text, &before.0, &after.0);
+            before = after;
+        }
+        taken
+    }
+
     fn hammer(&self) {
         let mut rng = Rng(SEED);
         assert_eq!(
@@ -364,7 +426,7 @@ impl<P: Protocol> Preset<P> {
             "{}",
             self.name
         );
-        let mut taken = 0;
+        let (mut all, mut taken) = (0, 0);
         for message in self.messages {
             let tree = Node::parse(message);
             let whole = self.after(&[message]);
@@ -372,50 +434,39 @@ impl<P: Protocol> Preset<P> {
                 let text = tree.clone().shuffled(&mut rng).text();
                 assert_eq!(self.after(&[&text]), whole, "{message} as {text}");
             }
-            let (mut cache, mut feed) = open((self.make)());
+            let (cache, mut feed) = open((self.make)());
             for end in 0..message.len() {
                 let refused = feed.message(&mut message.as_bytes()[..end].to_vec());
                 assert!(refused.is_err(), "{}", &message[..end]);
             }
             assert_eq!(feed.counters().refused, message.len() as u64);
             assert!(state(&cache).is_empty());
-            for round in 0..ROUNDS {
-                if round % FRESH == 0 {
-                    (cache, feed) = open((self.make)());
-                    for message in self.messages {
-                        feed.message_text(message).expect("it was taken before");
-                    }
-                }
+            let mut texts: Vec<_> = (tree.clone().changes().into_iter())
+                .map(|tree| tree.text().into_bytes())
+                .collect();
+            for _ in 0..ROUNDS {
                 let mut tree = tree.clone();
                 for _ in 0..=rng.below(3) {
                     tree.mutate(&mut rng);
                 }
                 let mut text = tree.text().into_bytes();
-                if rng.below(8) == 0 && !text.is_empty() {
+                if rng.below(8) == 0 {
                     let at = rng.below(text.len());
                     text[at] ^= 1 << rng.below(8);
                 }
-                let before = (state(&cache), feed.counters());
-                let answer = feed.message(&mut text.clone());
-                let after = (state(&cache), feed.counters());
-                let shown = String::from_utf8_lossy(&text);
-                assert!(after.1.balanced(), "{shown}: {:?}", after.1);
-                assert_eq!(after.1.messages, before.1.messages + 1, "{shown}");
-                let refused = u64::from(answer.is_err());
-                assert_eq!(after.1.refused, before.1.refused + refused, "{shown}");
-                if answer.is_err() {
-                    assert_eq!(
-                        after.0, before.0,
-                        "refused, yet not without effect: {shown}"
-                    );
-                    assert_eq!(after.1.applied, before.1.applied, "{shown}");
-                }
-                taken += 1 - refused;
-                self.check_ids(&text, &before.0, &after.0);
+                texts.push(text);
+            }
+            all += texts.len();
+            taken += (texts
+                .chunks(FRESH)
+                .map(|texts| self.take(self.messages, texts)))
+            .sum::<usize>();
+            // By itself each is news, whatever its number.
+            for text in &texts {
+                self.take(&[], std::slice::from_ref(text));
             }
         }
         // The mutations are not so wild that all are refused, nor so tame that all are taken.
-        let all = (self.messages.len() * ROUNDS) as u64;
         assert!(taken > all / 20 && taken < all, "{taken} of {all}");
     }
 }

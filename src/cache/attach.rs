@@ -78,6 +78,7 @@ impl Cache {
             let spawn = move || {
                 let (config, counters) = (config.clone(), Arc::clone(&shared));
                 let mut machine = Machine::new(config, protocol.clone(), counters, seed())?;
+                machine.defer_long();
                 if let Some(tap) = &taps {
                     machine.tap(tap());
                 }

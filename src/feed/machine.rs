@@ -18,7 +18,10 @@ use crate::ws::{Decoder, Event};
 
 mod action;
 mod company;
+mod deferring;
 mod sending;
+
+use deferring::Deferring;
 
 pub use action::{Action, Ended, Lost, State};
 
@@ -75,6 +78,7 @@ pub struct Machine<P> {
     /// Whether the present connection has brought data.
     has_data: bool,
     silent: bool,
+    deferred: Deferring<P>,
 }
 
 impl<P: Protocol> Machine<P> {
@@ -116,6 +120,7 @@ impl<P: Protocol> Machine<P> {
             opened_at: Time::ZERO,
             has_data: false,
             silent: false,
+            deferred: Deferring::default(),
             intake: Intake::new(protocol, settings.max_depth, outbox, Arc::clone(&counters)),
             counters,
             config,
@@ -195,6 +200,7 @@ impl<P: Protocol> Machine<P> {
         self.has_data = false;
         self.silent = false;
         self.frames.reset();
+        self.deferred.stalled = false;
         self.outgoing.clear();
         self.window.clear();
         self.requests.clear();
@@ -306,6 +312,18 @@ impl<P: Protocol> Machine<P> {
             match event {
                 // After our close frame only the server's counts.
                 Event::Text(_) | Event::Binary(_) if self.state == State::Closing => {}
+                Event::Text(text) if text.len() > self.deferred.above => {
+                    messages += 1;
+                    let text = match text.len() <= self.config.settings().limits.read_buffer {
+                        true => text.to_vec(),
+                        false => self.frames.take_lent(),
+                    };
+                    match self.defer(now, text, sink) {
+                        Ok(()) if self.deferred.stalled => break None,
+                        Ok(()) => {}
+                        Err(lost) => break Some(lost),
+                    }
+                }
                 Event::Text(text) => {
                     messages += 1;
                     match self.intake.text(text, sink) {

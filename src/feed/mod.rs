@@ -16,6 +16,7 @@
 //!   for a message in steady state.
 
 mod backoff;
+mod bulk;
 mod config;
 mod counters;
 mod envelope;
@@ -35,6 +36,7 @@ mod snapshot;
 mod timer;
 
 pub use backoff::{Backoff, Jitter, Random};
+pub use bulk::{BulkId, Deferred, Outcome, Overtaking};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
 pub use envelope::{

@@ -9,8 +9,10 @@
 //! A panic (of a custom protocol, say) ends the turn, not the process: it is caught, reported, the
 //! feed's values are stopped and its inbox is closed, and the restart policy decides what follows.
 
+mod bulk;
 mod turn;
 
+use super::bulk::Offload;
 use super::clock::Clock;
 use super::command::Command;
 use super::connect::{ConnectError, ConnectOptions};
@@ -193,6 +195,7 @@ where
         })
     };
     let bell = Arc::clone(&waker);
+    let landing = Arc::clone(&waker);
     let ring = move || {
         // Fails only where the poller is gone, and the feed with it.
         let _ = bell.wake();
@@ -212,6 +215,7 @@ where
                 pin(&options);
                 let mut post = Post {
                     poll,
+                    offload: bulk::offload(&runtime, landing),
                     events: Events::with_capacity(EVENTS),
                     runtime,
                     connectors,
@@ -333,6 +337,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 /// What outlives a panic: everything that is not of one run.
 struct Post {
     poll: Poll,
+    offload: Offload,
     events: Events,
     runtime: Runtime,
     connectors: [Connector; Leg::COUNT],

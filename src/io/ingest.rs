@@ -10,6 +10,7 @@
 mod apply;
 mod attend;
 mod attention;
+mod bulk;
 mod claims;
 mod commands;
 mod coverage;
@@ -21,9 +22,12 @@ mod promote;
 mod shadow;
 mod silence;
 
+pub(crate) use bulk::BulkOptions;
+pub(super) use commands::refusal;
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
+use super::bulk::Recorder;
 use super::command::Command;
 use super::inbox::CommandError;
 use super::slow::Slow;
@@ -32,15 +36,16 @@ use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
-    Claims, Counters, Covers, EntityIx, Leg, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
-    Update, Verdict,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, Leg, OnConnect, Outcome, Policy,
+    Protocol, Refusal, Rule, Sink, Transaction, Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use attention::Attention;
-use commands::refusal;
+use bulk::Board;
+
 use coverage::open_word;
 use hashbrown::HashMap;
 use legs::Legs;
@@ -165,6 +170,10 @@ pub(crate) struct Ingest {
     wanted: Option<Arc<Wanted>>,
     /// The sum of invalidations that a forwarded value is good for, while it is applied.
     as_of: Option<u64>,
+    /// How often generations were raised.
+    raised: u64,
+    /// Long messages, if they may be taken apart elsewhere.
+    bulk: Option<Box<Board>>,
 }
 
 impl Ingest {
@@ -234,6 +243,8 @@ impl Ingest {
             slow_opened: 0,
             wanted: None,
             as_of: None,
+            raised: 0,
+            bulk: None,
             config,
         }
     }
@@ -385,6 +396,23 @@ impl Transaction for Ingest {
         self.staging.clear();
         self.return_claims();
     }
+
+    fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
+        if !self.may_defer() {
+            return Err(message);
+        }
+        let bytes = message.len();
+        let take_apart = move |sink: &mut Recorder| message.take_apart(sink);
+        Ok(self.take_over_long(bytes, take_apart))
+    }
+
+    fn resume(&mut self, message: BulkId) -> Option<Outcome> {
+        self.take_outcome(message)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bulk.as_ref().is_some_and(|board| board.is_full())
+    }
 }
 
 impl Target for Ingest {
@@ -430,6 +458,7 @@ impl Target for Ingest {
         self.opened = (self.turn, self.now);
         self.joined = self.opened;
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
+        self.forget_numbers();
         self.raise();
         self.listen();
         for entry in &mut self.entries {
@@ -439,14 +468,14 @@ impl Target for Ingest {
             }
         }
         if !self.legs.is_open(leg) {
-            self.legs.join(leg);
+            self.legs.join(leg, self.opened);
         }
         self.legs.speak(leg);
         self.show(leg, true);
     }
 
     fn joined(&mut self, leg: Leg) {
-        self.legs.join(leg);
+        self.legs.join(leg, (self.turn, self.now));
     }
 
     fn left(&mut self, leg: Leg) {
@@ -465,10 +494,13 @@ impl Target for Ingest {
     }
 
     fn torn(&mut self) -> Option<Leg> {
-        self.legs.torn.take()
+        let torn = self.legs.torn.take()?;
+        self.legs.look();
+        Some(torn)
     }
 
     fn catch_up(&mut self) -> bool {
+        self.end_lagging();
         self.lay_some(promote::LAID_PER_TURN);
         self.legs.laying.is_some()
     }
@@ -517,6 +549,9 @@ impl Target for Ingest {
         self.turn += 1;
         self.mark_gap();
         self.turns.finish(self.turn);
+        // What came after it was laid aside.
+        self.show(self.legs.shown, false);
+        self.finish_laying();
     }
 
     #[cold]
@@ -533,9 +568,12 @@ impl Target for Ingest {
         if let Some(wanted) = &self.wanted {
             wanted.remove(entity, id);
         }
-        let Some(ix) = self.names.get(entity) else {
+        let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
+        if self.has_flights() {
+            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
+        }
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -543,7 +581,7 @@ impl Target for Ingest {
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
-            self.legs.forget(*ix, slot);
+            self.legs.forget(ix, slot);
             if let Some(attention) = &mut entry.attention {
                 let id = writer.entity().canonical(id.as_ref());
                 attention.mark(&id, flags::UNSUBSCRIBED);
@@ -551,6 +589,26 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
+    }
+
+    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
+        self.bulk = Some(Box::new(Board::new(options)));
+    }
+
+    fn long_messages(&self) -> usize {
+        self.flights()
+    }
+
+    fn land_some(&mut self) {
+        self.go_on();
+    }
+
+    fn disown(&mut self) {
+        self.count_orphans();
+    }
+
+    fn has_landing(&self) -> bool {
+        self.can_go_on()
     }
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
@@ -564,6 +622,7 @@ impl Drop for Ingest {
     fn drop(&mut self) {
         // A message that was half taken in when its protocol panicked.
         self.staging.clear();
+        self.abandon_flights();
         self.turn += 1;
         for entry in &mut self.entries {
             entry.let_go(self.turn);

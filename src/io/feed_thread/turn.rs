@@ -6,9 +6,11 @@ use super::super::endpoint::{Endpoint, EndpointSource};
 use super::super::inbox::Request;
 use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
+use super::bulk::{PARKED, options};
 use super::{Parts, Post, Waiting, leg_of, token_of};
 use crate::Time;
 use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Settled, Subscription};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(super) struct Feed<'a, P, T> {
     post: &'a mut Post,
     group: Group<P>,
     target: T,
+    /// Commands about values, which come after the long messages that are on their way.
+    parked: VecDeque<Request<Command>>,
     sockets: [Option<Socket>; Leg::COUNT],
     /// Whose turn it is to be read first.
     first: usize,
@@ -41,13 +45,15 @@ pub(super) struct Feed<'a, P, T> {
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
-        let Parts { group, target } = parts;
+        let Parts { group, mut target } = parts;
+        target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
         // Of a run before this one.
         post.board.subscriptions(Report::clear);
         Self {
             post,
             group,
             target,
+            parked: VecDeque::new(),
             sockets: [const { None }; Leg::COUNT],
             first: 0,
             behind: false,
@@ -89,6 +95,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.notice();
             self.arrive(now);
             self.obey(now);
+            self.land(now);
             self.read(now);
             if self.group.poll_timeout().is_some_and(|due| due <= now) {
                 self.group.handle_timeout(now);
@@ -101,10 +108,12 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
     /// length of a turn at most.
     fn timeout(&self, now: Time) -> Option<Duration> {
+        let may_read = self.sockets.iter().flatten().any(Socket::may_read);
         let busy = self.post.options.waiting == Waiting::Busy
-            || self.sockets.iter().flatten().any(Socket::may_read)
+            || (may_read && !self.must_wait())
             || self.behind
-            || !self.post.commands.is_empty()
+            || self.target.has_landing()
+            || (!self.post.commands.is_empty() && self.parked.len() < PARKED)
             || (self.post.commands.is_stopping() && !self.stopping);
         if busy {
             return Some(Duration::ZERO);
@@ -189,6 +198,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             .queue_depth
             .set(self.post.commands.len() as u64);
         for _ in 0..COMMANDS_PER_TURN {
+            if self.parked.len() >= PARKED {
+                break;
+            }
             let Some(Request { command, reply }) = self.post.commands.pop() else {
                 break;
             };
@@ -221,9 +233,36 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
+                command if self.target.long_messages() > 0 || !self.parked.is_empty() => {
+                    self.parked.push_back(Request { command, reply });
+                }
                 command => reply.finish(self.target.obey(command)),
             }
         }
+    }
+
+    /// Goes on with long messages, and with the commands that come after them.
+    fn land(&mut self, now: Time) {
+        if self.target.long_messages() == 0 {
+            return;
+        }
+        self.target.land_some();
+        for leg in Leg::ALL {
+            self.target.speaks(leg);
+            self.group.handle_deferred(leg, now, &mut self.target);
+        }
+        self.target.disown();
+        if self.target.long_messages() == 0 {
+            for Request { command, reply } in self.parked.drain(..) {
+                reply.finish(self.target.obey(command));
+            }
+        }
+        self.act(now);
+    }
+
+    /// Whether nothing may be read. One more long message would hold the parked commands up again.
+    fn must_wait(&self) -> bool {
+        self.target.is_full() || (!self.parked.is_empty() && self.target.long_messages() > 1)
     }
 
     /// Reads what is there and hands it on: of one connection after the other, so that none of
@@ -232,6 +271,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         let mut left = READS_PER_TURN;
         let mut idle = 0;
         while left > 0 && idle < Leg::COUNT {
+            if self.must_wait() {
+                return self.group.stall(&self.target);
+            }
             let leg = Leg::ALL[self.first];
             self.first = (self.first + 1) % Leg::COUNT;
             if self.read_one(leg, now) {
@@ -318,7 +360,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.unsubscribed(&entity, &id);
             }
         }
-        if acted {
+        if self.group.take_news() | acted {
             self.publish_status();
         }
     }

@@ -56,7 +56,7 @@ impl Ingest {
     }
 
     /// The message, or what follows in it, has this number among all of its connection.
-    fn advance_to(&mut self, number: u64) {
+    pub(super) fn advance_to(&mut self, number: u64) {
         let leg = self.legs.speaking;
         let held = self.legs.sequences[leg.index()].map(|last| Held {
             last,
@@ -67,7 +67,9 @@ impl Ingest {
         self.behind = None;
         match verdict {
             Verdict::Older | Verdict::Duplicate => return self.behind = Some(verdict),
+            Verdict::Fresh if held.is_none() => self.begin_numbers(number),
             Verdict::Fresh => {}
+            Verdict::Gap { expected, .. } if self.may_be_filled(expected, number) => {}
             Verdict::Gap { expected, found } => {
                 tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
                 self.miss(leg);
@@ -78,14 +80,16 @@ impl Ingest {
 
     /// Messages of a leg's connection are missing, and they may have been of any key.
     #[cold]
-    fn miss(&mut self, leg: Leg) {
+    pub(super) fn miss(&mut self, leg: Leg) {
         if leg != self.legs.shown {
             // Whatever it brings from here on continues what the shown leg has brought.
             self.legs.leave(leg);
-            self.legs.join(leg);
+            self.legs.join(leg, (self.turn, self.now));
             self.legs.torn = Some(leg);
+            self.legs.look();
         } else if self.legs.has_company() {
             self.legs.torn = Some(leg);
+            self.legs.look();
         } else {
             self.counters.gaps.bump();
             self.mark_gap();
@@ -93,7 +97,7 @@ impl Ingest {
     }
 
     #[inline]
-    fn update(&mut self, item: &Item, update: &Update) {
+    pub(super) fn update(&mut self, item: &Item, update: &Update) {
         let entry = &self.entries[item.entity.index()];
         if entry.attention.is_some() && self.is_attended(item) {
             return self.update_attended(item, update);

@@ -22,7 +22,7 @@ struct Stored {
 }
 
 /// Why a value is refused, as a message's would be.
-pub(super) fn refusal(refused: json::Refused) -> Refusal {
+pub(in crate::io) fn refusal(refused: json::Refused) -> Refusal {
     match refused {
         json::Refused::TooDeep => Refusal::TooDeep,
         json::Refused::TooLarge => Refusal::TooLarge,
@@ -115,7 +115,7 @@ impl Ingest {
         }
         match stage(self, ix) {
             Ok(()) => {
-                if self.legs.has_company() {
+                if self.legs.has_company() || self.legs.lagging.is_some() {
                     self.echo_all();
                 }
                 // What a user writes is nothing that the source has said.
@@ -330,6 +330,9 @@ impl Ingest {
 
     /// Pays no more attention to an entity if there is nothing left to pay it to.
     pub(super) fn unattended(&mut self, ix: EntityIx) {
+        if self.has_flights() {
+            return;
+        }
         let attention = &mut self.entries[ix.index()].attention;
         if attention.as_ref().is_some_and(|it| it.is_empty()) {
             *attention = None;

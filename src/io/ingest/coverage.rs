@@ -105,6 +105,7 @@ impl Ingest {
     /// with it; but nothing of before is believed, unless the source is trusted.
     pub(super) fn raise(&mut self) {
         self.bits = 0;
+        self.raised += 1;
         let invalidate = self.config.on_connect == OnConnect::Invalidate;
         self.each_covered(|entity, source| {
             if invalidate {
@@ -124,6 +125,7 @@ impl Ingest {
     #[cold]
     pub(super) fn mark_gap(&mut self) {
         self.bits |= Link::GAP;
+        self.raised += 1;
         let bits = self.bits;
         self.each_covered(|entity, source| {
             entity.update_link(source, |part| Link {
