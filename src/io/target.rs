@@ -57,6 +57,10 @@ pub(crate) trait Target: Transaction {
     /// Looks at what is due at the time at which the batch began.
     fn handle_timeout(&mut self);
     /// When the value was last received; `None` if there is none.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     fn received_at(&self, entity: &str, id: &Id) -> Option<Time>;
     /// Something was missed on the connection.
     fn gap(&mut self);

@@ -47,6 +47,16 @@ fn what_stands_under_at_may_be_alternatives() {
 }
 
 #[test]
+fn a_number_that_never_changes_counts_nothing() {
+    let error =
+        wrong("name = \"venue\"\nnumbering = { constant = \"3\" }\n[[rule]]\nkind = \"control\"\n");
+    assert_eq!(
+        error,
+        "line 2, column 13: numbering: expected a number that stands in the message, found a constant"
+    );
+}
+
+#[test]
 fn a_list_within_a_text_needs_no_quotes() {
     let file = |quote: &str| {
         format!(

@@ -217,8 +217,13 @@ fn envelope(file: &Table<'_>, doc: &Doc<'_>) -> Read<Envelope> {
     envelope.each = file.get("each").map(|at| at.pointer(true)).transpose()?;
     let channel = file.get("channel").map(|item| takes::borrowed(&item));
     envelope.channel = channel.transpose()?;
-    let numbering = file.get("numbering").map(|item| takes::take(&item, false));
-    envelope.numbering = numbering.transpose()?;
+    if let Some(item) = file.get("numbering") {
+        let take = takes::take(&item, false)?;
+        if take.as_constant().is_some() {
+            return Err(item.fail("expected a number that stands in the message, found a constant"));
+        }
+        envelope.numbering = Some(take);
+    }
     let ids = file.get("ids");
     let ids = ids.map(|item| item.word(&[("typed", Ids::Typed), ("text", Ids::Text)]));
     envelope.ids = ids.transpose()?.unwrap_or_default();
