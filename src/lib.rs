@@ -111,7 +111,7 @@ pub use cache::{
     TypedTick, TypedWatch, Unmapped, Until, UntilState, View, WaitError, Watch,
 };
 #[cfg(feature = "net")]
-pub use cache::{Connect, FeedRef};
+pub use cache::{Connect, FeedRef, NotOpenError};
 pub use feed::{
     Backoff, CounterValues, Covers, Envelope, Jitter, Lost, Missing, OnConnect, Pace, Protocol,
     Refusal, Role, State, SubscribeError,
@@ -126,7 +126,7 @@ pub use io::{
     endpoint::{Attempt, BoxError, Endpoint},
     feed_thread::{Restart, Waiting},
     rest::{Rest, RestError},
-    status::{FeedEnd, FeedStatus, LegStatus},
+    status::{FeedEnd, FeedStatus, LegStatus, WhyNotOpen},
     tls::{Roots, TlsFailure, TlsSetupError},
 };
 pub use key::{Id, Key, Part};

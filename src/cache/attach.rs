@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::{Cache, Stop};
+use super::liveness::entities;
 use super::shared::Shared;
 use crate::feed::{CounterValues, Counters, Group, Machine, Plan, Protocol, Subscription};
 use crate::io::command::Command;
 use crate::io::feed_thread::{self, FeedHandle, Parts};
 use crate::io::inbox::Completion;
 use crate::io::ingest::Ingest;
-use crate::io::owners::Owner;
-use crate::io::status::{FeedEnd, FeedStatus};
+use crate::io::owners::{Owner, Trouble};
+use crate::io::status::{Board, FeedEnd, FeedStatus};
 use crate::store::TurnCounter;
 use crate::sync::Arc;
 
@@ -37,6 +38,7 @@ impl Cache {
             settings,
             inbox,
             max_items,
+            watched,
             unmapped,
             resync,
             mut thread,
@@ -56,9 +58,10 @@ impl Cache {
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
+        let silence = entities(&protocol, &watched)?;
         let resync = self.resync_plan(resync.connecting(&thread.connect), &protocol)?;
         let wanted = resync.as_ref().map(|resync| Arc::clone(resync.wanted()));
-        let ingest = self.ingest(&protocol, on_connect, max_items, wanted);
+        let ingest = self.ingest(&protocol, on_connect, max_items, silence, wanted);
         let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
@@ -75,6 +78,7 @@ impl Cache {
             let spawn = move || {
                 let (config, counters) = (config.clone(), Arc::clone(&shared));
                 let mut machine = Machine::new(config, protocol.clone(), counters, seed())?;
+                machine.defer_long();
                 if let Some(tap) = &taps {
                     machine.tap(tap());
                 }
@@ -97,6 +101,7 @@ impl Cache {
             turns,
             counters: Arc::clone(&kept),
             wildcard,
+            trouble: trouble(handle.board()),
         };
         if !self.shared().owners().register(&name, owner) {
             handle.stop();
@@ -119,6 +124,20 @@ impl Cache {
     }
 }
 
+/// What keeps a value from coming: there is no connection, or the server refuses to send it.
+fn trouble(board: &Arc<Board>) -> Trouble {
+    let board = Arc::clone(board);
+    Trouble::new(move |entity, id| {
+        if let Some(why) = board.why_not_open() {
+            return Some(format!("has no connection: {why}"));
+        }
+        board.subscriptions(|report| {
+            let denial = report.denial(entity, id)?;
+            Some(format!("has no subscription for it: {denial}"))
+        })
+    })
+}
+
 /// What masks frames and shakes delays: from the operating system, else from nowhere in particular.
 fn seed() -> u64 {
     getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15)
@@ -126,13 +145,13 @@ fn seed() -> u64 {
 
 /// A feed that runs. Clones name the same one; dropping them stops nothing.
 #[derive(Clone)]
-pub struct FeedRef(Arc<Running>);
+pub struct FeedRef(pub(super) Arc<Running>);
 
-struct Running {
-    name: Arc<str>,
-    handle: FeedHandle,
+pub(super) struct Running {
+    pub(super) name: Arc<str>,
+    pub(super) handle: FeedHandle,
     counters: Arc<Counters>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl FeedRef {

@@ -25,6 +25,10 @@ pub enum AttachError {
     /// A feed of this name is attached.
     #[error("a feed named `{0}` is attached already; give this one another name")]
     Name(Arc<str>),
+    /// [`Feed::entity_silent_after`](super::Feed::entity_silent_after) names no entity or channel of
+    /// it.
+    #[error("`entity_silent_after` names `{0}`, which this feed does not write")]
+    Unwatchable(Box<str>),
     /// The system gave no thread, poller or runtime.
     #[error("the system gave no thread, poller or runtime: {0}")]
     System(#[from] io::Error),

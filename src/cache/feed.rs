@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::liveness::Watched;
 use super::resync::Resyncing;
 use super::unmapped::UnmappedHook;
 use crate::feed::presets::{BinanceSpot, Events, Exchange, Venue};
@@ -38,6 +39,7 @@ pub struct Feed<P> {
     pub(super) settings: Settings,
     pub(super) inbox: usize,
     pub(super) max_items: usize,
+    pub(super) watched: Vec<Watched>,
     pub(super) unmapped: Option<UnmappedHook>,
     pub(super) resync: Resyncing<P>,
     #[cfg(feature = "net")]
@@ -62,6 +64,7 @@ impl<P: Protocol> Feed<P> {
             settings: Settings::default(),
             inbox: INBOX,
             max_items: MAX_ITEMS,
+            watched: Vec::new(),
             unmapped: None,
             resync: Resyncing::default(),
             #[cfg(feature = "net")]
@@ -88,6 +91,7 @@ impl<P: Protocol> Feed<P> {
             settings: self.settings,
             inbox: self.inbox,
             max_items: self.max_items,
+            watched: self.watched,
             unmapped: self.unmapped,
             resync,
             #[cfg(feature = "net")]
@@ -104,6 +108,18 @@ impl<P: Protocol> Feed<P> {
     #[must_use]
     pub fn silent_after(mut self, silence: Duration) -> Self {
         self.settings.silent_after = silence;
+        self
+    }
+
+    /// Values of one entity turn `Silent` when nothing came for *it* for so long, whatever comes for
+    /// others: a channel of the feed (`"ticker"`) or the entity by its whole name. Counts from the
+    /// open of a connection; what a user writes is nothing that came. Costs one store for each
+    /// message, and a look when the time has come. Default: off.
+    ///
+    /// Attaching fails if the feed writes no such entity.
+    #[must_use]
+    pub fn entity_silent_after(mut self, channel_or_entity: &str, silence: Duration) -> Self {
+        self.watched.push((channel_or_entity.into(), silence));
         self
     }
 

@@ -5,12 +5,13 @@ use std::fmt;
 use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::Cache;
+use super::liveness::{Watched, entities};
 use crate::Time;
 use crate::feed::{CounterValues, Counters, OnConnect, Protocol, Refusal};
 use crate::io::clock::Clock;
 use crate::io::ingest::{ClaimError, Ingest, IngestConfig};
 use crate::io::local;
-use crate::io::owners::Owner;
+use crate::io::owners::{Owner, Trouble};
 use crate::io::wanted::Wanted;
 use crate::store::TurnCounter;
 use crate::sync::Arc;
@@ -46,9 +47,10 @@ impl Cache {
         let counters = Arc::new(Counters::default());
         let turns = Arc::new(TurnCounter::new());
         let on_connect = config.settings().on_connect;
+        let silence = entities(&feed.protocol, &feed.watched)?;
         let resync = self.resync_plan(feed.resync, &feed.protocol)?;
         let wanted = resync.as_ref().map(|resync| Arc::clone(resync.wanted()));
-        let target = self.ingest(&feed.protocol, on_connect, feed.max_items, wanted);
+        let target = self.ingest(&feed.protocol, on_connect, feed.max_items, silence, wanted);
         let target = target(Arc::clone(&counters), Arc::clone(&turns))?;
         let tap = feed.unmapped.map(|hook| self.start_unmapped(hook));
         let tap = tap.transpose()?;
@@ -67,6 +69,7 @@ impl Cache {
             turns,
             counters: Arc::clone(&counters),
             wildcard,
+            trouble: Trouble::default(),
         };
         if !self.shared().owners().register(&name, owner) {
             return Err(AttachError::Name(name));
@@ -87,6 +90,7 @@ impl Cache {
         protocol: &P,
         on_connect: OnConnect,
         max_items: usize,
+        silence: Vec<Watched>,
         wanted: Option<Arc<Wanted>>,
     ) -> impl Fn(Arc<Counters>, Arc<TurnCounter>) -> Result<Ingest, ClaimError> + Send + use<P>
     {
@@ -98,6 +102,7 @@ impl Cache {
             on_connect,
             limits: shared.store.config().limits,
             max_items,
+            silence,
         };
         move |counters, turns| {
             let (store, hub) = (Arc::clone(&shared.store), Arc::clone(&shared.hub));

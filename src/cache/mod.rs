@@ -29,6 +29,7 @@ mod error;
 mod feed;
 mod freshness;
 mod handle;
+mod liveness;
 mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -47,6 +48,10 @@ mod watch;
 
 #[cfg(feature = "net")]
 mod attach;
+#[cfg(feature = "net")]
+mod opened;
+#[cfg(feature = "net")]
+mod subscriptions;
 
 #[cfg(feature = "net")]
 pub use attach::FeedRef;
@@ -62,6 +67,8 @@ pub use feed::Feed;
 pub use freshness::{Freshness, Reasons};
 pub use handle::{Cache, CloseError};
 pub use local::{Batch, LocalFeed};
+#[cfg(feature = "net")]
+pub use opened::NotOpenError;
 pub use order::{Asc, By, Desc, Ordered, Row};
 pub use query::{
     CacheEvents, Cancelling, Defaults, DehydrateOptions, Fetching, Hook, Hydrated, Hydrating,

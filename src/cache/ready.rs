@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use super::freshness::Freshness;
+use super::freshness::{Freshness, Reasons};
 use super::slot::Slot;
 use crate::key::Id;
 use crate::store::{Registration, Seen, Watched, Woken};
@@ -87,6 +87,14 @@ pub enum NotReadyReason {
     /// The configured number of entities, or of ids in it, is reached: nothing will ever be
     /// written here.
     LimitReached,
+    /// Its feed has no connection, or the server has refused the subscription that would keep it
+    /// up.
+    Feed {
+        /// The feed.
+        feed: String,
+        /// What the feed says: why it has no connection, or the server's reason.
+        problem: String,
+    },
 }
 
 impl fmt::Display for NotReadyReason {
@@ -104,6 +112,7 @@ impl fmt::Display for NotReadyReason {
                     near.join(" or ")
                 )
             }
+            Self::Feed { feed, problem } => write!(f, "the feed `{feed}` {problem}"),
             Self::LimitReached => {
                 f.write_str("the configured number of ids or entities is reached")
             }
@@ -178,8 +187,11 @@ impl Wanted {
                 Freshness::Empty if slot.core().is_detached() => NotReadyReason::LimitReached,
                 Freshness::Empty => match slot.entity().shared().undeclared(slot.entity()) {
                     Some(near) => NotReadyReason::Undeclared { near },
-                    None => NotReadyReason::Freshness(freshness),
+                    None => trouble(slot).unwrap_or(NotReadyReason::Freshness(freshness)),
                 },
+                Freshness::Stale(reasons) if reasons.contains(Reasons::DISCONNECTED) => {
+                    trouble(slot).unwrap_or(NotReadyReason::Freshness(freshness))
+                }
                 _ => NotReadyReason::Freshness(freshness),
             };
             let entity = slot.entity().name().to_owned();
@@ -194,6 +206,15 @@ impl Wanted {
             closed,
         }
     }
+}
+
+/// What the feed that owns the value says of it, if anything is wrong there.
+fn trouble(slot: &Slot) -> Option<NotReadyReason> {
+    let entity = slot.entity();
+    let feed = entity.core().owner()?.to_string();
+    let owners = entity.shared().owners();
+    let problem = owners.trouble(&feed, entity.name(), slot.id())?;
+    Some(NotReadyReason::Feed { feed, problem })
 }
 
 pub(crate) async fn ready(slots: Vec<Slot>, deadline: Duration) -> Result<(), ReadyError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ type SnapshotOf = dyn Fn(&str, &Id) -> Option<Snapshot> + Send + Sync;
 /// A preset's snapshots.
 enum Snapshots<P> {
     /// Of the protocol as it will be when the feed is attached.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "asked over sockets"))]
     Of(fn(&P) -> Box<SnapshotOf>),
     /// Of the protocol that another one is around.
     Made(Box<SnapshotOf>),
@@ -167,7 +169,8 @@ impl<P: Protocol + Clone + Sync> Feed<P> {
     }
 
     /// Where [`resync_rest`](Self::resync_rest) asks, in place of the exchange's public host:
-    /// `https://host[:port][/path]`.
+    /// `https://host[:port][/path]`. A feed that connects elsewhere than to the public endpoint has
+    /// to say it: values of two servers never meet.
     #[must_use]
     pub fn rest_base(mut self, url: &str) -> Self {
         self.resync.base = Some(url.to_owned());
@@ -407,6 +410,9 @@ impl Desk {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(of, _)| *of == base) {
             return Ok(client.clone());
+        }
+        if base.is_empty() {
+            return Err(RestError::NoBase);
         }
         let client = Rest::new(base)?.with_options(self.connect.clone());
         clients.push((base, client.clone()));

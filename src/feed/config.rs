@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::backoff::Backoff;
+use super::bulk::Overtaking;
 use crate::ws;
 
 /// What the open of a connection, the first included, does to the values it covers.
@@ -59,6 +60,9 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// How long the server may take to answer a subscription. Default: 10 s.
     pub answer_timeout: Duration,
+    /// How soon a granted subscription has to bring data: one that does not is reported, and
+    /// nothing else. Default: 60 s. Longer suits instruments that are seldom traded.
+    pub first_data_within: Duration,
     /// Delays between connection attempts. Default: 500 ms, doubling up to 30 s, half of it random.
     pub backoff: Backoff,
     /// The back-off starts anew once a connection has brought data or was open for so long.
@@ -79,6 +83,14 @@ pub struct Settings {
     /// frames that wait for the socket, each. Default: 1 MiB. When a server does not read, further
     /// requests are refused, and of its pings only the last is answered.
     pub max_outgoing_bytes: usize,
+    /// Text messages longer than this, in bytes, are taken apart on a thread for blocking work, so
+    /// that nothing else of their feed waits for them. Default: 256 KiB, about half a millisecond
+    /// of decoding. Less frees the feed's thread from more, and costs a copy of the protocol and
+    /// some microseconds for each such message. `usize::MAX` switches it off.
+    pub bulk_above: usize,
+    /// Which messages may be shown before a long one that came earlier. Default:
+    /// [`Overtaking::Complete`].
+    pub overtaking: Overtaking,
 }
 
 impl Default for Settings {
@@ -91,6 +103,7 @@ impl Default for Settings {
             handshake_timeout: seconds(10),
             close_timeout: seconds(1),
             answer_timeout: seconds(10),
+            first_data_within: seconds(60),
             backoff: Backoff::default(),
             proved_after: seconds(30),
             on_connect: OnConnect::default(),
@@ -99,6 +112,8 @@ impl Default for Settings {
             max_depth: 128,
             max_outgoing_texts: 1024,
             max_outgoing_bytes: 1 << 20,
+            bulk_above: 256 << 10,
+            overtaking: Overtaking::default(),
         }
     }
 }
@@ -133,6 +148,7 @@ impl Settings {
             ("connect_timeout", self.connect_timeout),
             ("handshake_timeout", self.handshake_timeout),
             ("answer_timeout", self.answer_timeout),
+            ("first_data_within", self.first_data_within),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(ConfigError::Zero(name));
@@ -161,6 +177,9 @@ impl Settings {
                 "limits.read_buffer",
                 ws::Limits::MIN_READ_BUFFER,
             ));
+        }
+        if self.bulk_above == 0 {
+            return Err(ConfigError::Zero("bulk_above"));
         }
         if self.max_outgoing_texts == 0 {
             return Err(ConfigError::Zero("max_outgoing_texts"));
@@ -231,6 +250,7 @@ mod tests {
             |s| s.pace = Pace::new(5, Duration::ZERO),
             Some(ConfigError::Zero("pace.per")),
         );
+        check(|s| s.bulk_above = 0, Some(ConfigError::Zero("bulk_above")));
         check(|s| s.max_depth = 0, Some(ConfigError::Zero("max_depth")));
         check(
             |s| s.limits.read_buffer = 10,

@@ -144,13 +144,20 @@ counters! {
     foreign: Counter,
     /// Patches handed to the slow plane, which owns the entity and counts what becomes of them.
     forwarded: Counter,
-    /// Patches kept back: for a value that is being fetched and has none yet, or because they came
-    /// over a connection that is not the one that is shown.
+    /// Patches kept back: for a value that is being fetched and has none yet, because they came over
+    /// a connection that is not the one that is shown, or behind a long message that never was
+    /// through.
     held: Counter,
     /// Patches refused one by one: ids or bytes beyond the configured bounds.
     patches_refused: Counter,
     /// Holes in the source's numbering.
     gaps: Counter,
+    /// Subscriptions that the server has refused or ended.
+    subscriptions_denied: Counter,
+    /// Subscriptions that the server has granted and brought nothing for in `first_data_within`.
+    subscriptions_silent: Counter,
+    /// Times that an entity fell silent by itself.
+    entity_silences: Counter,
     /// Connections opened, the first included.
     opens: Counter,
     /// Connections opened in the place of one that was lost.
@@ -200,6 +207,12 @@ counters! {
     /// Patches that arrived for stale values which only a whole message can make live, where
     /// neither whole messages nor a fetcher were seen.
     unrecoverable: Counter,
+    /// Messages that were taken apart elsewhere because they are long; also counted in their class.
+    bulk: Counter,
+    /// Bytes of such messages that are not through yet.
+    bulk_bytes: Counter,
+    /// Times that nothing was read until such messages were through.
+    bulk_waits: Counter,
 }
 
 impl Counters {

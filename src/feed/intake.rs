@@ -5,9 +5,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::bulk::{self, BulkId, Deferred, Outcome};
 use super::counters::Counters;
 use super::outbox::{Outbox, OutboxFull};
-use super::protocol::{Class, Protocol, Refusal, Transaction};
+use super::protocol::{Class, Protocol, Refusal, Sink, Transaction};
 use crate::json::{self, JsonError};
 
 /// Gets the text of each message that the protocol does not map.
@@ -20,6 +21,7 @@ pub struct Intake<P> {
     json: json::Decoder,
     counters: Arc<Counters>,
     tap: Option<Tap>,
+    max_depth: u32,
 }
 
 impl<P: Protocol> Intake<P> {
@@ -32,6 +34,37 @@ impl<P: Protocol> Intake<P> {
             json: json::Decoder::new(max_depth),
             counters,
             tap: None,
+            max_depth,
+        }
+    }
+
+    /// As [`text`](Self::text), for a long message, which the sink may have taken apart elsewhere.
+    ///
+    /// # Errors
+    /// The sink takes none: what the message was. It has taken effect.
+    #[cold]
+    pub(crate) fn defer<S: Transaction>(
+        &mut self,
+        text: Vec<u8>,
+        copier: fn(&P) -> P,
+        sink: &mut S,
+    ) -> Result<BulkId, Box<Outcome>> {
+        let message = Deferred {
+            protocol: copier(&self.protocol),
+            text,
+            max_depth: self.max_depth,
+            outbox: self.outbox.like(),
+            tapped: self.tap.is_some(),
+        };
+        bulk::hand_over(message, sink)
+    }
+
+    /// Counts a long message that is through, and queues its replies if its connection still is
+    /// the present one. What does not fit the queue is dropped.
+    pub(crate) fn conclude(&mut self, outcome: &mut Outcome, is_present: bool) {
+        outcome.count(&self.counters, self.tap.as_mut());
+        if is_present && self.outbox.append(&mut outcome.outbox).is_err() {
+            tracing::warn!("replies to a long message do not fit the queue of outgoing messages");
         }
     }
 
@@ -67,6 +100,7 @@ impl<P: Protocol> Intake<P> {
             json,
             counters,
             tap,
+            ..
         } = self;
         match classify(protocol, outbox, json, text, sink) {
             Ok(class) => {
@@ -129,7 +163,7 @@ impl<P: fmt::Debug> fmt::Debug for Intake<P> {
 }
 
 #[inline]
-fn classify<'a, P: Protocol, S: Transaction>(
+pub(super) fn classify<'a, P: Protocol, S: Sink>(
     protocol: &mut P,
     outbox: &mut Outbox,
     json: &'a mut json::Decoder,

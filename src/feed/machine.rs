@@ -18,7 +18,10 @@ use crate::ws::{Decoder, Event};
 
 mod action;
 mod company;
+mod deferring;
 mod sending;
+
+use deferring::Deferring;
 
 pub use action::{Action, Ended, Lost, State};
 
@@ -61,6 +64,8 @@ pub struct Machine<P> {
     window: Window,
     /// Of requests for subscriptions alone.
     requests: Window,
+    /// Of attempts to connect.
+    connects: Window,
     outgoing: Outgoing,
     random: Random,
     timers: Timers,
@@ -73,6 +78,7 @@ pub struct Machine<P> {
     /// Whether the present connection has brought data.
     has_data: bool,
     silent: bool,
+    deferred: Deferring<P>,
 }
 
 impl<P: Protocol> Machine<P> {
@@ -90,7 +96,7 @@ impl<P: Protocol> Machine<P> {
         let settings = config.settings();
         let outbox = Outbox::new(settings.max_outgoing_texts, settings.max_outgoing_bytes);
         let pace = settings.pace.or_else(|| protocol.pace());
-        let request_pace = protocol.request_pace();
+        let (request_pace, connect_pace) = (protocol.request_pace(), protocol.connect_pace());
         let mut registry = Registry::default();
         let initial = protocol.initial();
         initial
@@ -103,6 +109,7 @@ impl<P: Protocol> Machine<P> {
             registry,
             window: Window::new(pace),
             requests: Window::new(request_pace),
+            connects: Window::new(connect_pace),
             outgoing: Outgoing::new(settings.max_outgoing_bytes),
             random: Random::seeded(seed),
             timers: Timers::new(),
@@ -113,6 +120,7 @@ impl<P: Protocol> Machine<P> {
             opened_at: Time::ZERO,
             has_data: false,
             silent: false,
+            deferred: Deferring::default(),
             intake: Intake::new(protocol, settings.max_depth, outbox, Arc::clone(&counters)),
             counters,
             config,
@@ -173,9 +181,9 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// Begins. Without effect if it has begun before.
-    pub fn start(&mut self, _now: Time) {
+    pub fn start(&mut self, now: Time) {
         if self.state == State::Idle {
-            self.connect();
+            self.connect(now);
         }
     }
 
@@ -192,6 +200,7 @@ impl<P: Protocol> Machine<P> {
         self.has_data = false;
         self.silent = false;
         self.frames.reset();
+        self.deferred.stalled = false;
         self.outgoing.clear();
         self.window.clear();
         self.requests.clear();
@@ -303,6 +312,18 @@ impl<P: Protocol> Machine<P> {
             match event {
                 // After our close frame only the server's counts.
                 Event::Text(_) | Event::Binary(_) if self.state == State::Closing => {}
+                Event::Text(text) if text.len() > self.deferred.above => {
+                    messages += 1;
+                    let text = match text.len() <= self.config.settings().limits.read_buffer {
+                        true => text.to_vec(),
+                        false => self.frames.take_lent(),
+                    };
+                    match self.defer(now, text, sink) {
+                        Ok(()) if self.deferred.stalled => break None,
+                        Ok(()) => {}
+                        Err(lost) => break Some(lost),
+                    }
+                }
                 Event::Text(text) => {
                     messages += 1;
                     match self.intake.text(text, sink) {
@@ -376,7 +397,7 @@ impl<P: Protocol> Machine<P> {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
-                Timer::Reconnect => self.connect(),
+                Timer::Reconnect => self.connect(now),
                 Timer::Probe => {
                     self.outgoing.probe(&mut self.random, &self.counters);
                     self.window.note(now);
@@ -436,7 +457,8 @@ impl<P: Protocol> Machine<P> {
         }
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, now: Time) {
+        self.connects.note(now);
         self.state = State::Connecting;
         let attempt = self.failures.saturating_add(1);
         self.actions.push_back(Action::Connect { attempt });
@@ -502,7 +524,7 @@ impl<P: Protocol> Machine<P> {
             .settings()
             .backoff
             .delay(self.failures, self.random.next_u64());
-        let until = now.after(delay);
+        let until = now.after(delay).max(self.connects.free_at(now));
         self.timers.clear_all();
         self.timers.set(Timer::Reconnect, until);
         self.state = State::Waiting { until };

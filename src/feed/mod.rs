@@ -16,6 +16,7 @@
 //!   for a message in steady state.
 
 mod backoff;
+mod bulk;
 mod config;
 mod counters;
 mod envelope;
@@ -35,6 +36,7 @@ mod snapshot;
 mod timer;
 
 pub use backoff::{Backoff, Jitter, Random};
+pub use bulk::{BulkId, Deferred, Outcome, Overtaking};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
 pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
 pub use envelope::{
@@ -49,7 +51,9 @@ pub use protocol::{
     Sink, SubscribeError, Subscription, Transaction, Update, Verb,
 };
 pub use reading::{Ids, TimeUnit};
-pub use registry::{Settled, Ticket};
+#[cfg(feature = "net")]
+pub(crate) use registry::Report;
+pub use registry::{Settled, Standing, Standings, SubscriptionState, SubscriptionStatus, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
 pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 

@@ -162,6 +162,23 @@ impl Outbox {
         std::mem::take(&mut self.answers)
     }
 
+    /// An empty one with the same bounds.
+    pub(super) const fn like(&self) -> Self {
+        Self::new(self.max_texts, self.max_bytes)
+    }
+
+    /// Takes over what another one holds.
+    ///
+    /// # Errors
+    /// Not all of it fits: what does not is gone.
+    pub(super) fn append(&mut self, other: &mut Self) -> Result<(), OutboxFull> {
+        self.answers.append(&mut other.answers);
+        while let Some(text) = other.pop() {
+            self.push(text)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn clear(&mut self) {
         self.texts.clear();
         self.answers.clear();

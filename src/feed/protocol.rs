@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::bulk::{BulkId, Deferred, Outcome};
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
 use super::snapshot::Snapshot;
@@ -86,6 +87,30 @@ pub trait Transaction: Sink {
     fn commit(&mut self);
     /// Forgets everything since the last end.
     fn rollback(&mut self);
+
+    /// Takes over a long message, to be taken apart elsewhere: in the end it has the effect that it
+    /// would have had now, with all that comes later laid over it.
+    ///
+    /// # Errors
+    /// The message: this sink takes none. Nothing has happened.
+    fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
+        Err(message)
+    }
+
+    /// Goes on with the oldest message that was deferred, if it is this one, as far as one call may
+    /// go; what it was, once all of it has taken effect.
+    ///
+    /// # Panics
+    /// As the protocol did while it took the message apart.
+    fn resume(&mut self, message: BulkId) -> Option<Outcome> {
+        let _ = message;
+        None
+    }
+
+    /// Whether nothing may be read until messages that were deferred are through.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// What a patch for an id without a value does.
@@ -357,6 +382,12 @@ pub trait Protocol: Send + 'static {
 
     /// How fast it allows requests for subscriptions, which count in [`pace`](Self::pace) as well.
     fn request_pace(&self) -> Option<Pace> {
+        None
+    }
+
+    /// How often a connection may be tried to be made. A feed with two counts for each of them, so
+    /// this is to be half of what the server allows an address.
+    fn connect_pace(&self) -> Option<Pace> {
         None
     }
 

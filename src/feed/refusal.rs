@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The reply that the message asks for does not fit the queue of outgoing messages.
     #[error("outgoing messages are full")]
     OutboxFull,
+    /// The feed ended before the message, a long one, was through.
+    #[error("the feed ended first")]
+    Ended,
     /// A reason of a custom protocol or sink.
     #[error("refused")]
     Other,
@@ -63,7 +66,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Binary,
         Self::Shape,
@@ -80,6 +83,7 @@ impl Refusal {
         Self::EntitiesFull,
         Self::IdsFull,
         Self::OutboxFull,
+        Self::Ended,
         Self::Other,
     ];
 

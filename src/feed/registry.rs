@@ -8,6 +8,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
+mod report;
+
+#[cfg(feature = "net")]
+pub(crate) use report::Report;
+pub use report::{Standing, Standings, SubscriptionState, SubscriptionStatus};
+
+use report::Changes;
+
 use super::outbox::Reply;
 use super::protocol::{Answer, Control, SubscribeError, Subscription, Verb};
 use crate::Time;
@@ -78,6 +86,7 @@ pub(super) struct Registry {
     tickets: HashMap<Ticket, Open, foldhash::fast::RandomState>,
     requests: BTreeMap<u64, Request>,
     settled: VecDeque<Settled>,
+    changes: Changes,
     /// What the server has refused, or cannot be asked for.
     denied: VecDeque<Subscription>,
     next_key: Key,
@@ -139,6 +148,11 @@ impl Registry {
         }
         if matches!(entry.state, State::Leaving | State::Left) {
             entry.state = next;
+            let standing = match next {
+                State::Held => Standing::Granted,
+                _ => Standing::Pending,
+            };
+            self.changes.push(&entry.subscription, standing);
             let overruled = std::mem::take(&mut entry.tickets);
             self.finish_all(overruled, Some(&SubscribeError::Withdrawn));
         }
@@ -326,6 +340,7 @@ impl Registry {
         match (entry.state, reply) {
             (State::Asked, Reply::Granted) => {
                 entry.state = State::Held;
+                self.changes.push(&entry.subscription, Standing::Granted);
                 let tickets = std::mem::take(&mut entry.tickets);
                 self.finish_all(tickets, None);
             }
@@ -438,6 +453,7 @@ impl Registry {
                 continue;
             };
             entry.state = State::Held;
+            self.changes.push(&entry.subscription, Standing::Granted);
             let tickets = std::mem::take(&mut entry.tickets);
             self.finish_all(tickets, None);
         }
@@ -462,12 +478,16 @@ impl Registry {
             entry.state = State::Waiting;
             entry.request = None;
             entry.company = usize::MAX;
+            self.changes.push(&entry.subscription, Standing::Pending);
         }
         self.pending = self.entries.len();
     }
 
     /// The feed stops: every ticket is settled.
     pub(super) fn stop(&mut self) {
+        for entry in self.entries.values() {
+            self.changes.push(&entry.subscription, Standing::Ended);
+        }
         self.entries.clear();
         self.keys.clear();
         self.requests.clear();
@@ -510,6 +530,7 @@ impl Registry {
         let key = self.next_key;
         self.next_key += 1;
         self.pending += 1;
+        self.changes.push(&subscription, Standing::Pending);
         self.keys.insert(subscription.clone(), key);
         let state = State::Waiting;
         self.entries.insert(
@@ -528,6 +549,7 @@ impl Registry {
     fn remove(&mut self, key: Key) {
         if let Some(entry) = self.entries.remove(&key) {
             self.keys.remove(&entry.subscription);
+            self.changes.push(&entry.subscription, Standing::Ended);
         }
     }
 
@@ -556,6 +578,11 @@ impl Registry {
                 // Unanswered, it stays wanted: the answer may be all that was lost.
                 (State::Asked, None | Some(SubscribeError::Unanswered)) => {
                     entry.state = State::Held;
+                    let standing = match error {
+                        Some(_) => Standing::Unanswered,
+                        None => Standing::Granted,
+                    };
+                    self.changes.push(&entry.subscription, standing);
                     let tickets = std::mem::take(&mut entry.tickets);
                     self.finish_all(tickets, error);
                 }
@@ -573,10 +600,15 @@ impl Registry {
     /// An entry is given up, and everyone who waits for it is told.
     fn fail(&mut self, key: Key, error: &SubscribeError) {
         let tickets = self.take_tickets(key);
+        let given_up = self.entries.get(&key).map(|e| e.subscription.clone());
         if let Some(entry) = self.entries.get(&key) {
             self.denied.push_back(entry.subscription.clone());
         }
         self.remove(key);
+        if let Some(subscription) = given_up {
+            let denied = Standing::Denied(error.clone());
+            self.changes.push(&subscription, denied);
+        }
         if tickets.is_empty() {
             self.settled.push_back(Settled {
                 ticket: None,

@@ -9,7 +9,8 @@ use thiserror::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Scheme and host that it is sent to, unless the feed is told another one.
+    /// Scheme and host that it is sent to, unless the feed is told another one. Empty: it has to
+    /// be told, since its streams are of a server that has no such public host.
     pub base: &'static str,
     /// Path and query, from the slash on.
     pub path_and_query: String,

@@ -9,8 +9,10 @@
 //! A panic (of a custom protocol, say) ends the turn, not the process: it is caught, reported, the
 //! feed's values are stopped and its inbox is closed, and the restart policy decides what follows.
 
+mod bulk;
 mod turn;
 
+use super::bulk::Offload;
 use super::clock::Clock;
 use super::command::Command;
 use super::connect::{ConnectError, ConnectOptions};
@@ -193,13 +195,15 @@ where
         })
     };
     let bell = Arc::clone(&waker);
+    let landing = Arc::clone(&waker);
     let ring = move || {
         // Fails only where the poller is gone, and the feed with it.
         let _ = bell.wake();
     };
     let counters = Arc::clone(first.group.counters());
     let (inbox, commands) = inbox(options.inbox, counters, wake_on.clone(), ring);
-    let board = Arc::new(Board::new(wake_on));
+    let first_data_within = first.group.config().settings().first_data_within;
+    let board = Arc::new(Board::new(wake_on, first_data_within));
     let connect = Arc::new(options.connect.clone());
     let connectors =
         Leg::ALL.map(|_| Connector::new(runtime.clone(), Arc::clone(&connect), Arc::clone(&waker)));
@@ -211,6 +215,7 @@ where
                 pin(&options);
                 let mut post = Post {
                     poll,
+                    offload: bulk::offload(&runtime, landing),
                     events: Events::with_capacity(EVENTS),
                     runtime,
                     connectors,
@@ -332,6 +337,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 /// What outlives a panic: everything that is not of one run.
 struct Post {
     poll: Poll,
+    offload: Offload,
     events: Events,
     runtime: Runtime,
     connectors: [Connector; Leg::COUNT],
@@ -361,6 +367,7 @@ impl Post {
         self.replies.clear();
         self.connectors.iter_mut().for_each(Connector::cancel);
         self.legs = Default::default();
+        self.board.lost();
         self.board.update(|status| {
             status.state = crate::feed::State::Idle;
             status.silent = false;

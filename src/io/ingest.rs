@@ -10,6 +10,7 @@
 mod apply;
 mod attend;
 mod attention;
+mod bulk;
 mod claims;
 mod commands;
 mod coverage;
@@ -19,10 +20,14 @@ mod legs;
 mod overlay;
 mod promote;
 mod shadow;
+mod silence;
 
+pub(crate) use bulk::BulkOptions;
+pub(super) use commands::refusal;
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
+use super::bulk::Recorder;
 use super::command::Command;
 use super::inbox::CommandError;
 use super::slow::Slow;
@@ -31,19 +36,22 @@ use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
-    Claims, Counters, Covers, EntityIx, Leg, OnConnect, Policy, Refusal, Rule, Sink, Transaction,
-    Update, Verdict,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, Leg, OnConnect, Outcome, Policy,
+    Protocol, Refusal, Rule, Sink, Transaction, Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
 use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
 use attention::Attention;
-use commands::refusal;
+use bulk::Board;
+
 use coverage::open_word;
 use hashbrown::HashMap;
 use legs::Legs;
+use silence::Silence;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -60,6 +68,8 @@ pub(crate) struct IngestConfig {
     pub(crate) limits: Limits,
     /// Most patches, removals and invalidations of one message.
     pub(crate) max_items: usize,
+    /// Entities with a watchdog of their own: silent when nothing came for so long.
+    pub(crate) silence: Vec<(Box<str>, Duration)>,
 }
 
 /// Why a feed cannot be attached.
@@ -110,6 +120,8 @@ struct Entry {
     restarts: bool,
     /// Slots whose number is that of a fetched answer, ahead of the stream.
     answered: Option<Box<Answered>>,
+    /// When something last came for it.
+    heard_at: Time,
     /// Fetches that run and optimistic writes, while there are any.
     attention: Option<Box<Attention>>,
     /// Slow writer: the connection that values were forwarded from.
@@ -127,6 +139,7 @@ pub(crate) struct Ingest {
     entries: Vec<Entry>,
     names: HashMap<Arc<str>, EntityIx, foldhash::fast::RandomState>,
     staging: Staging,
+    silence: Silence,
     /// Claimed by the message that is being taken in.
     claimed: Vec<EntityIx>,
     now: Time,
@@ -157,6 +170,10 @@ pub(crate) struct Ingest {
     wanted: Option<Arc<Wanted>>,
     /// The sum of invalidations that a forwarded value is good for, while it is applied.
     as_of: Option<u64>,
+    /// How often generations were raised.
+    raised: u64,
+    /// Long messages, if they may be taken apart elsewhere.
+    bulk: Option<Box<Board>>,
 }
 
 impl Ingest {
@@ -185,6 +202,7 @@ impl Ingest {
                 ingest.entity(&name).map_err(|_| ClaimError::Full)?;
             }
         }
+        ingest.watch_silence()?;
         ingest.set_bits(Link::DOWN, Link::DOWN);
         ingest.finish();
         Ok(ingest)
@@ -207,6 +225,7 @@ impl Ingest {
             entries: Vec::new(),
             names: HashMap::default(),
             staging: Staging::default(),
+            silence: Silence::new(),
             claimed: Vec::new(),
             now: Time::ZERO,
             turn,
@@ -224,6 +243,8 @@ impl Ingest {
             slow_opened: 0,
             wanted: None,
             as_of: None,
+            raised: 0,
+            bulk: None,
             config,
         }
     }
@@ -289,6 +310,7 @@ impl Sink for Ingest {
             reported: false,
             restarts: false,
             answered: None,
+            heard_at: Time::ZERO,
             attention: None,
             connection: forward::Connection::default(),
         };
@@ -374,6 +396,23 @@ impl Transaction for Ingest {
         self.staging.clear();
         self.return_claims();
     }
+
+    fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
+        if !self.may_defer() {
+            return Err(message);
+        }
+        let bytes = message.len();
+        let take_apart = move |sink: &mut Recorder| message.take_apart(sink);
+        Ok(self.take_over_long(bytes, take_apart))
+    }
+
+    fn resume(&mut self, message: BulkId) -> Option<Outcome> {
+        self.take_outcome(message)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bulk.as_ref().is_some_and(|board| board.is_full())
+    }
 }
 
 impl Target for Ingest {
@@ -389,6 +428,10 @@ impl Target for Ingest {
         );
         if !moved && !scan {
             return;
+        }
+        if self.silence.is_any() {
+            self.note_speech();
+            scan |= std::mem::take(&mut self.scan);
         }
         let mut growths = 0;
         let mut batch = self.wakes.batch();
@@ -415,7 +458,9 @@ impl Target for Ingest {
         self.opened = (self.turn, self.now);
         self.joined = self.opened;
         self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
+        self.forget_numbers();
         self.raise();
+        self.listen();
         for entry in &mut self.entries {
             entry.reported = false;
             if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
@@ -470,11 +515,33 @@ impl Target for Ingest {
     }
 
     fn lost(&mut self) {
+        self.deafen();
         self.set_bits(Link::DOWN | Link::SILENT, Link::DOWN);
     }
 
     fn silent(&mut self, silent: bool) {
         self.set_bits(Link::SILENT, if silent { Link::SILENT } else { 0 });
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.silence.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self) {
+        if self
+            .silence
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.note_silence();
+        }
+    }
+
+    fn received_at(&self, entity: &str, id: &Id) -> Option<Time> {
+        let entry = &self.entries[self.names.get(entity)?.index()];
+        entry
+            .entity
+            .with(id.as_ref(), |slot| slot.head().received_at)
     }
 
     fn gap(&mut self) {
@@ -501,9 +568,12 @@ impl Target for Ingest {
         if let Some(wanted) = &self.wanted {
             wanted.remove(entity, id);
         }
-        let Some(ix) = self.names.get(entity) else {
+        let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
+        if self.has_flights() {
+            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
+        }
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -511,7 +581,7 @@ impl Target for Ingest {
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
-            self.legs.forget(*ix, slot);
+            self.legs.forget(ix, slot);
             if let Some(attention) = &mut entry.attention {
                 let id = writer.entity().canonical(id.as_ref());
                 attention.mark(&id, flags::UNSUBSCRIBED);
@@ -519,6 +589,26 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
+    }
+
+    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
+        self.bulk = Some(Box::new(Board::new(options)));
+    }
+
+    fn long_messages(&self) -> usize {
+        self.flights()
+    }
+
+    fn land_some(&mut self) {
+        self.go_on();
+    }
+
+    fn disown(&mut self) {
+        self.count_orphans();
+    }
+
+    fn has_landing(&self) -> bool {
+        self.can_go_on()
     }
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
@@ -532,11 +622,13 @@ impl Drop for Ingest {
     fn drop(&mut self) {
         // A message that was half taken in when its protocol panicked.
         self.staging.clear();
+        self.abandon_flights();
         self.turn += 1;
         for entry in &mut self.entries {
             entry.let_go(self.turn);
         }
         self.done();
+        self.deafen();
         self.set_bits(Link::SILENT | Link::STOPPED, Link::STOPPED);
         self.finish();
         self.release_all();

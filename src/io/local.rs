@@ -154,6 +154,7 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
             self.counters.silences.bump();
             self.target.silent(true);
         }
+        self.target.handle_timeout();
         self.target.finish();
         drop(self.target.waste());
     }
@@ -174,7 +175,11 @@ impl<P: Protocol, T: Target> LocalFeed<P, T> {
     )]
     pub(crate) fn deadline(&self) -> Option<Time> {
         let due = self.heard_at.after(self.silent_after);
-        (self.open && !self.silent && due < Time::NEVER).then_some(due)
+        let due = (self.open && !self.silent && due < Time::NEVER).then_some(due);
+        [due, self.target.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// There is no server that replies could go to.

@@ -6,6 +6,7 @@
 //! Without the feature `net` there are no sockets, and a feed is driven by its caller
 //! ([`local`]): the same machine, the same publications.
 
+pub(crate) mod bulk;
 pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod inbox;

@@ -6,9 +6,11 @@ use super::command::Command;
 use super::inbox::{CommandError, Completion, Inbox};
 use super::slow::{SLOW, Slow};
 use crate::feed::{CounterValues, Counters};
+use crate::key::Id;
 use crate::store::{Entity, Hub, Store, TurnCounter};
 use crate::sync::{AtomicBool, Ordering};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How often a command looks for its owner: each time anew, a feed has claimed the entity or ended
@@ -26,6 +28,30 @@ pub(crate) struct Owner {
     pub(crate) counters: Arc<Counters>,
     /// It claims what nobody owns.
     pub(crate) wildcard: bool,
+    /// What keeps a value from coming, as the feed knows.
+    pub(crate) trouble: Trouble,
+}
+
+/// Says what keeps a value from coming, if anything is known to. By default nothing is.
+#[derive(Clone, Default)]
+pub(crate) struct Trouble(Option<Arc<Ask>>);
+
+type Ask = dyn Fn(&str, &Id) -> Option<String> + Send + Sync;
+
+impl Trouble {
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feeds with connections have any")
+    )]
+    pub(crate) fn new(ask: impl Fn(&str, &Id) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ask)))
+    }
+}
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Trouble" } else { "none" })
+    }
 }
 
 /// The owners of one cache.
@@ -100,6 +126,13 @@ impl Owners {
         } else if let Some(feed) = self.feeds().get(owner) {
             feed.counters.add_conflated(updates);
         }
+    }
+
+    /// What keeps a value of this owner from coming, if that is known.
+    pub(crate) fn trouble(&self, owner: &str, entity: &str, id: &Id) -> Option<String> {
+        let trouble = self.feeds().get(owner)?.trouble.clone();
+        // Outside the lock: it takes others.
+        trouble.0.and_then(|ask| ask(entity, id))
     }
 
     /// The counters of every owner so far, by its name; the slow writer's once it has written.

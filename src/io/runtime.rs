@@ -135,6 +135,12 @@ impl Runtime {
         Ok(self.handle.spawn_blocking(work).await?)
     }
 
+    /// As [`offload`](Self::offload), for who waits in a way of its own. If the runtime is gone, the
+    /// work is dropped.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.handle.spawn_blocking(work));
+    }
+
     /// Tells our own runtime to end and gives its thread to join, once; `None` for a runtime that
     /// is not ours, which is left alone. Never blocks.
     pub(crate) fn shut_down(&self) -> Option<JoinHandle<()>> {

@@ -61,6 +61,7 @@ impl Slow {
             on_connect: OnConnect::Invalidate,
             limits: store.config().limits,
             // Commands are bounded by those who give them.
+            silence: Vec::new(),
             max_items: usize::MAX,
         };
         let ingest = Ingest::unclaimed(

@@ -2,9 +2,10 @@
 
 use super::connect::ConnectError;
 use super::latch::{Latch, Waiting, WakeOn};
-use crate::feed::{Lost, Role, State};
+use crate::feed::{Lost, Report, Role, State};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where a feed stands.
 #[derive(Clone, Debug)]
@@ -76,6 +77,27 @@ impl Default for FeedStatus {
     }
 }
 
+/// Why a feed has no connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WhyNotOpen {
+    /// No attempt to connect has ended yet.
+    #[error("no attempt to connect has ended yet")]
+    NotYet,
+    /// The last attempt failed.
+    #[error("{0}")]
+    Connect(Arc<ConnectError>),
+    /// The server refused the last connection: a wrong key, a second session.
+    #[error("refused by the server: {0}")]
+    Refused(Box<str>),
+    /// The last connection was lost.
+    #[error("the last connection was lost: {0}")]
+    Lost(Lost),
+    /// The feed has ended.
+    #[error("the feed has ended ({0:?})")]
+    Ended(FeedEnd),
+}
+
 /// How a feed ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,14 +123,20 @@ impl FeedEnd {
 pub(crate) struct Board {
     status: Mutex<FeedStatus>,
     end: Latch<FeedEnd>,
+    /// Set while the feed has a connection, and once it has ended. Another one each time that a
+    /// connection is lost.
+    gate: Mutex<Latch<()>>,
+    subscriptions: Mutex<Report>,
     wake_on: WakeOn,
 }
 
 impl Board {
-    pub(crate) fn new(wake_on: WakeOn) -> Self {
+    pub(crate) fn new(wake_on: WakeOn, first_data_within: Duration) -> Self {
         Self {
             status: Mutex::default(),
             end: Latch::new(),
+            gate: Mutex::new(Latch::new()),
+            subscriptions: Mutex::new(Report::new(first_data_within)),
             wake_on,
         }
     }
@@ -130,6 +158,53 @@ impl Board {
     pub(crate) fn ended(&self, end: FeedEnd) {
         self.update(|status| status.state = State::Stopped);
         self.end.set(end, &self.wake_on);
+        self.opened();
+    }
+
+    /// The feed has a connection.
+    pub(crate) fn opened(&self) {
+        self.gate().set((), &self.wake_on);
+    }
+
+    /// It has none any more.
+    pub(crate) fn lost(&self) {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if gate.get().is_some() {
+            *gate = Latch::new();
+        }
+    }
+
+    /// Set once the feed has a connection, or has ended.
+    pub(crate) fn gate(&self) -> Latch<()> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.clone()
+    }
+
+    /// Looks at how far the subscriptions are. Takes a lock that is held for moments only.
+    pub(crate) fn subscriptions<R>(&self, look: impl FnOnce(&mut Report) -> R) -> R {
+        let report = self.subscriptions.lock();
+        look(&mut report.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why there is no connection, if there is none.
+    pub(crate) fn why_not_open(&self) -> Option<WhyNotOpen> {
+        if let Some(end) = self.end.get() {
+            return Some(WhyNotOpen::Ended(end));
+        }
+        let status = self.status();
+        let refused = status.last_loss == Some(Lost::Refused);
+        match (
+            status.state,
+            status.refusal,
+            status.last_error,
+            status.last_loss,
+        ) {
+            (State::Open, ..) => None,
+            (_, Some(reason), _, _) if refused => Some(WhyNotOpen::Refused(reason)),
+            (_, _, Some(error), _) => Some(WhyNotOpen::Connect(error)),
+            (_, _, None, Some(loss)) => Some(WhyNotOpen::Lost(loss)),
+            (_, _, None, None) => Some(WhyNotOpen::NotYet),
+        }
     }
 
     /// How the feed ended, once it has.

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::inbox::CommandError;
+use super::ingest::BulkOptions;
 use crate::Time;
 use crate::feed::{Leg, Transaction};
 use crate::key::Id;
@@ -15,6 +16,13 @@ pub(crate) type Waste = Vec<Arc<Document>>;
 ///
 /// Calls come in batches: [`begin`](Self::begin), then anything, then
 /// [`finish`](Self::finish), which tells the waiters once for all of it.
+#[cfg_attr(
+    not(feature = "net"),
+    allow(
+        dead_code,
+        reason = "without sockets there are not several connections"
+    )
+)]
 pub(crate) trait Target: Transaction {
     /// A batch begins: whatever is received from now on was received at `now`.
     fn begin(&mut self, now: Time);
@@ -44,8 +52,38 @@ pub(crate) trait Target: Transaction {
     fn doubt(&mut self, entity: &str, id: &Id);
     /// No data has come for too long, or (`false`) it came after all.
     fn silent(&mut self, silent: bool);
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever.
+    fn poll_timeout(&self) -> Option<Time>;
+    /// Looks at what is due at the time at which the batch began.
+    fn handle_timeout(&mut self);
+    /// When the value was last received; `None` if there is none.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
+    fn received_at(&self, entity: &str, id: &Id) -> Option<Time>;
     /// Something was missed on the connection.
     fn gap(&mut self);
+    /// Long messages may be taken apart elsewhere from now on.
+    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
+        drop(options);
+    }
+    /// How many long messages are on their way: commands about values come after them.
+    fn long_messages(&self) -> usize {
+        0
+    }
+    /// Lands a portion of the first long message, if it has been taken apart.
+    ///
+    /// # Panics
+    /// As the protocol did while it took the message apart.
+    fn land_some(&mut self) {}
+    /// Whether [`land_some`](Self::land_some) has something to do.
+    fn has_landing(&self) -> bool {
+        false
+    }
+    /// Counts long messages that are through and that no machine has asked for
+    /// ([`resume`](Transaction::resume)): theirs is gone.
+    fn disown(&mut self) {}
     /// A subscription was asked for that keeps this value up.
     fn subscribed(&mut self, entity: &str, id: &Id) {
         let _ = (entity, id);

@@ -7,6 +7,7 @@ use super::look::{Look, Values};
 use super::machine::{At, Queries};
 use super::observers::Observer;
 use super::policy::{ObserverOptions, Refetch};
+use super::state::Phase;
 use super::want::Cause;
 use crate::Time;
 
@@ -29,6 +30,7 @@ impl<E: Clone> Queries<E> {
                 self.marked(query, &look, at);
             }
         }
+        self.admit(at);
     }
 
     fn marked(&mut self, query: QueryIx, look: &Look, at: At<'_>) {
@@ -37,8 +39,15 @@ impl<E: Clone> Queries<E> {
         let Some(q) = self.registry.get_mut(query) else {
             return;
         };
-        if q.flight.is_some() {
-            // The next attempt, or what is decided when the fetch settles, sees to it.
+        if let Some(flight) = &mut q.flight {
+            // The next attempt, or what is decided when the fetch settles, sees to it; and since
+            // somebody looks, it need not wait for its time.
+            if follows {
+                flight.cause = flight.cause.joined(Cause::Invalidation);
+                if let Phase::Queued(ticket) = flight.phase {
+                    self.budget.hasten(ticket);
+                }
+            }
             return;
         }
         if follows && (!look.known() || look.invalidated() || look.unsure) {

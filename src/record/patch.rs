@@ -95,6 +95,13 @@ impl Patch {
         self.generation = 0;
     }
 
+    /// Bytes that it holds, about: what its tokens and operations take, but for a tree, of which
+    /// there are few.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.ops) + size_of_val(&*self.words) + self.bytes.len()
+    }
+
     /// Whether it does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

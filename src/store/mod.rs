@@ -231,6 +231,11 @@ impl Store {
         self.entities.load().values().cloned().collect()
     }
 
+    /// How often everything was invalidated: the sum of an entity that is new.
+    pub(crate) fn invalidations(&self) -> u64 {
+        self.invalidated.load(Ordering::Acquire)
+    }
+
     /// Marks all values of all entities as invalidated, in one store. The caller then has the hub
     /// scan.
     pub(crate) fn invalidate_all(&self) {

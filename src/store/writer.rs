@@ -286,6 +286,14 @@ impl EntityWriter {
         }
     }
 
+    /// The present batch, for a message of it that is published later.
+    pub(crate) fn this_batch(&self) -> Moment {
+        Moment {
+            base: self.base,
+            batch: self.batch,
+        }
+    }
+
     /// The sum of invalidations that a fetch of the slot is good for which began at `moment`: the
     /// present one if none came since, and less if any did.
     pub(crate) fn invalidation_at(&self, slot: SlotIx, moment: Moment) -> u64 {

@@ -177,6 +177,15 @@ impl Decoder {
         self.next_slow()
     }
 
+    /// Takes the message that was lent last out of the message buffer, without a copy; nothing if it
+    /// was lent in place, as every message that fits the read buffer may be.
+    pub fn take_lent(&mut self) -> Vec<u8> {
+        match self.phase {
+            Phase::Lent => std::mem::take(&mut self.message),
+            _ => Vec::new(),
+        }
+    }
+
     /// The frame at `start`, if it is a valid message all by itself and all there.
     #[inline]
     fn plain(&self) -> Option<Plain> {

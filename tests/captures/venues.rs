@@ -351,7 +351,7 @@ fn events(
         }
         match entities.iter().find(|(known, _)| *known == word) {
             Some((_, entity)) => {
-                steps.push(whole(entity, text(&event, id)?, &event, Order::Arrival))
+                steps.push(whole(entity, text(&event, id)?, &event, Order::Arrival));
             }
             None => unmapped = true,
         }

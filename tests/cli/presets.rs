@@ -8,6 +8,8 @@ use std::thread::{JoinHandle, spawn};
 use tungstenite::{Message, WebSocket};
 
 use super::{Dir, Ran, data, ran, run, tickcache};
+use crate::reference::{Tree, printed};
+use crate::simulator::{Settings, Simulator, symbol_names};
 
 const PRESETS: [&str; 15] = [
     "binance-spot",
@@ -266,6 +268,72 @@ fn a_channel_that_a_preset_does_not_know_is_one_line() {
         ran.err
     );
     assert!(ran.err.contains("nonsense"), "{}", ran.err);
+}
+
+/// A live feed, recorded and replayed, ends in what the exchange said last.
+#[test]
+fn what_a_preset_records_it_replays() {
+    let dir = Dir::new("recorded");
+    let out = dir.0.join("a.jsonl.gz");
+    let out = out.to_str().expect("UTF-8");
+    let settings = Settings {
+        symbols: 3,
+        messages: Some(300),
+        ..Settings::default()
+    };
+    let exchange = Simulator::start(settings).expect("a port on loopback");
+    let names: Vec<_> = symbol_names(3).collect();
+    let streams = format!("bookTicker:{}", names.join(","));
+    let url = exchange.url();
+    let args = ["record", &url, "--out", out, "--preset", "binance-spot"];
+    // The answer to the request is a message as well.
+    let told = run([&args[..], &["--stream", &streams, "--messages", "301"]].concat())
+        .ok()
+        .err;
+    assert!(told.contains("recorded 301 messages"), "{told}");
+    let sent = std::fs::read_to_string(dir.0.join("a.sent.jsonl")).expect("the file");
+    assert!(
+        sent.contains("SUBSCRIBE") && sent.lines().count() == 1,
+        "{sent}"
+    );
+    for way in ["memory", "websocket"] {
+        let replayed = replay(
+            Path::new(out),
+            &["--preset", "binance-spot", "--through", way],
+        );
+        let values = printed(&replayed.out).expect("one object a line");
+        assert_eq!(values.len(), 3);
+        for ((_, id), value) in values {
+            let symbol = id.to_string().trim_matches('"').to_lowercase();
+            let last = exchange
+                .last(&format!("{symbol}@bookTicker"))
+                .expect("it was sent");
+            assert_eq!(Some(value), Tree::parse(&last), "{symbol}");
+        }
+    }
+}
+
+#[test]
+fn two_connections_carry_the_same_streams() {
+    let settings = Settings {
+        symbols: 2,
+        ..Settings::default()
+    };
+    let exchange = Simulator::start(settings).expect("a port on loopback");
+    let names: Vec<_> = symbol_names(2).collect();
+    let streams = format!("bookTicker:{}", names.join(","));
+    let url = exchange.url();
+    let args = [
+        "watch",
+        &url,
+        "--preset",
+        "binance-spot",
+        "--redundant",
+        "--print",
+    ];
+    let ran = run([&args[..], &["--stream", &streams, "--for", "1.5"]].concat()).ok();
+    assert_eq!(printed(&ran.out).expect("one object a line").len(), 2);
+    assert_eq!(exchange.stats().connections, 2, "{}", ran.err);
 }
 
 fn recorder(args: &[&str]) -> Command {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tickcache::feed::presets::{Emit, Exchange, Venue};
 use tickcache::feed::{
-    Answer, Asked, Class, Outbox, Policy, Refusal, Rule, Sequence, Sink, SubscribeError,
-    Subscription, Update, Verb,
+    Answer, Asked, Class, Control, Outbox, Policy, Refusal, Rule, Sequence, Sink, Snapshot,
+    SubscribeError, Subscription, Taken, Update, Verb,
 };
 use tickcache::json::Value;
 use tickcache::testing::TestFeed;
@@ -40,6 +40,12 @@ impl Venue for Toy {
         "ws://127.0.0.1:9"
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let take = |body: &[u8]| Ok(Taken::new(body).as_of(Some(7)));
+        let path = format!("/{channel}/{symbol}");
+        Some(Snapshot::new("https://127.0.0.1:9", path, take))
+    }
+
     fn request(
         &mut self,
         _: Verb,
@@ -57,8 +63,12 @@ impl Venue for Toy {
         &mut self,
         root: Value<'a>,
         to: &mut Emit<'_, S>,
-        _: &mut Outbox,
+        out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
+        if let Some(refused) = root.get("refuse").and_then(|symbol| symbol.str()) {
+            out.refused("tick", refused, "no such symbol");
+            return Ok(Class::Control(Control::Notice));
+        }
         let number = root
             .get("n")
             .and_then(|n| n.u64())

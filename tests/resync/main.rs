@@ -5,5 +5,10 @@
 
 mod depth;
 mod kit;
+#[cfg(feature = "net")]
+mod network;
 mod pace;
 mod rules;
+#[cfg(feature = "net")]
+#[path = "../server/mod.rs"]
+mod server;

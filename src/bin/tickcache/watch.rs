@@ -53,7 +53,7 @@ where
         protocol
     });
     let url = args.url.as_deref();
-    let shown = url.or(known.as_ref().map(|to| to.url.as_str()));
+    let shown = url.or_else(|| known.as_ref().map(|to| to.url.as_str()));
     let Some(address) = shown.map(address) else {
         return Err(
             "the envelope names no address; give one that begins with ws:// or wss://".into(),

@@ -15,8 +15,8 @@ impl Feed<Exchange<Binance>> {
     ///   whole value.
     /// * Numbering: `u` of `bookTicker`, `t` of `trade` and `a` of `aggTrade` rise by any step; the
     ///   others have their event time only.
-    /// * Limits kept: 4 messages a second (5 are allowed), 1,024 streams, a connection of 24 hours.
-    ///   Not kept, since one feed cannot exceed it: 300 connections in 5 minutes from one address.
+    /// * Limits kept: 4 messages a second (5 are allowed), 1,024 streams, a connection of 24 hours,
+    ///   150 attempts to connect in 5 minutes for each connection (an address may make 300).
     /// * Not verified: connections without a stream in the URL. Streams that do not exist are
     ///   acknowledged by the server and stay silent.
     #[must_use]
@@ -65,8 +65,8 @@ impl Feed<Exchange<Bybit>> {
     ///   `publicTrade`, `allLiquidation`, `liquidation`. Ids are symbols, written large.
     /// * Numbering: `cs` of `tickers` and `seq` of `publicTrade` rise and may repeat; numbers of two
     ///   connections are not compared. Liquidations have their time only.
-    /// * Limits kept: 21,000 characters of topics on a connection; a sign of life every 20 s. Not
-    ///   kept: 500 connections in 5 minutes from one address.
+    /// * Limits kept: 21,000 characters of topics on a connection; a sign of life every 20 s; 250
+    ///   attempts to connect in 5 minutes for each connection (an address may make 500).
     /// * Not verified: how many messages a second are allowed. 10 are sent at most.
     #[must_use]
     pub fn bybit_linear() -> Self {
@@ -102,8 +102,8 @@ impl Feed<Exchange<CoinbaseExchange>> {
     /// * Liveness: `heartbeat` of one product is asked for once a product is granted. The first
     ///   request goes out at once: the server closes a connection without one after 5 s.
     /// * Limits kept: 90 messages a second (100 are allowed), 100 products in a request (no limit is
-    ///   documented). Not kept, since the back-off is slower: 8 connections a second. Not known to
-    ///   the feed: 10 subscriptions of an account to the same product and channel.
+    ///   documented), 4 attempts to connect a second for each connection (an address may make 8). Not
+    ///   known to the feed: 10 subscriptions of an account to the same product and channel.
     /// * Not verified: that requests are answered in order, and that an error refuses the whole of a
     ///   request. A refused request of several products is made again by halves, until it is known
     ///   which were meant.

@@ -62,9 +62,9 @@ impl Texts {
         })
     }
 
-    /// Whether requests that begin as JSON are JSON.
+    /// Whether requests that begin as JSON are JSON; if not, which key is wrong, and why.
     #[cfg(feature = "toml")]
-    pub(super) fn check_json(&self) -> Result<(), String> {
+    pub(super) fn check_json(&self) -> Result<(), (&'static str, String)> {
         let (one, other) = (Subscription::new("c", "x"), Subscription::new("c", "y"));
         let named = [
             ("subscribe", Some(&self.subscribe)),
@@ -73,8 +73,21 @@ impl Texts {
         for (name, template) in named {
             let Some(template) = template else { continue };
             for streams in [&[&one][..], &[&one, &other]] {
-                let text = template.request(1, streams, &self.lists);
-                check_json(&text).map_err(|error| format!("`{name}`: {error}"))?;
+                let error = match check_json(&template.request(1, streams, &self.lists)) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                };
+                let mut bare = self.lists.clone();
+                bare.quote = "".into();
+                let is_quoted = !self.lists.quote.is_empty()
+                    && check_json(&template.request(1, streams, &bare)).is_ok();
+                let hint = if is_quoted {
+                    "; each of `{ids}` and `{channels}` is put between quotes, which is wrong \
+                     within a text: expected `quote = \"\"`"
+                } else {
+                    ""
+                };
+                return Err((name, format!("{error}{hint}")));
             }
         }
         Ok(())

@@ -136,8 +136,13 @@ impl<P: Protocol> Group<P> {
 
     /// Shows a leg, without anything becoming stale.
     pub(super) fn promote(&mut self, leg: Leg, now: Time) {
+        let wanted = self.machine(self.shown).map(Machine::subscribed);
         self.shown = leg;
         self.counters.promotions.bump();
+        if let (Some(member), Some(wanted)) = (self.member_mut(leg), wanted) {
+            // What this leg was refused is asked for again; what cannot be, nobody keeps up.
+            let _ = member.machine.subscribe(now, None, wanted);
+        }
         let unsettled = self.machine(leg).map(Machine::unsettled);
         self.actions.push_back(GroupAction::Promoted {
             leg,
@@ -168,9 +173,12 @@ impl<P: Protocol> Group<P> {
             return;
         }
         for leg in Leg::ALL {
+            let is_shown = leg == self.shown;
             let Some(member) = &mut self.members[leg.index()] else {
                 continue;
             };
+            // What one that is not shown has missed the shown one has brought by then.
+            member.torn &= is_shown || member.ready_at > now;
             if !member.ready && member.machine.is_settled() {
                 let heard = member.machine.has_data() && !member.torn;
                 if heard || member.ready_at <= now {
@@ -189,7 +197,8 @@ impl<P: Protocol> Group<P> {
             && self.member(self.shown).is_some_and(|shown| shown.torn)
             && let Some(other) = self.best(|other| !other.torn && speaks(other))
         {
-            // It has, or will have, what the shown one misses.
+            // It has, or will have, what the shown one misses. A silent one has not, and would be
+            // left again at once.
             self.promote(other, now);
         }
         self.rotate(now);

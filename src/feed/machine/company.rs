@@ -2,7 +2,7 @@
 
 use super::{Machine, State};
 use crate::feed::protocol::{Protocol, SubscribeError, Subscription};
-use crate::feed::registry::Registry;
+use crate::feed::registry::{Registry, Standings};
 
 impl<P: Protocol> Machine<P> {
     /// Whether its connection is open, let in, and has asked for everything that was wanted when
@@ -24,6 +24,17 @@ impl<P: Protocol> Machine<P> {
     /// What it wants, and has not been granted on the present connection.
     pub(in crate::feed) fn unsettled(&self) -> Vec<Subscription> {
         self.registry.unsettled().cloned().collect()
+    }
+
+    /// What has changed about its subscriptions since the last call.
+    #[inline]
+    pub(in crate::feed) fn take_changes(&mut self) -> Option<Standings> {
+        self.registry.take_changes()
+    }
+
+    /// All of its subscriptions, as they stand.
+    pub(in crate::feed) fn standings(&self) -> Standings {
+        self.registry.standings()
     }
 
     /// Wants these and nothing else. Before it starts.

@@ -14,11 +14,12 @@
 //!
 //! Known from memory only: the codes of errors but 406, and how long a request may be.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::exchange::{Emit, Venue, elements, quoted};
+use super::pending::Pending;
 use super::secret::Secret;
+use super::snapshots;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Answer, Asked, Class, Control, Refusal, Sink, SubscribeError, Subscription, Update,
@@ -26,14 +27,13 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 
 /// Streams and bytes of one request.
 const MAX_SYMBOLS: usize = 400;
 const MAX_REQUEST: usize = 14_000;
-/// Answers that may be owed at once; beyond it the oldest is taken for lost.
-const MAX_OWED: usize = 1024;
 /// The id that stands for all symbols.
 const ALL: &str = "*";
 
@@ -84,14 +84,7 @@ pub struct AlpacaStocks {
     credentials: Option<(Secret, Secret)>,
     is_let_in: bool,
     /// What was asked for and not answered yet, in order.
-    owed: VecDeque<Owed>,
-}
-
-#[derive(Clone, Debug)]
-struct Owed {
-    request: u64,
-    verb: Verb,
-    streams: Vec<Subscription>,
+    pending: Pending,
 }
 
 impl AlpacaStocks {
@@ -130,15 +123,15 @@ impl AlpacaStocks {
                 symbols.for_each(|symbol| out.granted(name.as_str(), symbol));
             }
         }
-        let Some(owed) = self.owed.pop_front() else {
+        let Some(asked) = self.pending.pop() else {
             return;
         };
-        for Subscription { channel, id } in &owed.streams {
+        for Subscription { channel, id } in &asked.streams {
             let listed = list.get(channel).is_some_and(|symbols| {
                 let mut symbols = symbols.elements();
                 symbols.any(|symbol| symbol.str() == Some(id))
             });
-            match (owed.verb, listed) {
+            match (asked.verb, listed) {
                 (Verb::Subscribe, false) => {
                     let why = "not in the server's list of what it keeps up";
                     out.refused(channel, id, why);
@@ -159,7 +152,7 @@ impl AlpacaStocks {
             Some(403) => Control::Notice,
             _ if !self.is_let_in => Control::Refused(text),
             _ => {
-                let request = self.owed.pop_front().map(|owed| owed.request);
+                let request = self.pending.pop().and_then(|asked| asked.number);
                 Control::Denied(request, text)
             }
         }
@@ -242,6 +235,12 @@ impl Venue for AlpacaStocks {
         CHANNELS
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let (key, secret) = self.credentials.as_ref()?;
+        let credentials = (key.reveal(), secret.reveal());
+        snapshots::alpaca::snapshot(channel, symbol, self.feed.word(), credentials)
+    }
+
     fn base(&self) -> &'static str {
         "wss://stream.data.alpaca.markets/v2"
     }
@@ -259,7 +258,7 @@ impl Venue for AlpacaStocks {
     }
 
     fn opened(&mut self, _out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.owed.clear();
+        self.pending.clear();
         self.is_let_in = false;
         Ok(())
     }
@@ -296,15 +295,7 @@ impl Venue for AlpacaStocks {
         }
         text.push('}');
         out.push(text)?;
-        if self.owed.len() == MAX_OWED {
-            self.owed.pop_front();
-        }
-        let streams = streams[..count].iter().map(|s| (*s).clone()).collect();
-        self.owed.push_back(Owed {
-            request,
-            verb,
-            streams,
-        });
+        self.pending.asked(verb, request, &streams[..count]);
         Ok(Asked {
             count,
             answer: Answer::Expected,

@@ -25,6 +25,7 @@
 use std::time::Duration;
 
 use super::exchange::{Emit, Exchange, Venue, is_array, is_symbol, list_request};
+use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{
@@ -33,6 +34,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::TimeUnit;
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 
@@ -320,6 +322,14 @@ impl Venue for Binance {
         self.market.channels()
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let snapshot = snapshots::binance::snapshot(self.market, channel, symbol)?;
+        Some(match self.unit {
+            TimeUnit::Microseconds => snapshot.header("X-MBX-TIME-UNIT", "MICROSECOND"),
+            _ => snapshot,
+        })
+    }
+
     fn base(&self) -> &'static str {
         match self.market {
             BinanceMarket::Spot => "wss://stream.binance.com:9443",
@@ -424,6 +434,11 @@ impl Venue for Binance {
     }
 
     /// One less than allowed: pongs count too, and cannot wait.
+    fn connect_pace(&self) -> Option<Pace> {
+        // 300 in 5 minutes from one address, for two connections.
+        Pace::new(300 / 2, Duration::from_secs(300))
+    }
+
     fn pace(&self) -> Option<Pace> {
         let messages = match self.market {
             BinanceMarket::Spot => 5 - 1,

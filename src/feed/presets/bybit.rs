@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, is_array, list_request, quoted};
+use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
@@ -33,6 +34,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::record::Mode;
 
@@ -301,12 +303,22 @@ impl Venue for Bybit {
         }
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        let spot = self.category == BybitCategory::Spot;
+        spot.then(|| snapshots::bybit::spot(channel, symbol))?
+    }
+
     fn base(&self) -> &'static str {
         match self.category {
             BybitCategory::Linear => "wss://stream.bybit.com/v5/public/linear",
             BybitCategory::Inverse => "wss://stream.bybit.com/v5/public/inverse",
             BybitCategory::Spot => "wss://stream.bybit.com/v5/public/spot",
         }
+    }
+
+    fn connect_pace(&self) -> Option<Pace> {
+        // 500 in 5 minutes from one address, for two connections.
+        Pace::new(500 / 2, Duration::from_secs(300))
     }
 
     fn pace(&self) -> Option<Pace> {

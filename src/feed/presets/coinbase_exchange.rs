@@ -150,6 +150,11 @@ impl Venue for CoinbaseExchange {
         Some((CHANNELS[mapped(&stream.channel)?], Id::from(&*stream.id)))
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        // 8 a second from one address, for two connections.
+        Pace::new(4, Duration::from_secs(1))
+    }
+
     fn pace(&self) -> Option<Pace> {
         Pace::new(MESSAGES_PER_SECOND, Duration::from_secs(1))
     }

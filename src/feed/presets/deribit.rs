@@ -16,11 +16,12 @@
 //! Known from memory only: 500 channels a request, about three requests for streams a second, and
 //! that a `ticker` leaves `null` where there is no bid.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, elements, is_symbol, list_request, quoted};
+use super::pending::Pending;
 use super::secret::Secret;
+use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
@@ -28,6 +29,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 use crate::record::Mode;
@@ -39,8 +41,6 @@ const MAX_REQUEST: usize = 60_000;
 const REQUESTS_PER_SECOND: u32 = 3;
 /// How often the server is to send a sign of life, in seconds.
 const HEARTBEAT: u32 = 30;
-/// Answers that may be owed at once; beyond it the oldest is taken for lost.
-const MAX_OWED: usize = 1024;
 
 /// Numbers of requests that are none for streams. Those count from 1 and never get here.
 const SET_HEARTBEAT: u64 = 1_000_000_001;
@@ -81,14 +81,7 @@ pub struct Deribit {
     credentials: Option<(Secret, Secret)>,
     is_let_in: bool,
     /// What was asked for and not answered yet.
-    owed: VecDeque<Owed>,
-}
-
-#[derive(Clone, Debug)]
-struct Owed {
-    request: u64,
-    verb: Verb,
-    streams: Vec<Subscription>,
+    pending: Pending,
 }
 
 impl Deribit {
@@ -118,16 +111,13 @@ impl Deribit {
 
     /// The server has answered a request for streams: whether all of it was granted.
     fn settle(&mut self, request: u64, result: Value<'_>, out: &mut Outbox) {
-        let Some(at) = self.owed.iter().position(|owed| owed.request == request) else {
+        let Some(asked) = self.pending.take(request) else {
             return;
         };
-        let Some(owed) = self.owed.remove(at) else {
-            return;
-        };
-        for stream in &owed.streams {
+        for stream in &asked.streams {
             let wire = self.wire_name(stream);
             let listed = result.elements().any(|name| name.str() == Some(&wire));
-            match (owed.verb, listed) {
+            match (asked.verb, listed) {
                 (Verb::Subscribe, true) => out.granted(&stream.channel, &stream.id),
                 (Verb::Subscribe, false) => {
                     let why = "not among the channels that the server granted";
@@ -147,7 +137,7 @@ impl Deribit {
             if request == Some(LOGIN) {
                 return Control::Refused(text);
             }
-            self.owed.retain(|owed| Some(owed.request) != request);
+            request.and_then(|request| self.pending.take(request));
             return Control::Denied(request, text);
         }
         match (request, frame.result) {
@@ -204,6 +194,10 @@ impl Venue for Deribit {
         CHANNELS
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        snapshots::deribit::snapshot(channel, symbol)
+    }
+
     fn base(&self) -> &'static str {
         "wss://www.deribit.com/ws/api/v2"
     }
@@ -233,7 +227,7 @@ impl Venue for Deribit {
     }
 
     fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.owed.clear();
+        self.pending.clear();
         self.is_let_in = false;
         if let Some((id, secret)) = &self.credentials {
             let (id, secret) = (quoted(id.reveal()), quoted(secret.reveal()));
@@ -273,18 +267,7 @@ impl Venue for Deribit {
             |stream| quoted(&self.wire_name(stream)),
             out,
         )?;
-        if self.owed.len() == MAX_OWED {
-            self.owed.pop_front();
-        }
-        let streams = streams[..asked.count]
-            .iter()
-            .map(|s| (*s).clone())
-            .collect();
-        self.owed.push_back(Owed {
-            request,
-            verb,
-            streams,
-        });
+        self.pending.asked(verb, request, &streams[..asked.count]);
         Ok(asked)
     }
 

@@ -91,6 +91,11 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         None
     }
 
+    /// How often a connection may be tried to be made: [`Protocol::connect_pace`].
+    fn connect_pace(&self) -> Option<Pace> {
+        None
+    }
+
     /// How long the server lets a connection live.
     fn lifetime(&self) -> Option<Duration> {
         None
@@ -346,6 +351,10 @@ impl<V: Venue> Protocol for Exchange<V> {
         self.venue.request_pace()
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        self.venue.connect_pace()
+    }
+
     fn lifetime(&self) -> Option<Duration> {
         self.venue.lifetime()
     }
@@ -369,7 +378,12 @@ impl<V: Venue> Protocol for Exchange<V> {
         match id.as_ref() {
             // Whatever a server may have called a symbol, it is sent to nobody unless it is one.
             IdRef::Text(symbol) if is_symbol(symbol).is_ok() => {
-                self.venue.snapshot(channel, symbol)
+                let mut snapshot = self.venue.snapshot(channel, symbol)?;
+                // Another server's values are asked of no other.
+                if *self.base != *self.venue.base() {
+                    snapshot.base = "";
+                }
+                Some(snapshot)
             }
             _ => None,
         }

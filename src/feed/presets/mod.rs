@@ -15,6 +15,7 @@ mod okx;
 mod pending;
 mod polygon;
 mod secret;
+mod snapshots;
 
 pub use alpaca::{AlpacaStocks, StockFeed};
 pub use binance::{Binance, BinanceMarket, BinanceRoute, BinanceSpot, Endpoint};

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, elements, is_text, list_request, quoted};
+use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{
@@ -21,6 +22,7 @@ use crate::feed::protocol::{
 };
 use crate::feed::reading::{TimeUnit, number};
 use crate::feed::sequence::{Policy, Rule, Sequence};
+use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 
 /// Requests an hour that one connection accepts.
@@ -131,8 +133,17 @@ impl Venue for Okx {
         CHANNELS
     }
 
+    fn snapshot(&self, channel: &str, symbol: &str) -> Option<Snapshot> {
+        snapshots::okx::snapshot(channel, symbol)
+    }
+
     fn base(&self) -> &'static str {
         "wss://ws.okx.com:8443/ws/v5/public"
+    }
+
+    fn connect_pace(&self) -> Option<Pace> {
+        // 3 a second from one address, for two connections.
+        Pace::new(1, Duration::from_secs(1))
     }
 
     fn request_pace(&self) -> Option<Pace> {

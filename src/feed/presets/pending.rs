@@ -71,6 +71,24 @@ impl Pending {
         requests.flat_map(|r| r.streams.iter().map(|stream| (r.verb, stream)))
     }
 
+    /// The request with this number has its one answer.
+    pub(super) fn take(&mut self, number: u64) -> Option<Request> {
+        let at = self
+            .requests
+            .iter()
+            .position(|r| r.number == Some(number))?;
+        self.requests.remove(at)
+    }
+
+    /// A stream was answered by name: whatever request it was of, that waits for the others alone.
+    pub(super) fn answered(&mut self, channel: &str, id: &str) {
+        let is_other = |s: &Subscription| (&*s.channel, &*s.id) != (channel, id);
+        for request in &mut self.requests {
+            request.streams.retain(is_other);
+        }
+        self.requests.retain(|request| !request.streams.is_empty());
+    }
+
     /// How many requests are unanswered.
     pub(super) fn len(&self) -> usize {
         self.requests.len()

@@ -19,10 +19,9 @@
 //! Known from memory only: the texts of grants and errors, and that a second login with one key is
 //! told `max_connections`. The venue's newer address is `wss://socket.massive.com/stocks`.
 
-use std::collections::VecDeque;
-
 use super::alpaca::weightier;
 use super::exchange::{Emit, Venue, elements, list_request, quoted};
+use super::pending::Pending;
 use super::secret::Secret;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
@@ -36,8 +35,6 @@ use crate::key::Id;
 /// Streams and bytes of one request.
 const MAX_PARAMS: usize = 1000;
 const MAX_REQUEST: usize = 16_000;
-/// Answers that may be owed at once; beyond it the oldest is taken for lost.
-const MAX_OWED: usize = 1024;
 /// The id that stands for all tickers.
 const ALL: &str = "*";
 /// Bits of `q` in a number; the minutes since 1970 are above them until the year 2097.
@@ -54,14 +51,7 @@ pub struct PolygonStocks {
     key: Option<Secret>,
     is_let_in: bool,
     /// What was asked for and not answered yet, in order.
-    owed: VecDeque<Owed>,
-}
-
-#[derive(Clone, Debug)]
-struct Owed {
-    request: u64,
-    /// What the server has not answered of it.
-    streams: Vec<Subscription>,
+    pending: Pending,
 }
 
 impl PolygonStocks {
@@ -89,13 +79,9 @@ impl PolygonStocks {
             let Some((channel, id)) = name.trim().split_once('.') else {
                 continue;
             };
-            for owed in &mut self.owed {
-                owed.streams
-                    .retain(|stream| (&*stream.channel, &*stream.id) != (channel, id));
-            }
+            self.pending.answered(channel, id);
             hear(out, channel, id);
         }
-        self.owed.retain(|owed| !owed.streams.is_empty());
     }
 
     fn status<'a>(
@@ -124,7 +110,7 @@ impl PolygonStocks {
             }
             "error" if !self.is_let_in => Control::Refused(text),
             "error" => {
-                let request = self.owed.pop_front().map(|owed| owed.request);
+                let request = self.pending.pop().and_then(|asked| asked.number);
                 Control::Denied(request, text)
             }
             _ => Control::Notice,
@@ -229,7 +215,7 @@ impl Venue for PolygonStocks {
     }
 
     fn opened(&mut self, _out: &mut Outbox) -> Result<(), OutboxFull> {
-        self.owed.clear();
+        self.pending.clear();
         self.is_let_in = false;
         Ok(())
     }
@@ -259,14 +245,7 @@ impl Venue for PolygonStocks {
             |stream| format!("{}.{}", stream.channel, stream.id),
             out,
         )?;
-        if self.owed.len() == MAX_OWED {
-            self.owed.pop_front();
-        }
-        let streams = streams[..asked.count]
-            .iter()
-            .map(|s| (*s).clone())
-            .collect();
-        self.owed.push_back(Owed { request, streams });
+        self.pending.asked(verb, request, &streams[..asked.count]);
         Ok(asked)
     }
 

@@ -285,3 +285,23 @@ fn what_cannot_be_asked_for_is_given_up_alone() {
     bench.expect(&[(1, Err(SubscribeError::Unsupported))]);
     assert_eq!(bench.ask().0, "+b");
 }
+
+#[test]
+fn an_end_may_be_confirmed_by_stream() {
+    let mut bench = Bench::connected();
+    bench.subscribe(1, "a b").expect("room");
+    let (_, first) = bench.ask();
+    bench.registry.granted(first);
+    bench.expect(&[(1, Ok(()))]);
+    bench.unsubscribe(2, "a b");
+    assert_eq!(bench.ask().0, "-a b");
+    bench.registry.answered(&stream("a"), &Reply::Ended);
+    bench.expect(&[]);
+    // That another one is granted says nothing about its end, and what is held ends by itself.
+    bench.registry.answered(&stream("b"), &Reply::Granted);
+    bench.expect(&[]);
+    bench.registry.answered(&stream("b"), &Reply::Ended);
+    bench.expect(&[(2, Ok(()))]);
+    assert_eq!(bench.wanted(), "");
+    assert_eq!(bench.registry.deadline(), Time::NEVER);
+}

@@ -135,6 +135,16 @@ impl Target for Recorder {
         self.tell(Seen::Silent(silent));
     }
 
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+
+    fn handle_timeout(&mut self) {}
+
+    fn received_at(&self, _: &str, _: &Id) -> Option<Time> {
+        None
+    }
+
     fn gap(&mut self) {}
 
     fn unsubscribed(&mut self, _: &str, id: &Id) {
@@ -377,7 +387,7 @@ fn data_arrives_and_a_closed_connection_is_replaced() {
         (status.generation, status.attempts, status.peer),
         (2, 2, Some(peer.address))
     );
-    assert_eq!(status.last_loss, Some(crate::feed::Lost::Closed(None)));
+    assert_eq!(status.last_loss, Some(Lost::Closed(None)));
     #[cfg(target_os = "linux")]
     assert_eq!(threads_named("feed-again"), 1);
     trial.feed.stop();
@@ -410,7 +420,7 @@ fn a_frozen_server_is_silent_then_dead_then_replaced() {
     trial.sees(Seen::Lost);
     trial.sees(Seen::Opened);
     trial.sees_patch("b");
-    assert_eq!(trial.feed.status().last_loss, Some(crate::feed::Lost::Dead));
+    assert_eq!(trial.feed.status().last_loss, Some(Lost::Dead));
     trial.stop();
     peer.join();
 }
@@ -708,6 +718,7 @@ fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
         on_connect: OnConnect::Invalidate,
         limits: Limits::default(),
         max_items: 1000,
+        silence: Vec::new(),
     };
     let turns = Arc::new(TurnCounter::new());
     let target = Ingest::new(

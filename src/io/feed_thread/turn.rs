@@ -6,14 +6,17 @@ use super::super::endpoint::{Endpoint, EndpointSource};
 use super::super::inbox::Request;
 use super::super::socket::{ReadOutcome, Socket};
 use super::super::target::Target;
+use super::bulk::{PARKED, options};
 use super::{Parts, Post, Waiting, leg_of, token_of};
 use crate::Time;
-use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Settled, Subscription};
+use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Settled, Subscription};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod report;
+mod subscriptions;
 
 /// Commands of one turn: few enough that a flood of them does not hold up the socket.
 const COMMANDS_PER_TURN: usize = 64;
@@ -27,25 +30,34 @@ pub(super) struct Feed<'a, P, T> {
     post: &'a mut Post,
     group: Group<P>,
     target: T,
+    /// Commands about values, which come after the long messages that are on their way.
+    parked: VecDeque<Request<Command>>,
     sockets: [Option<Socket>; Leg::COUNT],
     /// Whose turn it is to be read first.
     first: usize,
     /// The target has more to do than it did in the last turn.
     behind: bool,
+    /// When a subscription that was granted should have brought data.
+    first_data_due: Time,
     stopping: bool,
     finished: bool,
 }
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
-        let Parts { group, target } = parts;
+        let Parts { group, mut target } = parts;
+        target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
+        // Of a run before this one.
+        post.board.subscriptions(Report::clear);
         Self {
             post,
             group,
             target,
+            parked: VecDeque::new(),
             sockets: [const { None }; Leg::COUNT],
             first: 0,
             behind: false,
+            first_data_due: Time::NEVER,
             stopping: false,
             finished: false,
         }
@@ -83,27 +95,36 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.notice();
             self.arrive(now);
             self.obey(now);
+            self.land(now);
             self.read(now);
             if self.group.poll_timeout().is_some_and(|due| due <= now) {
                 self.group.handle_timeout(now);
             }
+            self.target.handle_timeout();
+            self.look_at_subscriptions(now);
         }
     }
 
     /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
     /// length of a turn at most.
     fn timeout(&self, now: Time) -> Option<Duration> {
+        let may_read = self.sockets.iter().flatten().any(Socket::may_read);
         let busy = self.post.options.waiting == Waiting::Busy
-            || self.sockets.iter().flatten().any(Socket::may_read)
+            || (may_read && !self.must_wait())
             || self.behind
-            || !self.post.commands.is_empty()
+            || self.target.has_landing()
+            || (!self.post.commands.is_empty() && self.parked.len() < PARKED)
             || (self.post.commands.is_stopping() && !self.stopping);
         if busy {
             return Some(Duration::ZERO);
         }
-        self.group
-            .poll_timeout()
-            .filter(|due| *due < Time::NEVER)
+        let due = [
+            self.group.poll_timeout(),
+            self.target.poll_timeout(),
+            Some(self.first_data_due),
+        ];
+        let due = due.into_iter().flatten().min();
+        due.filter(|due| *due < Time::NEVER)
             .map(|due| due.since(now))
     }
 
@@ -177,6 +198,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             .queue_depth
             .set(self.post.commands.len() as u64);
         for _ in 0..COMMANDS_PER_TURN {
+            if self.parked.len() >= PARKED {
+                break;
+            }
             let Some(Request { command, reply }) = self.post.commands.pop() else {
                 break;
             };
@@ -209,9 +233,36 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                         Err(error) => reply.finish(Err(error.into())),
                     }
                 }
+                command if self.target.long_messages() > 0 || !self.parked.is_empty() => {
+                    self.parked.push_back(Request { command, reply });
+                }
                 command => reply.finish(self.target.obey(command)),
             }
         }
+    }
+
+    /// Goes on with long messages, and with the commands that come after them.
+    fn land(&mut self, now: Time) {
+        if self.target.long_messages() == 0 {
+            return;
+        }
+        self.target.land_some();
+        for leg in Leg::ALL {
+            self.target.speaks(leg);
+            self.group.handle_deferred(leg, now, &mut self.target);
+        }
+        self.target.disown();
+        if self.target.long_messages() == 0 {
+            for Request { command, reply } in self.parked.drain(..) {
+                reply.finish(self.target.obey(command));
+            }
+        }
+        self.act(now);
+    }
+
+    /// Whether nothing may be read. One more long message would hold the parked commands up again.
+    fn must_wait(&self) -> bool {
+        self.target.is_full() || (!self.parked.is_empty() && self.target.long_messages() > 1)
     }
 
     /// Reads what is there and hands it on: of one connection after the other, so that none of
@@ -220,6 +271,9 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         let mut left = READS_PER_TURN;
         let mut idle = 0;
         while left > 0 && idle < Leg::COUNT {
+            if self.must_wait() {
+                return self.group.stall(&self.target);
+            }
             let leg = Leg::ALL[self.first];
             self.first = (self.first + 1) % Leg::COUNT;
             if self.read_one(leg, now) {
@@ -300,6 +354,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.gap();
             }
         }
+        self.note_standings(now);
         while let Some(denied) = self.group.poll_denied() {
             if let Some((entity, id)) = self.group.protocol().value_of(&denied) {
                 self.target.unsubscribed(&entity, &id);
@@ -334,6 +389,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     .update(|status| status.generation = generation);
                 self.target.opened(leg);
                 self.greet(leg, now);
+                self.post.board.opened();
             }
             GroupAction::Joined { leg } => {
                 tracing::info!(feed = name, leg = leg.index(), "connected as well");
@@ -363,6 +419,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             GroupAction::Lost(reason) => {
                 tracing::warn!(feed = name, %reason, "connection lost");
                 self.target.lost();
+                self.post.board.lost();
             }
             GroupAction::Silent => {
                 tracing::warn!(feed = name, "no data for longer than silent_after");

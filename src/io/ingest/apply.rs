@@ -25,10 +25,12 @@ impl Ingest {
         match item.what {
             What::Patch(_, update) | What::Remove(update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.update(&item, &update);
             }
             What::Forward(number, update) => {
                 self.counters.patches.bump();
+                self.entries[item.entity.index()].heard_at = self.now;
                 self.forward(&item, number, update);
             }
             What::Foreign => self.count_foreign(),
@@ -54,7 +56,7 @@ impl Ingest {
     }
 
     /// The message, or what follows in it, has this number among all of its connection.
-    fn advance_to(&mut self, number: u64) {
+    pub(super) fn advance_to(&mut self, number: u64) {
         let leg = self.legs.speaking;
         let held = self.legs.sequences[leg.index()].map(|last| Held {
             last,
@@ -65,7 +67,9 @@ impl Ingest {
         self.behind = None;
         match verdict {
             Verdict::Older | Verdict::Duplicate => return self.behind = Some(verdict),
+            Verdict::Fresh if held.is_none() => self.begin_numbers(number),
             Verdict::Fresh => {}
+            Verdict::Gap { expected, .. } if self.may_be_filled(expected, number) => {}
             Verdict::Gap { expected, found } => {
                 tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
                 self.miss(leg);
@@ -76,7 +80,7 @@ impl Ingest {
 
     /// Messages of a leg's connection are missing, and they may have been of any key.
     #[cold]
-    fn miss(&mut self, leg: Leg) {
+    pub(super) fn miss(&mut self, leg: Leg) {
         if leg != self.legs.shown {
             // Whatever it brings from here on continues what the shown leg has brought.
             self.legs.leave(leg);
@@ -97,7 +101,7 @@ impl Ingest {
     }
 
     #[inline]
-    fn update(&mut self, item: &Item, update: &Update) {
+    pub(super) fn update(&mut self, item: &Item, update: &Update) {
         let entry = &self.entries[item.entity.index()];
         if entry.attention.is_some() && self.is_attended(item) {
             return self.update_attended(item, update);

@@ -18,7 +18,7 @@ impl Ingest {
         let (Some(attention), Some(id)) = (&entry.attention, id) else {
             return false;
         };
-        attention.covers(&entry.entity.canonical(id))
+        self.is_logging(item.entity, id) || attention.covers(&entry.entity.canonical(id))
     }
 
     /// As [`update`](Self::update), for an id that is fetched, or has optimistic writes.
@@ -28,6 +28,9 @@ impl Ingest {
         let Some(id) = self.staging.id(item) else {
             return;
         };
+        if self.is_logging(item.entity, id) {
+            return self.update_behind(item, update);
+        }
         let (counters, opens, as_of) = (Arc::clone(&self.counters), self.opens, self.as_of);
         let entry = &mut self.entries[item.entity.index()];
         let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {

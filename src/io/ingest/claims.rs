@@ -59,6 +59,9 @@ impl Ingest {
             self.scan = true;
         }
         entry.begin();
+        if self.bulk.as_ref().is_some_and(|board| !board.is_idle()) {
+            self.entries[ix.index()].attention.get_or_insert_default();
+        }
     }
 
     /// Whether this feed writes the entity, after a claim if that is its way.

@@ -22,7 +22,7 @@ struct Stored {
 }
 
 /// Why a value is refused, as a message's would be.
-pub(super) fn refusal(refused: json::Refused) -> Refusal {
+pub(in crate::io) fn refusal(refused: json::Refused) -> Refusal {
     match refused {
         json::Refused::TooDeep => Refusal::TooDeep,
         json::Refused::TooLarge => Refusal::TooLarge,
@@ -118,7 +118,10 @@ impl Ingest {
                 if self.legs.has_company() || self.legs.lagging.is_some() {
                     self.echo_all();
                 }
+                // What a user writes is nothing that the source has said.
+                let heard_at = self.entries[ix.index()].heard_at;
                 self.commit();
+                self.entries[ix.index()].heard_at = heard_at;
                 Ok(())
             }
             Err(refusal) => {
@@ -327,6 +330,9 @@ impl Ingest {
 
     /// Pays no more attention to an entity if there is nothing left to pay it to.
     pub(super) fn unattended(&mut self, ix: EntityIx) {
+        if self.has_flights() {
+            return;
+        }
         let attention = &mut self.entries[ix.index()].attention;
         if attention.as_ref().is_some_and(|it| it.is_empty()) {
             *attention = None;

@@ -17,6 +17,15 @@ const OWNER: u64 = 0;
 /// Set in the number of the part of a feed that covers what no feed owns.
 const UNOWNED: u64 = 1 << 63;
 
+/// Set in the number of the part that says that an entity is silent by itself. It ends as a part of
+/// who covers what no feed owns does.
+const SILENCE: u64 = UNOWNED | 1 << 62;
+
+/// The part by which a feed says that an entity is silent, whatever its connection is.
+pub(super) const fn silence_of(source: u64) -> u64 {
+    source | SILENCE
+}
+
 /// The number of who has no connection and vouches for nothing: what it owns keeps the link that
 /// it has.
 pub(in crate::io) const NO_SOURCE: u64 = 0;
@@ -96,6 +105,7 @@ impl Ingest {
     /// with it; but nothing of before is believed, unless the source is trusted.
     pub(super) fn raise(&mut self) {
         self.bits = 0;
+        self.raised += 1;
         let invalidate = self.config.on_connect == OnConnect::Invalidate;
         self.each_covered(|entity, source| {
             if invalidate {
@@ -115,6 +125,7 @@ impl Ingest {
     #[cold]
     pub(super) fn mark_gap(&mut self) {
         self.bits |= Link::GAP;
+        self.raised += 1;
         let bits = self.bits;
         self.each_covered(|entity, source| {
             entity.update_link(source, |part| Link {

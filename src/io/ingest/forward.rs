@@ -55,6 +55,11 @@ impl Lane {
         }
     }
 
+    /// The sum of invalidations of an id as it was at the start of the batch.
+    pub(super) fn invalidation(&self, id: IdRef<'_>) -> u64 {
+        self.courier.invalidation(id)
+    }
+
     /// A batch begins. Answers the link's word.
     pub(super) fn begin(&mut self) -> u64 {
         self.courier.begin_batch();
@@ -103,6 +108,10 @@ impl Ingest {
     /// Hands an update to the slow writer, and counts it.
     #[cold]
     pub(super) fn forward(&mut self, item: &Item, patch: Option<usize>, update: Update) {
+        if self.is_detaining() {
+            return self.forward_behind(item, patch, update);
+        }
+        let as_of = self.as_of;
         let (Some(slow), Some(id)) = (self.slow.clone(), self.staging.id(item)) else {
             return self.counters.foreign.bump();
         };
@@ -120,7 +129,7 @@ impl Ingest {
             update,
             patch: patch.map(|number| self.staging.take(number)),
             link: entry.link,
-            invalidation: lane.courier.invalidation(id.as_ref()),
+            invalidation: as_of.unwrap_or_else(|| lane.invalidation(id.as_ref())),
             received_at: self.now,
             trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
             connection: Connection {

@@ -424,7 +424,8 @@ impl Ingest {
         entry.restarts |= update.sequence.is_some() && restarts(update.policy);
         let patch = patch.map(|number| self.staging.patch(number));
         shadow.take(patch, update, arrival, writer.schema().layout());
-        if shadow.heals(&writer.head(slot)) {
+        // What heals while long messages are on their way is not what is shown in the end.
+        if shadow.heals(&writer.head(slot)) && !self.has_flights() {
             self.heal(leg, item.entity, slot);
         }
     }

@@ -57,10 +57,15 @@ impl Ingest {
     #[cold]
     pub(super) fn show(&mut self, leg: Leg, opened: bool) {
         self.finish_laying();
+        if self.legs.get(leg).is_some() {
+            // Under what is laid aside, and in the order in which they came.
+            self.land_all();
+        }
         let before = self.legs.shown;
         self.legs.lagging = (before != leg && !opened).then(|| self.now.after(CATCHES_UP_WITHIN));
         self.legs.show(leg);
         if before != leg {
+            self.forget_numbers();
             // Numbers of connections that begin anew are those of another one now.
             self.joined = (self.turn, self.now);
             self.opens += 1;

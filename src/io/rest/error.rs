@@ -12,6 +12,9 @@ pub enum RestError {
     /// The server's address cannot be used.
     #[error("the address of the server cannot be used: {0}")]
     Url(#[from] UrlError),
+    /// The feed connects to a server of its own, and nobody has said where else that is to be asked.
+    #[error("the feed has a base of its own: say with `rest_base` where its values are asked for")]
+    NoBase,
     /// What was asked for is no path with a query: it begins with a slash and has no white space.
     #[error("what is asked for is no path that begins with a slash")]
     Path,

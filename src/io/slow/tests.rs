@@ -61,6 +61,7 @@ impl World {
             claims: events.claims(),
             on_connect: OnConnect::Invalidate,
             limits: self.store.config().limits,
+            silence: Vec::new(),
             max_items: 100,
         };
         let entities = config.claims.entities.clone();

@@ -139,3 +139,115 @@ fn a_budget_of_none_is_one() {
     rig.mark(query);
     assert_eq!(rig.calls(query), 2);
 }
+
+/// Marked queries that nobody observes, each with the promise of a resync.
+fn lost(n: u32) -> (Rig, Vec<QueryIx>, Vec<PromiseId>) {
+    let mut rig = Rig::with(Config {
+        max_background: MAX,
+        poll_jitter_percent: 0,
+        resync_every: ms(100),
+        seed: 7,
+    });
+    let queries: Vec<QueryIx> = (0..n).map(|i| rig.fetched(key!["a", i])).collect();
+    for &query in &queries {
+        rig.bump(query);
+    }
+    rig.starts.clear();
+    let promises = queries.iter().map(|query| rig.resync(*query)).collect();
+    (rig, queries, promises)
+}
+
+#[test]
+fn resyncs_begin_one_after_the_other_at_times_that_are_not_regular() {
+    let (mut rig, queries, promises) = lost(40);
+    let mut spans = std::collections::BTreeSet::new();
+    let mut since = 0;
+    for (done, &query) in queries.iter().enumerate() {
+        while !rig.running.contains_key(&query) {
+            assert!(rig.running.is_empty(), "in order, and one at a time");
+            assert_eq!(rig.queries.resyncs_waiting(), queries.len() - done);
+            rig.advance(ms(1));
+            since += 1;
+        }
+        if done > 0 {
+            assert!((50..=151).contains(&since), "{since} ms");
+            spans.insert(since);
+        }
+        since = 0;
+        rig.land(query);
+        assert_eq!(rig.outcome(promises[done]), Some(&Outcome::Data));
+    }
+    assert!(spans.len() > 20, "{spans:?}");
+    assert_eq!(rig.queries.budget.running(), 0);
+    assert!(rig.starts.values().all(|starts| *starts == 1));
+}
+
+#[test]
+fn what_is_healed_before_its_time_is_not_fetched_and_takes_nobody_elses() {
+    let (mut rig, queries, promises) = lost(5);
+    rig.land(queries[0]);
+    for &query in &queries[1..4] {
+        rig.whole(query);
+    }
+    rig.advance(ms(151));
+    assert!(rig.running.contains_key(&queries[4]), "the next in need");
+    for n in 1..4 {
+        assert_eq!(rig.outcome(promises[n]), Some(&Outcome::Data));
+        assert_eq!(rig.calls(queries[n]), 0, "never fetched");
+    }
+    // A retry of what has been healed meanwhile is none, either.
+    rig.fail(queries[4], Some(ms(500)));
+    rig.whole(queries[4]);
+    rig.advance(ms(1000));
+    assert!(rig.running.is_empty());
+    assert_eq!(rig.outcome(promises[4]), Some(&Outcome::Data));
+}
+
+#[test]
+fn retries_wait_for_their_time_as_well() {
+    let (mut rig, queries, _) = lost(10);
+    rig.fail(queries[0], Some(ms(1)));
+    rig.advance(ms(20));
+    assert!(!rig.running.contains_key(&queries[0]));
+    rig.advance(ms(131));
+    assert!(
+        rig.running.contains_key(&queries[1]),
+        "first come, first served"
+    );
+}
+
+#[test]
+fn who_looks_or_calls_does_not_wait_for_the_time() {
+    let (mut rig, queries, promises) = lost(8);
+    assert_eq!(rig.running.len(), 1);
+    rig.fetch(queries[7]);
+    assert!(rig.running.contains_key(&queries[7]), "it was called for");
+    rig.observe(queries[6], lasting());
+    assert!(rig.running.contains_key(&queries[6]), "somebody looks");
+    rig.land(queries[6]);
+    assert_eq!(rig.outcome(promises[6]), Some(&Outcome::Data));
+    // One that is looked at already, and is marked while its turn has not come.
+    let never = ObserverOptions {
+        on_mount: Refetch::Never,
+        ..lasting()
+    };
+    rig.observe(queries[5], never);
+    assert!(!rig.running.contains_key(&queries[5]));
+    rig.mark(queries[5]);
+    assert!(rig.running.contains_key(&queries[5]));
+    assert_eq!(rig.queries.budget.queued(), 0);
+}
+
+#[test]
+fn a_place_is_needed_as_well_as_a_time() {
+    let (mut rig, queries, _) = lost(MAX as u32 + 3);
+    rig.advance(ms(10_000));
+    assert_eq!(rig.running.len(), MAX);
+    assert_eq!(rig.queries.resyncs_waiting(), 3);
+    assert!(rig.queries.is_limited(rig.running[&queries[0]].fetch));
+    rig.land(queries[1]);
+    assert!(rig.running.contains_key(&queries[MAX]));
+    let called = rig.query(key!["b"]);
+    rig.fetch(called);
+    assert!(!rig.queries.is_limited(rig.running[&called].fetch));
+}

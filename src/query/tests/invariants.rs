@@ -34,6 +34,7 @@ enum Op {
     Focused(bool),
     Answer(usize, u64),
     Advance(u64),
+    Resync(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -63,7 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (query.clone(), 0..2_u8).prop_map(|(q, how)| Op::Cancel(q, how)),
         1 => query.clone().prop_map(Op::Reset),
         3 => Just(Op::Restore),
-        1 => query.prop_map(Op::Remove),
+        1 => query.clone().prop_map(Op::Remove),
+        3 => query.prop_map(Op::Resync),
         2 => any::<bool>().prop_map(Op::Online),
         2 => any::<bool>().prop_map(Op::Focused),
         2 => (0..8_usize, 0..20_u64).prop_map(|(o, every)| Op::Answer(o, every)),
@@ -196,6 +198,9 @@ impl Run {
                 }
             }
             Op::Advance(by) => rig.advance(ms(*by)),
+            Op::Resync(n) => {
+                rig.resync(q(n));
+            }
         }
         for n in 0..QUERIES {
             if self.rig.queries.key(self.queries[n]).is_none() {

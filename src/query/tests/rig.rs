@@ -198,6 +198,14 @@ impl Rig {
     }
 
     /// As `Cache::invalidate`: marks, then refetches this kind of them.
+    pub(super) fn resync(&mut self, query: QueryIx) -> PromiseId {
+        let promise = self.queries.resync(query, self.now, &self.store);
+        let promise = promise.expect("the query is there");
+        self.given.insert(promise);
+        self.drain();
+        promise
+    }
+
     pub(super) fn invalidate(&mut self, queries: &[QueryIx], kind: RefetchKind) -> Vec<PromiseId> {
         for &query in queries {
             self.bump(query);

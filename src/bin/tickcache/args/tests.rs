@@ -121,6 +121,56 @@ fn watch_takes_its_options() {
 }
 
 #[test]
+fn watch_goes_where_the_preset_says_and_asks_for_streams() {
+    let text = "watch --preset kraken-v2 --stream ticker:AAA/USD,BBB/USD --stream status \
+                --header Origin:x --redundant";
+    let Command::Watch(watch) = command(text) else {
+        panic!("a watch")
+    };
+    assert_eq!((watch.url, watch.redundant), (None, true));
+    assert_eq!(watch.format.preset, Some(Preset::KrakenV2));
+    let stream = |channel: &str, ids: &[&str]| Stream {
+        channel: channel.to_owned(),
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let streams = [
+        stream("ticker", &["AAA/USD", "BBB/USD"]),
+        stream("status", &[]),
+    ];
+    assert_eq!(watch.live.streams, streams);
+    assert_eq!(watch.live.headers, [("Origin".to_owned(), "x".to_owned())]);
+}
+
+#[test]
+fn record_takes_its_options() {
+    let text = "record wss://one wss://two --out d/a.jsonl.gz --envelope venue.toml --for 2 \
+                --messages 1_000 --force --subscribe s --ca roots.pem";
+    let Command::Record(record) = command(text) else {
+        panic!("a recording")
+    };
+    assert_eq!(record.urls, ["wss://one", "wss://two"]);
+    assert_eq!(record.out, PathBuf::from("d/a.jsonl.gz"));
+    assert_eq!(record.format.envelope, Some(PathBuf::from("venue.toml")));
+    assert_eq!(
+        (record.length, record.messages),
+        (Some(Duration::from_secs(2)), Some(1000))
+    );
+    assert_eq!(
+        (record.force, record.live.subscribe),
+        (true, vec!["s".to_owned()])
+    );
+    let Command::Record(record) =
+        command("record --out a.jsonl.gz --preset okx --stream tickers:A")
+    else {
+        panic!("a recording")
+    };
+    assert_eq!(
+        (record.urls.len(), record.format.preset),
+        (0, Some(Preset::Okx))
+    );
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for text in ["--help", "--version", "help", "demo --help", "replay -h"] {
         assert!(matches!(line(text), Err(Halt::Told(_))), "{text}");
@@ -149,6 +199,28 @@ fn a_wrong_line_is_answered_in_one_line() {
         (
             "replay",
             "not provided: <FILE>... (see `tickcache replay --help`)",
+        ),
+        (
+            "replay f --preset events --envelope e.toml",
+            "cannot be used with",
+        ),
+        (
+            "replay f --preset events --connection one",
+            "invalid value 'one'",
+        ),
+        (
+            "replay f --envelope e.toml --missing insert",
+            "--missing is for `--preset events` only",
+        ),
+        ("watch --preset events", "say where to connect"),
+        ("watch --preset okx", "say what to subscribe to"),
+        (
+            "watch ws://host --preset events --stream a:b",
+            "--stream needs a preset of an exchange",
+        ),
+        (
+            "watch --preset okx --stream tickers:A,,B",
+            "give a channel and its ids",
         ),
         ("replay f", "--preset PRESET or --envelope FILE"),
         (

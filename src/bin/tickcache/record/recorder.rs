@@ -109,6 +109,10 @@ impl<P: Protocol> Protocol for Recorder<P> {
         self.inner.request_pace()
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        self.inner.connect_pace()
+    }
+
     fn lifetime(&self) -> Option<Duration> {
         self.inner.lifetime()
     }

@@ -207,6 +207,9 @@ fn requests(item: &Item<'_>) -> Read<(Texts, Option<Template>)> {
         },
     };
     table.finish()?;
-    texts.check_json().map_err(|error| table.fail(error))?;
+    texts.check_json().map_err(|(key, error)| {
+        let item = table.get(key);
+        item.map_or_else(|| table.fail(&error), |item| item.fail(&error))
+    })?;
     Ok((texts, value.transpose()?))
 }

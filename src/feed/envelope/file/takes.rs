@@ -6,6 +6,8 @@ use crate::feed::envelope::take::{Origin, Take};
 
 const TAKE: &str = "a pointer, which begins with `/`, a table, or an array of alternatives";
 
+const AT: &str = "a pointer, which begins with `/`, or an array of alternatives";
+
 const ORIGINS: [(&str, Origin); 4] = [
     ("nearest", Origin::Nearest),
     ("item", Origin::Item),
@@ -62,6 +64,18 @@ pub(super) fn borrowed(item: &Item<'_>) -> Read<Take> {
 
 /// The keys of a table that say what is read. Its other keys are the caller's, who finishes it.
 pub(super) fn take_of(table: &Table<'_>, at: Option<Take>) -> Read<Take> {
+    if at.is_none()
+        && let Some(item) = table.get("at")
+        && let Some(choices) = item.as_array()
+    {
+        // Alternatives, to all of which the same is done.
+        let mut choices = choices.iter().map(|choice| {
+            choice.pointer(true)?;
+            take_of(table, Some(Take::at(choice.text()?)))
+        });
+        let first = choices.next().ok_or_else(|| item.expected(AT))??;
+        return choices.try_fold(first, |first, next| Ok(first.or(next?)));
+    }
     let mut is_pointer = at.is_some();
     let mut may_cut = true;
     let mut sources = Vec::new();
@@ -70,6 +84,9 @@ pub(super) fn take_of(table: &Table<'_>, at: Option<Take>) -> Read<Take> {
     } else {
         if let Some(item) = table.get("at") {
             // An item may be a text itself.
+            if item.as_text().is_none() {
+                return Err(item.expected(AT));
+            }
             item.pointer(true)?;
             is_pointer = true;
             sources.push(Take::at(item.text()?));

@@ -32,6 +32,10 @@ impl Protocol for Venue {
         Some(Duration::from_secs(20))
     }
 
+    fn connect_pace(&self) -> Option<Pace> {
+        Pace::new(3, Duration::from_secs(60))
+    }
+
     fn beat(&mut self, out: &mut Outbox) {
         // With the queue full there is traffic enough.
         let _ = out.push("ping");
@@ -130,4 +134,37 @@ fn questions_of_the_server_cannot_make_memory_grow() {
     assert!(values.refused > 900);
     assert_eq!(values.refused_by, [(Refusal::OutboxFull, values.refused)]);
     assert_eq!(pair.machine.state(), State::Open);
+}
+
+/// A server that sends data and hangs up resets the back-off each time.
+#[test]
+fn no_interval_holds_more_attempts_than_the_server_allows() {
+    let backoff = Backoff::fixed(Duration::from_millis(10));
+    let mut pair = Pair::open(
+        Settings {
+            backoff,
+            ..settings()
+        },
+        Venue::default(),
+    );
+    let mut attempts = vec![pair.now];
+    while attempts.len() < 10 {
+        pair.text(r#"[{"s":"X","p":1}]"#);
+        pair.machine.handle_closed(pair.now, Ended::Eof);
+        while pair.machine.state() != State::Connecting {
+            let due = pair.machine.poll_timeout().expect("it tries again");
+            pair.now = pair.now.max(due);
+            pair.machine.handle_timeout(pair.now);
+        }
+        attempts.push(pair.now);
+        pair.connect(&[]);
+        pair.actions();
+    }
+    for four in attempts.windows(4) {
+        assert!(
+            four[3].since(four[0]) >= Duration::from_secs(60),
+            "{attempts:?}"
+        );
+    }
+    assert_eq!(attempts[1].since(attempts[0]), Duration::from_millis(10));
 }

@@ -8,6 +8,9 @@ use crate::record::Mode;
 use std::sync::OnceLock;
 
 mod crew;
+mod holes;
+mod lagging;
+mod writes;
 
 const A: Leg = Leg::ALL[0];
 const B: Leg = Leg::ALL[1];
@@ -178,6 +181,18 @@ fn a_rising_number_is_shown_whoever_brings_it_first() {
 }
 
 #[test]
+fn a_shared_value_has_all_that_its_connection_brought_before() {
+    let mut two = two();
+    two.says(A, &change("whole", r#"{"x":5}"#, 5, ""));
+    two.says(B, &change("patch", r#"{"y":6}"#, 6, ""));
+    two.says(B, &change("whole", r#"{"x":10}"#, 10, ""));
+    two.shows_live(r#"{"x":10}"#);
+    two.says(B, &change("patch", r#"{"z":11}"#, 11, ""));
+    two.loses(A);
+    two.shows_live(r#"{"x":10,"z":11}"#);
+}
+
+#[test]
 fn without_a_number_the_second_is_a_backup() {
     let mut two = two();
     two.says(A, &whole(r#"{"x":1,"y":1}"#));
@@ -327,192 +342,6 @@ fn a_numbering_that_begins_anew_is_not_compared() {
 }
 
 #[test]
-fn a_hole_is_filled_from_the_other_connection() {
-    // It has brought what is missing already ...
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &change("whole", r#"{"x":1}"#, 10, "key"));
-    }
-    two.says(B, &change("patch", r#"{"y":11}"#, 11, "key"));
-    two.says(A, &change("patch", r#"{"z":12}"#, 12, "key"));
-    two.shows_live(r#"{"x":1,"y":11,"z":12}"#);
-    two.says(B, &change("patch", r#"{"z":12}"#, 12, "key"));
-    two.says(A, &change("patch", r#"{"x":13}"#, 13, "key"));
-    two.shows_live(r#"{"x":13,"y":11,"z":12}"#);
-    let counted = two.counters.snapshot();
-    assert_eq!((counted.gaps, counted.bridged), (0, 1));
-    // ... or brings it afterwards.
-    two.says(A, &change("patch", r#"{"x":16}"#, 16, "key"));
-    assert_eq!(two.slot().head().flags, flags::GAP);
-    for number in [13, 14, 15] {
-        let value = format!(r#"{{"x":{number},"w":{number}}}"#);
-        two.says(B, &change("patch", &value, number, "key"));
-        assert_eq!(two.slot().head().flags, flags::GAP);
-    }
-    two.says(B, &change("patch", r#"{"x":16}"#, 16, "key"));
-    two.shows_live(r#"{"x":16,"y":11,"z":12,"w":15}"#);
-    assert_eq!(two.counters.snapshot().gaps, 1);
-    two.says(A, &change("patch", r#"{"x":17}"#, 17, "key"));
-    two.shows_live(r#"{"x":17,"y":11,"z":12,"w":15}"#);
-}
-
-#[test]
-fn a_hole_of_the_backup_is_nobodys() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &change("whole", r#"{"x":1}"#, 10, "key"));
-    }
-    for number in [11, 12, 13] {
-        let value = format!(r#"{{"x":{number}}}"#);
-        two.says(A, &change("patch", &value, number, "key"));
-    }
-    two.says(B, &change("patch", r#"{"x":13}"#, 13, "key"));
-    two.says(B, &change("patch", r#"{"x":14}"#, 14, "key"));
-    two.loses(A);
-    two.shows_live(r#"{"x":14}"#);
-    let counted = two.counters.snapshot();
-    assert_eq!((counted.gaps, counted.bridged), (0, 1));
-}
-
-#[test]
-fn a_hole_in_a_connection_is_left_to_who_knows_the_others() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, r#"[{"n":0,"i":1,"v":{"x":1}}]"#);
-    }
-    two.says(A, r#"[{"n":2}]"#);
-    assert_eq!(two.ingest.torn(), Some(A));
-    assert_eq!(two.ingest.torn(), None);
-    assert!(is_live(&two.slot()));
-    // The other one has brought it.
-    two.says(B, r#"[{"n":1,"i":1,"v":{"x":2}}]"#);
-    two.acts(|ingest| ingest.promoted(B));
-    two.shows_live(r#"{"x":2}"#);
-    // What a torn one brought is not believed to be complete.
-    two.says(A, r#"[{"n":3,"i":1,"v":{"x":1}}]"#);
-    two.says(A, r#"[{"n":5}]"#);
-    assert_eq!(two.ingest.torn(), Some(A));
-    two.loses(B);
-    two.shows_live(r#"{"x":2}"#);
-    // Alone it is a gap at once.
-    two.says(A, r#"[{"n":9}]"#);
-    assert_eq!(two.ingest.torn(), None);
-    assert!(bits(&two.slot()) & Link::GAP != 0);
-    assert_eq!(two.counters.snapshot().gaps, 1);
-}
-
-#[test]
-fn what_follows_a_hole_in_a_connection_is_not_shown_before_it_is_covered() {
-    for is_covered in [true, false] {
-        let mut two = two();
-        for leg in [A, B] {
-            two.says(leg, r#"[{"n":0,"i":1,"v":{"x":1,"y":1}}]"#);
-        }
-        // 1, by which y was 2, is missing on A; and nobody can tell of which id it was.
-        two.says(A, r#"[{"n":2,"i":1,"k":"patch","v":{"x":2}}]"#);
-        two.shows_live(r#"{"x":1,"y":1}"#);
-        assert_eq!(two.ingest.torn(), Some(A));
-        if is_covered {
-            two.says(B, r#"[{"n":1,"i":1,"k":"patch","v":{"y":2}}]"#);
-            two.acts(|ingest| ingest.promoted(B));
-            two.shows_live(r#"{"x":1,"y":2}"#);
-            two.says(B, r#"[{"n":2,"i":1,"k":"patch","v":{"x":2}}]"#);
-            two.shows_live(r#"{"x":2,"y":2}"#);
-        } else {
-            two.acts(Target::gap);
-            two.shows(r#"{"x":2,"y":1}"#);
-            assert!(!is_live(&two.slot()));
-            two.says(A, r#"[{"n":3,"i":1,"k":"patch","v":{"x":3}}]"#);
-            two.shows(r#"{"x":3,"y":1}"#);
-            two.says(A, r#"[{"n":4,"i":1,"v":{"x":4}}]"#);
-            two.shows_live(r#"{"x":4}"#);
-        }
-    }
-}
-
-#[test]
-fn two_holes_in_a_row_are_two() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, r#"[{"n":0,"i":1,"v":{"x":1,"y":1}}]"#);
-    }
-    two.says(A, r#"[{"n":2,"i":1,"v":{"x":2,"y":2}}]"#);
-    // 3 is missing after the whole value.
-    two.says(A, r#"[{"n":4,"i":1,"k":"patch","v":{"x":4}}]"#);
-    assert_eq!(two.ingest.torn(), Some(A));
-    two.acts(Target::gap);
-    assert!(!is_live(&two.slot()));
-    two.says(A, r#"[{"n":5,"i":1,"v":{"x":5}}]"#);
-    two.shows_live(r#"{"x":5}"#);
-}
-
-#[test]
-fn a_hole_after_a_numbering_that_began_anew_is_a_gap() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &change("whole", r#"{"x":1}"#, 1000, "key"));
-    }
-    two.says(B, &change("whole", r#"{"x":1,"y":1}"#, 1, "key"));
-    // 2 is missing.
-    two.says(B, &change("patch", r#"{"y":3}"#, 3, "key"));
-    two.loses(A);
-    assert_eq!(two.slot().head().flags, flags::GAP);
-    assert_eq!(two.counters.snapshot().gaps, 1);
-}
-
-#[test]
-fn a_leg_that_lags_catches_up_before_it_is_shown() {
-    for rule in ["key", "time"] {
-        let mut two = two();
-        two.says(A, &change("whole", r#"{"x":10}"#, 10, rule));
-        two.says(A, &change("whole", r#"{"x":14}"#, 14, rule));
-        // Begun before A was there, told after it.
-        two.says(B, &change("whole", r#"{"x":10}"#, 10, rule));
-        two.loses(A);
-        two.shows_live(r#"{"x":14}"#);
-        two.says(B, &change("patch", r#"{"y":11}"#, 11, rule));
-        two.says(B, &change("whole", r#"{"x":12}"#, 12, rule));
-        two.says(B, &change("patch", r#"{"y":13}"#, 13, rule));
-        two.shows_live(r#"{"x":14}"#);
-        two.says(B, &change("patch", r#"{"x":14}"#, 14, rule));
-        two.shows_live(r#"{"x":14,"y":13}"#);
-        two.says(B, &change("patch", r#"{"x":15}"#, 15, rule));
-        two.shows_live(r#"{"x":15,"y":13}"#);
-        assert_eq!(two.counters.snapshot().gaps, 0);
-    }
-}
-
-#[test]
-fn what_never_catches_up_is_a_numbering_that_began_anew() {
-    for own_first in [false, true] {
-        let mut two = two();
-        two.says(A, &change("whole", r#"{"x":1000}"#, 1000, "key"));
-        if own_first {
-            // Nothing of it came before it was shown.
-            two.says(B, &change("whole", r#"{"x":1}"#, 1, "key"));
-        }
-        two.loses(A);
-        if !own_first {
-            two.says(B, &change("whole", r#"{"x":1}"#, 1, "key"));
-        }
-        two.says(B, &change("patch", r#"{"x":2}"#, 2, "key"));
-        two.shows_live(r#"{"x":1000}"#);
-        two.world.now = two.world.now.after(Duration::from_secs(10));
-        two.acts(|ingest| while ingest.catch_up() {});
-        two.shows_live(r#"{"x":2}"#);
-        two.says(B, &change("patch", r#"{"x":3}"#, 3, "key"));
-        two.shows_live(r#"{"x":3}"#);
-        // Numbers that go back on the leg itself are new at once.
-        let mut two = Two::open(OnConnect::Invalidate);
-        two.says(A, &change("whole", r#"{"x":1000}"#, 1000, "key"));
-        two.says(B, &change("whole", r#"{"x":999}"#, 999, "key"));
-        two.loses(A);
-        two.says(B, &change("whole", r#"{"x":1}"#, 1, "key"));
-        two.shows_live(r#"{"x":1}"#);
-    }
-}
-
-#[test]
 fn reports_that_have_met_are_forgotten() {
     let mut two = two();
     two.says(A, &whole(r#"{"x":1}"#));
@@ -636,105 +465,4 @@ fn a_leg_that_goes_before_all_is_laid_leaves_it_behind() {
         ingest.promoted(A);
     });
     assert!((1..40).all(|id| value(&two.world.slot("e", id)) == r#"{"x":2}"#));
-}
-
-#[test]
-fn what_others_write_is_laid_over_what_is_held() {
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1,"y":1}"#));
-    two.says(B, &whole(r#"{"x":2,"y":2}"#));
-    two.set(Update::patch(), r#"{"y":9}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":2,"y":9}"#);
-
-    let mut two = self::two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.says(B, &whole(r#"{"x":2}"#));
-    two.set(Update::whole(), r#"{"x":9}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":9}"#);
-}
-
-#[test]
-fn a_fetch_that_began_since_knows_more_than_what_is_held() {
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.says(B, &whole(r#"{"x":1}"#));
-    let fetch = KeepId(1);
-    two.keep(fetch);
-    two.says(B, r#"[{"i":2,"v":{"x":2}}]"#);
-    two.land(fetch, r#"{"x":7}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":7}"#);
-    assert_eq!(value(&two.world.slot("e", 2)), r#"{"x":2}"#);
-
-    // What came while it ran is laid over it, then as now.
-    let mut two = self::two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.keep(fetch);
-    two.says(B, &patch(r#"{"y":2}"#));
-    two.loses(A);
-    two.shows(r#"{"x":1,"y":2}"#);
-    two.land(fetch, r#"{"x":7}"#);
-    two.shows_live(r#"{"x":7,"y":2}"#);
-}
-
-#[test]
-fn an_optimistic_write_stays_over_what_is_laid() {
-    let put = |value: &str| OverlayChange::Put {
-        value: value.into(),
-        mode: Mode::Merge,
-    };
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1,"y":1}"#));
-    two.overlay(1, put(r#"{"y":9}"#));
-    two.says(B, &patch(r#"{"x":2}"#));
-    two.loses(A);
-    two.shows_live(r#"{"x":2,"y":9}"#);
-    two.overlay(1, OverlayChange::Rollback);
-    two.shows_live(r#"{"x":2,"y":1}"#);
-    // Committed, it is part of the value, whoever is shown.
-    two.acts(|ingest| ingest.joined(A));
-    two.says(A, &whole(r#"{"x":3,"y":3}"#));
-    two.overlay(2, put(r#"{"y":8}"#));
-    two.overlay(2, OverlayChange::Commit);
-    two.loses(B);
-    two.shows_live(r#"{"x":3,"y":8}"#);
-}
-
-#[test]
-fn the_end_of_a_subscription_and_a_purge_are_the_end_of_what_is_held() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &whole(r#"{"x":1}"#));
-    }
-    two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
-    two.loses(A);
-    assert_eq!(two.slot().head().flags, flags::UNSUBSCRIBED);
-
-    let mut two = self::two();
-    for leg in [A, B] {
-        two.says(leg, &whole(r#"{"x":1}"#));
-    }
-    two.obeys(Command::Purge {
-        entity: "e".into(),
-        id: 1.into(),
-        seen: None,
-    });
-    two.loses(A);
-    assert_eq!(two.slot().head().state, State::Empty);
-}
-
-#[test]
-fn an_unknown_id_is_nothing_to_a_backup_either() {
-    let mut two = two();
-    two.says(B, &patch(r#"{"x":1}"#));
-    two.says(B, r#"[{"i":1,"k":"remove"}]"#);
-    assert_eq!(two.counters.snapshot().missing, 2);
-    // The backup may be the first to bring a value.
-    two.says(B, &whole(r#"{"x":1}"#));
-    two.says(B, &patch(r#"{"x":2}"#));
-    assert_eq!(two.slot().head().state, State::Empty);
-    two.loses(A);
-    two.shows_live(r#"{"x":2}"#);
 }

@@ -286,7 +286,7 @@ fn the_same_number_again_makes_an_unsubscribed_value_live() {
     world.deliver(&mut feed, message);
     let slot = world.slot("e", "a");
     let end = Command::Unsubscribe(vec![Subscription::new("e", "a")]);
-    feed.inbox.send(end).expect("room");
+    drop(feed.inbox.send(end).expect("room"));
     feed.local.settle(world.tick());
     assert_eq!(slot.head().flags, flags::UNSUBSCRIBED);
     world.deliver(&mut feed, message);

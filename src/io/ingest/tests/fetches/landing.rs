@@ -319,7 +319,7 @@ fn the_end_of_a_subscription_outlives_a_fetch_that_began_before() {
         .ingest("other", owning(&["e"]), OnConnect::Invalidate, &counters)
         .expect("attached");
     ingest.begin(world.tick());
-    ingest.opened(crate::feed::Leg::FIRST);
+    ingest.opened(Leg::FIRST);
     let begun = Arc::default();
     let keep = Command::Keep {
         entity: "e".into(),

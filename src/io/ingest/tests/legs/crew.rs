@@ -87,9 +87,12 @@ impl Run {
             Machine::new(config.clone(), wire, counters, seed)
         };
         let mut random = Random::seeded(seed);
-        let lifetime = (random.next_u64() % 2 == 0).then_some(Duration::from_secs(30));
+        let lifetime = random
+            .next_u64()
+            .is_multiple_of(2)
+            .then_some(Duration::from_secs(30));
         let plan = Plan {
-            redundant: random.next_u64() % 4 > 0,
+            redundant: !random.next_u64().is_multiple_of(4),
             lifetime,
         };
         let group = Group::new(plan, Box::new(spawn), seed).expect("nothing is asked for");

@@ -2,151 +2,22 @@
 
 #![cfg(all(feature = "cli", unix))]
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what another process has written can only be looked at again and again"
+)]
 
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
-use flate2::read::MultiGzDecoder;
+use kit::{Dir, Running, columns, fails, ok, parsed, replayed, saying, tickcache, told, unpacked};
 use server::{Connection, End, Server};
 use tungstenite::Message;
 
+mod kit;
+#[path = "../server/mod.rs"]
 mod server;
-
-/// A directory of its own for one test, removed when it ends.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(test: &str) -> Self {
-        let name = format!("tickcache-record-{}-{test}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    /// `NAME` with one of the three ends of a recording.
-    fn path(&self, end: &str) -> PathBuf {
-        self.0.join(format!("a.{end}"))
-    }
-
-    fn out(&self) -> String {
-        let path = self.path("jsonl.gz");
-        path.to_str().expect("UTF-8").to_owned()
-    }
-
-    /// What can be read of a compressed file, and whether it is whole.
-    fn read(&self, end: &str) -> (String, bool) {
-        unpacked(&std::fs::read(self.path(end)).expect("the file"))
-    }
-
-    /// The columns of each row, the time apart.
-    fn rows(&self) -> Vec<(u64, String)> {
-        let (rows, whole) = self.read("recv.tsv.gz");
-        assert!(whole);
-        parsed(&rows)
-    }
-
-    fn sent(&self) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(self.path("sent.jsonl")).expect("the file");
-        let lines = text.lines();
-        lines
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn unpacked(bytes: &[u8]) -> (String, bool) {
-    let mut text = Vec::new();
-    let whole = match MultiGzDecoder::new(bytes).read_to_end(&mut text) {
-        Ok(_) => true,
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
-        Err(error) => panic!("{error}"),
-    };
-    (String::from_utf8(text).expect("UTF-8"), whole)
-}
-
-fn parsed(rows: &str) -> Vec<(u64, String)> {
-    let row = |row: &str| {
-        let (nanos, columns) = row.split_once('\t').expect("columns");
-        (nanos.parse().expect("a time"), columns.to_owned())
-    };
-    rows.lines().map(row).collect()
-}
-
-fn columns(rows: &[(u64, String)]) -> Vec<&str> {
-    rows.iter().map(|(_, columns)| columns.as_str()).collect()
-}
-
-fn tickcache<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickcache"));
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("UTF-8")
-}
-
-/// Runs to the end, and gives what was told.
-#[track_caller]
-fn ok<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> String {
-    let output = tickcache(args).output().expect("the binary runs");
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert_eq!(output.stdout, b"");
-    told(&output)
-}
-
-/// Runs to a failure, and gives the one line about it.
-#[track_caller]
-fn fails<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>, code: i32) -> String {
-    let output = tickcache(args).output().expect("the binary runs");
-    let told = told(&output);
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    let lines: Vec<_> = told.lines().collect();
-    let [line] = lines[..] else {
-        panic!("one line: {told}")
-    };
-    line.to_owned()
-}
-
-/// The values that a replay ends with, as printed, and what it told.
-#[track_caller]
-fn replayed(dir: &Dir, options: &[&str]) -> (String, String) {
-    let out = dir.out();
-    let args = [&["replay", &out, "--print"], options].concat();
-    let output = tickcache(args).output().expect("the binary runs");
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    let printed = String::from_utf8(output.stdout.clone()).expect("UTF-8");
-    (printed, told(&output))
-}
-
-/// Looks again and again for what another process does.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < limit, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Sends texts on each connection and then only listens.
-fn saying(texts: &'static [&'static str]) -> Server {
-    Server::start(move |connection| {
-        let said = texts
-            .iter()
-            .fold(connection, |connection, text| connection.say(text));
-        said.until_gone()
-    })
-}
 
 #[test]
 fn what_comes_is_written_byte_for_byte() {
@@ -351,20 +222,6 @@ fn files_that_are_there_are_kept_unless_forced() {
     }
 }
 
-/// Starts a recorder and waits until the files hold that many messages.
-fn recording(dir: &Dir, url: &str, messages: usize) -> Child {
-    let out = dir.out();
-    let mut child = tickcache(["record", url, "--out", &out])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    until("messages are flushed while the recorder runs", || {
-        assert_eq!(child.try_wait().expect("a child"), None);
-        dir.path("jsonl.gz").exists() && dir.read("jsonl.gz").0.lines().count() == messages
-    });
-    child
-}
-
 fn numbered() -> Server {
     Server::start(|connection| {
         let say = |connection: Connection, n: u64| connection.say(&format!(r#"{{"n":{n}}}"#));
@@ -376,7 +233,7 @@ fn numbered() -> Server {
 fn an_interrupt_ends_it_in_order() {
     let dir = Dir::new("interrupt");
     let server = numbered();
-    let child = recording(&dir, &server.url(), 500);
+    let child = Running::start(&dir, &server.url(), 500).into_child();
     assert!(!dir.read("jsonl.gz").1, "the end is not written yet");
     let id = child.id().to_string();
     let sent = Command::new("kill").args(["-INT", &id]).status();
@@ -397,7 +254,7 @@ fn an_interrupt_ends_it_in_order() {
 fn a_killed_recorder_leaves_files_that_can_be_read() {
     let dir = Dir::new("killed");
     let server = numbered();
-    let mut child = recording(&dir, &server.url(), 500);
+    let mut child = Running::start(&dir, &server.url(), 500).into_child();
     child.kill().expect("a child");
     child.wait().expect("a child");
     let expected: String = (0..500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
@@ -482,6 +339,7 @@ fn headers_go_with_the_request() {
     let dir = Dir::new("headers");
     let server = Server::raw(|stream, _| {
         let mut origin = None;
+        #[allow(clippy::result_large_err, reason = "the type is the library's")]
         let callback = |request: &tungstenite::handshake::server::Request, response| {
             origin = request.headers().get("origin").cloned();
             Ok(response)
