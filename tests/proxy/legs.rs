@@ -443,7 +443,9 @@ fn a_successor_that_cannot_connect_harms_nobody() {
             proxy.close(true);
         }
         let failures = run.feed.counters().failures;
-        run.until("some failures", || run.feed.counters().failures > failures + 5);
+        run.until("some failures", || {
+            run.feed.counters().failures > failures + 5
+        });
         run.play(&mut random, 4);
         for proxy in &run.proxies {
             proxy.close(false);

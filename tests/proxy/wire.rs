@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
+use tickcache::Id;
 use tickcache::feed::{
     Address, Answer, Asked, Claims, Class, Control, Covers, Outbox, Policy, Protocol, Refusal,
     Rule, Sequence, Sink, SubscribeError, Subscription, Update,
 };
 use tickcache::json::Message;
-use tickcache::Id;
 
 /// The wire format of the world, numbered by one rule.
 #[derive(Clone, Debug)]

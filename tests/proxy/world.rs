@@ -230,7 +230,10 @@ impl Shared {
         line["v"] = if whole {
             value
         } else {
-            let named = picked.iter().map(|field| FIELDS[*field]).chain(["sum", "n"]);
+            let named = picked
+                .iter()
+                .map(|field| FIELDS[*field])
+                .chain(["sum", "n"]);
             named
                 .map(|name| (name.to_owned(), value[name].clone()))
                 .collect()
@@ -260,12 +263,16 @@ impl Shared {
         let (request, keys) = request.split_once(' ')?;
         let (verb, number) = request.split_at(1);
         let number: u64 = number.parse().ok()?;
-        let keys = KEYS.into_iter().filter(|key| keys.split(',').any(|it| it == *key));
+        let keys = KEYS
+            .into_iter()
+            .filter(|key| keys.split(',').any(|it| it == *key));
         let keys: Vec<_> = keys.collect();
         let snapshot: Vec<_> = keys.iter().map(|key| self.whole(key)).collect();
         let client = self.clients.get_mut(&client)?;
         let wanted = client.keys.get_or_insert_default();
-        let _ = client.lines.send(Some(Line(json!({"k": "ok", "q": number}))));
+        let _ = client
+            .lines
+            .send(Some(Line(json!({"k": "ok", "q": number}))));
         for (key, whole) in keys.into_iter().zip(snapshot) {
             if verb == "-" {
                 wanted.remove(key);
