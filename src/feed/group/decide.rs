@@ -173,9 +173,12 @@ impl<P: Protocol> Group<P> {
             return;
         }
         for leg in Leg::ALL {
+            let is_shown = leg == self.shown;
             let Some(member) = &mut self.members[leg.index()] else {
                 continue;
             };
+            // What one that is not shown has missed the shown one has brought by then.
+            member.torn &= is_shown || member.ready_at > now;
             if !member.ready && member.machine.is_settled() {
                 let heard = member.machine.has_data() && !member.torn;
                 if heard || member.ready_at <= now {
@@ -192,9 +195,10 @@ impl<P: Protocol> Group<P> {
         }
         if self.carried
             && self.member(self.shown).is_some_and(|shown| shown.torn)
-            && let Some(other) = self.best(|other| !other.torn && can_step_in(other))
+            && let Some(other) = self.best(|other| !other.torn && speaks(other))
         {
-            // It has, or will have, what the shown one misses.
+            // It has, or will have, what the shown one misses. A silent one has not, and would be
+            // left again at once.
             self.promote(other, now);
         }
         self.rotate(now);

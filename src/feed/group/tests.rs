@@ -447,3 +447,24 @@ fn stopping_says_goodbye_on_every_leg() {
     assert_eq!(crew.seen(), [GroupAction::Finished]);
     assert_eq!(crew.group.state(), State::Stopped);
 }
+
+#[test]
+fn a_leg_that_missed_messages_is_left_for_one_that_speaks() {
+    let mut settings = settings();
+    settings.silent_after = seconds(5);
+    let mut crew = Crew::both(settings);
+    crew.ends(B);
+    // Nobody has what it misses.
+    assert!(!crew.group.handle_torn(A, crew.now));
+    crew.pass(seconds(1));
+    crew.connect(B);
+    crew.grant(B);
+    crew.seen();
+    crew.says(B, r#"{"d":"x"}"#);
+    assert_eq!(crew.seen(), [promoted(B)]);
+    // It falls silent, and the other one is as good again.
+    crew.pass(seconds(3));
+    crew.says(A, r#"{"d":"x"}"#);
+    crew.pass(seconds(3));
+    assert_eq!(crew.seen(), [promoted(A)]);
+}
