@@ -373,3 +373,14 @@ fn a_message_whose_connection_is_gone_is_counted_all_the_same() {
     assert!(counted.balanced());
     assert_eq!((counted.data, counted.bulk, counted.applied), (1, 1, 1));
 }
+
+#[test]
+fn what_was_received_before_a_gap_is_in_doubt() {
+    let mut desk = desk();
+    desk.later(r#"[{"i":1,"v":{"p":1}}]"#);
+    desk.in_batch(|desk| desk.target.gap());
+    desk.land_all();
+    assert!(!is_live(&desk.slot(1)));
+    desk.now(r#"[{"i":1,"v":{"p":1}}]"#);
+    assert!(is_live(&desk.slot(1)));
+}
