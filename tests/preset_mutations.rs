@@ -6,280 +6,21 @@
 //! and the order of members means nothing.
 
 mod kit;
+mod mutation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kit::open;
-use serde_json::Value as Json;
+use mutation::{Node, Rng};
 use tickcache::feed::Protocol;
 use tickcache::key::IdRef;
 use tickcache::{Cache, Feed};
 
 const SEED: u64 = 0x5eed_f00d;
 /// Mutations of each message.
-const ROUNDS: usize = 1000;
+const ROUNDS: usize = 300;
 /// Messages after which a cache is put aside, so that few ids have to be compared.
 const FRESH: usize = 25;
-
-/// What takes the place of a token.
-const TOKENS: [&str; 21] = [
-    "null",
-    "true",
-    "false",
-    "0",
-    "-1",
-    "1.5",
-    "1e400",
-    "18446744073709551616",
-    "99999999999999999999999999999999",
-    r#""""#,
-    r#""x""#,
-    r#"" ""#,
-    r#""18446744073709551615""#,
-    r#""-7""#,
-    r#""\u0042TC\/\ud83d\ude00""#,
-    r#""a.b:c@d""#,
-    "[]",
-    "{}",
-    "[[]]",
-    r#"[null,{"s":"N","symbol":"N","type":"ticker"}]"#,
-    r#"{"s":{"s":[]},"":null}"#,
-];
-
-/// A message as it stands: members in order, names possibly repeated, tokens as text.
-#[derive(Clone, Debug)]
-enum Node {
-    Token(String),
-    Array(Vec<Node>),
-    Object(Vec<(String, Node)>),
-}
-
-struct Rng(u64);
-
-impl Rng {
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn token(&mut self) -> Node {
-        let token = match self.below(TOKENS.len() + 3) {
-            0 => "7".repeat(400),
-            1 => format!("{}{}", "[".repeat(300), "]".repeat(300)),
-            2 => format!("{:?}", "y".repeat(20_000)),
-            n => TOKENS[n - 3].to_owned(),
-        };
-        Node::Token(token)
-    }
-}
-
-impl Node {
-    fn of(value: &serde_json::value::RawValue) -> Self {
-        struct Members(Vec<(String, Node)>);
-        impl<'de> serde::Deserialize<'de> for Members {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                struct InOrder;
-                impl<'de> serde::de::Visitor<'de> for InOrder {
-                    type Value = Members;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("an object")
-                    }
-
-                    fn visit_map<M: serde::de::MapAccess<'de>>(
-                        self,
-                        mut map: M,
-                    ) -> Result<Members, M::Error> {
-                        let mut members = Vec::new();
-                        while let Some((name, value)) =
-                            map.next_entry::<String, Box<serde_json::value::RawValue>>()?
-                        {
-                            members.push((name, Node::of(&value)));
-                        }
-                        Ok(Members(members))
-                    }
-                }
-                from.deserialize_map(InOrder)
-            }
-        }
-        let text = value.get();
-        if text.starts_with('{') {
-            let members: Members = serde_json::from_str(text).expect("an object");
-            return Self::Object(members.0);
-        }
-        if text.starts_with('[') {
-            let elements: Vec<&serde_json::value::RawValue> =
-                serde_json::from_str(text).expect("an array");
-            return Self::Array(elements.into_iter().map(Self::of).collect());
-        }
-        Self::Token(text.to_owned())
-    }
-
-    fn parse(text: &str) -> Self {
-        Self::of(serde_json::from_str(text).expect("the samples are JSON"))
-    }
-
-    fn write(&self, out: &mut String) {
-        match self {
-            Self::Token(text) => out.push_str(text),
-            Self::Array(elements) => {
-                for (i, element) in elements.iter().enumerate() {
-                    out.push(if i == 0 { '[' } else { ',' });
-                    element.write(out);
-                }
-                out.push_str(if elements.is_empty() { "[]" } else { "]" });
-            }
-            Self::Object(members) => {
-                for (i, (name, member)) in members.iter().enumerate() {
-                    out.push(if i == 0 { '{' } else { ',' });
-                    out.push_str(&Json::from(&**name).to_string());
-                    out.push(':');
-                    member.write(out);
-                }
-                out.push_str(if members.is_empty() { "{}" } else { "}" });
-            }
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        self.write(&mut text);
-        text
-    }
-
-    fn count(&self) -> usize {
-        1 + match self {
-            Self::Token(_) => 0,
-            Self::Array(elements) => elements.iter().map(Self::count).sum(),
-            Self::Object(members) => members.iter().map(|(_, member)| member.count()).sum(),
-        }
-    }
-
-    /// The node with this number, the root being 0.
-    fn nth(&mut self, n: &mut usize) -> Option<&mut Self> {
-        if *n == 0 {
-            return Some(self);
-        }
-        *n -= 1;
-        match self {
-            Self::Token(_) => None,
-            Self::Array(elements) => elements.iter_mut().find_map(|element| element.nth(n)),
-            Self::Object(members) => members.iter_mut().find_map(|(_, member)| member.nth(n)),
-        }
-    }
-
-    fn any(&mut self, rng: &mut Rng) -> &mut Self {
-        let mut n = rng.below(self.count());
-        self.nth(&mut n).expect("there are so many")
-    }
-
-    /// The same with the members of every object in another order.
-    fn shuffled(mut self, rng: &mut Rng) -> Self {
-        match &mut self {
-            Self::Token(_) => {}
-            Self::Array(elements) => {
-                for element in elements {
-                    *element = element.clone().shuffled(rng);
-                }
-            }
-            Self::Object(members) => {
-                for i in (1..members.len()).rev() {
-                    members.swap(i, rng.below(i + 1));
-                }
-                for (_, member) in members {
-                    *member = member.clone().shuffled(rng);
-                }
-            }
-        }
-        self
-    }
-
-    /// The last member of this name.
-    fn member(&self, name: &str) -> Option<&Self> {
-        let Self::Object(members) = self else {
-            return None;
-        };
-        members
-            .iter()
-            .rfind(|(own, _)| own == name)
-            .map(|(_, member)| member)
-    }
-
-    /// The text that the token is.
-    fn unescaped(&self) -> Option<String> {
-        match self {
-            Self::Token(token) => serde_json::from_str(token).ok(),
-            _ => None,
-        }
-    }
-
-    /// All texts in it, in capitals: some presets take the id so.
-    fn texts(&self, into: &mut BTreeSet<String>) {
-        match self {
-            Self::Token(_) => into.extend(self.unescaped().map(|text| text.to_uppercase())),
-            Self::Array(elements) => elements.iter().for_each(|node| node.texts(into)),
-            Self::Object(members) => members.iter().for_each(|(_, node)| node.texts(into)),
-        }
-    }
-
-    /// The same with the members of every object in the order of their names.
-    fn sorted(mut self) -> Self {
-        match &mut self {
-            Self::Token(_) => {}
-            Self::Array(elements) => {
-                for element in elements {
-                    *element = element.clone().sorted();
-                }
-            }
-            Self::Object(members) => {
-                members.sort_by(|(a, _), (b, _)| a.cmp(b));
-                for (_, member) in members {
-                    *member = member.clone().sorted();
-                }
-            }
-        }
-        self
-    }
-
-    /// One change of any kind somewhere.
-    fn mutate(&mut self, rng: &mut Rng) {
-        let (with, other) = (rng.token(), self.clone().any(rng).clone());
-        let (kind, place, at) = (rng.below(7), rng.next() as usize, self.any(rng));
-        match (at, kind) {
-            (Self::Object(members), 0..=4) if !members.is_empty() => {
-                let i = place % members.len();
-                let name = members[i].0.clone();
-                match kind {
-                    0 => drop(members.remove(i)),
-                    1 => members.push((name, with)),
-                    2 => members.insert(0, (name, with)),
-                    3 => members.push((name, other)),
-                    _ => members[i].0.push('_'),
-                }
-            }
-            (Self::Array(elements), 0..=4) if !elements.is_empty() => {
-                let i = place % elements.len();
-                match kind {
-                    0 => drop(elements.remove(i)),
-                    1 => elements.push(with),
-                    2 => elements.insert(0, with),
-                    3 => elements.push(other),
-                    _ => elements.clear(),
-                }
-            }
-            (at, 5) => *at = other,
-            (at, _) => *at = with,
-        }
-    }
-}
 
 /// Values by entity and id.
 type State = BTreeMap<(String, String), String>;
@@ -356,6 +97,36 @@ impl<P: Protocol> Preset<P> {
         }
     }
 
+    /// Has a cache that holds what `held` say take these; how many were not refused.
+    fn take(&self, held: &[&str], texts: &[Vec<u8>]) -> usize {
+        let (cache, mut feed) = open((self.make)());
+        for message in held {
+            feed.message_text(message).expect("it was taken before");
+        }
+        let (mut before, mut taken) = ((state(&cache), feed.counters()), 0);
+        for text in texts {
+            let answer = feed.message(&mut text.clone());
+            let after = (state(&cache), feed.counters());
+            let shown = String::from_utf8_lossy(text);
+            assert!(after.1.balanced(), "{shown}: {:?}", after.1);
+            assert_eq!(after.1.messages, before.1.messages + 1, "{shown}");
+            let refused = u64::from(answer.is_err());
+            assert_eq!(after.1.refused, before.1.refused + refused, "{shown}");
+            if answer.is_err() {
+                assert_eq!(
+                    after.0, before.0,
+                    "refused, yet not without effect: {shown}"
+                );
+                assert_eq!(after.1.applied, before.1.applied, "{shown}");
+            } else {
+                taken += 1;
+            }
+            self.check_ids(text, &before.0, &after.0);
+            before = after;
+        }
+        taken
+    }
+
     fn hammer(&self) {
         let mut rng = Rng(SEED);
         assert_eq!(
@@ -364,7 +135,7 @@ impl<P: Protocol> Preset<P> {
             "{}",
             self.name
         );
-        let mut taken = 0;
+        let (mut all, mut taken) = (0, 0);
         for message in self.messages {
             let tree = Node::parse(message);
             let whole = self.after(&[message]);
@@ -372,50 +143,39 @@ impl<P: Protocol> Preset<P> {
                 let text = tree.clone().shuffled(&mut rng).text();
                 assert_eq!(self.after(&[&text]), whole, "{message} as {text}");
             }
-            let (mut cache, mut feed) = open((self.make)());
+            let (cache, mut feed) = open((self.make)());
             for end in 0..message.len() {
                 let refused = feed.message(&mut message.as_bytes()[..end].to_vec());
                 assert!(refused.is_err(), "{}", &message[..end]);
             }
             assert_eq!(feed.counters().refused, message.len() as u64);
             assert!(state(&cache).is_empty());
-            for round in 0..ROUNDS {
-                if round % FRESH == 0 {
-                    (cache, feed) = open((self.make)());
-                    for message in self.messages {
-                        feed.message_text(message).expect("it was taken before");
-                    }
-                }
+            let mut texts: Vec<_> = (tree.clone().changes().into_iter())
+                .map(|tree| tree.text().into_bytes())
+                .collect();
+            for _ in 0..ROUNDS {
                 let mut tree = tree.clone();
                 for _ in 0..=rng.below(3) {
                     tree.mutate(&mut rng);
                 }
                 let mut text = tree.text().into_bytes();
-                if rng.below(8) == 0 && !text.is_empty() {
+                if rng.below(8) == 0 {
                     let at = rng.below(text.len());
                     text[at] ^= 1 << rng.below(8);
                 }
-                let before = (state(&cache), feed.counters());
-                let answer = feed.message(&mut text.clone());
-                let after = (state(&cache), feed.counters());
-                let shown = String::from_utf8_lossy(&text);
-                assert!(after.1.balanced(), "{shown}: {:?}", after.1);
-                assert_eq!(after.1.messages, before.1.messages + 1, "{shown}");
-                let refused = u64::from(answer.is_err());
-                assert_eq!(after.1.refused, before.1.refused + refused, "{shown}");
-                if answer.is_err() {
-                    assert_eq!(
-                        after.0, before.0,
-                        "refused, yet not without effect: {shown}"
-                    );
-                    assert_eq!(after.1.applied, before.1.applied, "{shown}");
-                }
-                taken += 1 - refused;
-                self.check_ids(&text, &before.0, &after.0);
+                texts.push(text);
+            }
+            all += texts.len();
+            taken += (texts
+                .chunks(FRESH)
+                .map(|texts| self.take(self.messages, texts)))
+            .sum::<usize>();
+            // By itself each is news, whatever its number.
+            for text in &texts {
+                self.take(&[], std::slice::from_ref(text));
             }
         }
         // The mutations are not so wild that all are refused, nor so tame that all are taken.
-        let all = (self.messages.len() * ROUNDS) as u64;
         assert!(taken > all / 20 && taken < all, "{taken} of {all}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ type SnapshotOf = dyn Fn(&str, &Id) -> Option<Snapshot> + Send + Sync;
 /// A preset's snapshots.
 enum Snapshots<P> {
     /// Of the protocol as it will be when the feed is attached.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "asked over sockets"))]
     Of(fn(&P) -> Box<SnapshotOf>),
     /// Of the protocol that another one is around.
     Made(Box<SnapshotOf>),

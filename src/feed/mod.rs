@@ -51,6 +51,7 @@ pub use protocol::{
     Sink, SubscribeError, Subscription, Transaction, Update, Verb,
 };
 pub use reading::{Ids, TimeUnit};
+#[cfg(feature = "net")]
 pub(crate) use registry::Report;
 pub use registry::{Settled, Standing, Standings, SubscriptionState, SubscriptionStatus, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};

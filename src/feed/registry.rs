@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 mod report;
 
+#[cfg(feature = "net")]
 pub(crate) use report::Report;
 pub use report::{Standing, Standings, SubscriptionState, SubscriptionStatus};
 

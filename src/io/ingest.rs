@@ -468,14 +468,14 @@ impl Target for Ingest {
             }
         }
         if !self.legs.is_open(leg) {
-            self.legs.join(leg);
+            self.legs.join(leg, self.opened);
         }
         self.legs.speak(leg);
         self.show(leg, true);
     }
 
     fn joined(&mut self, leg: Leg) {
-        self.legs.join(leg);
+        self.legs.join(leg, (self.turn, self.now));
     }
 
     fn left(&mut self, leg: Leg) {
@@ -494,10 +494,13 @@ impl Target for Ingest {
     }
 
     fn torn(&mut self) -> Option<Leg> {
-        self.legs.torn.take()
+        let torn = self.legs.torn.take()?;
+        self.legs.look();
+        Some(torn)
     }
 
     fn catch_up(&mut self) -> bool {
+        self.end_lagging();
         self.lay_some(promote::LAID_PER_TURN);
         self.legs.laying.is_some()
     }
@@ -546,6 +549,9 @@ impl Target for Ingest {
         self.turn += 1;
         self.mark_gap();
         self.turns.finish(self.turn);
+        // What came after it was laid aside.
+        self.show(self.legs.shown, false);
+        self.finish_laying();
     }
 
     #[cold]

@@ -16,6 +16,13 @@ pub(crate) type Waste = Vec<Arc<Document>>;
 ///
 /// Calls come in batches: [`begin`](Self::begin), then anything, then
 /// [`finish`](Self::finish), which tells the waiters once for all of it.
+#[cfg_attr(
+    not(feature = "net"),
+    allow(
+        dead_code,
+        reason = "without sockets there are not several connections"
+    )
+)]
 pub(crate) trait Target: Transaction {
     /// A batch begins: whatever is received from now on was received at `now`.
     fn begin(&mut self, now: Time);
@@ -50,6 +57,10 @@ pub(crate) trait Target: Transaction {
     /// Looks at what is due at the time at which the batch began.
     fn handle_timeout(&mut self);
     /// When the value was last received; `None` if there is none.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
     fn received_at(&self, entity: &str, id: &Id) -> Option<Time>;
     /// Something was missed on the connection.
     fn gap(&mut self);

@@ -31,6 +31,49 @@ fn a_right_file_is_right() {
 }
 
 #[test]
+fn what_stands_under_at_may_be_alternatives() {
+    let error = |line: &str| Envelope::from_toml(&format!("{RIGHT}{line}\n")).map(|_| ());
+    let time = "time = { at = [\"/ts\", \"/E\"], unit = \"ms\" }";
+    error(time).unwrap_or_else(|error| panic!("{error}"));
+    check(
+        "time = { at = [], unit = \"ms\" }",
+        "15: rule[1].time.at: expected a pointer, which begins with `/`, or an array of \
+         alternatives, found an empty array",
+    );
+    check(
+        "time = { at = [\"/ts\", \"E\"], unit = \"ms\" }",
+        "23: rule[1].time.at[2]: expected a pointer, which begins with `/`, found \"E\"",
+    );
+}
+
+#[test]
+fn a_number_that_never_changes_counts_nothing() {
+    let error =
+        wrong("name = \"venue\"\nnumbering = { constant = \"3\" }\n[[rule]]\nkind = \"control\"\n");
+    assert_eq!(
+        error,
+        "line 2, column 13: numbering: expected a number that stands in the message, found a constant"
+    );
+}
+
+#[test]
+fn a_list_within_a_text_needs_no_quotes() {
+    let file = |quote: &str| {
+        format!(
+            "name = \"venue\"\n[requests]\nsubscribe = '{{\"ch\":\"{{channel}}:{{ids}}\"}}'\n{quote}\n\
+             [[rule]]\nkind = \"control\"\n"
+        )
+    };
+    let error = wrong(&file(""));
+    assert!(
+        error.starts_with("line 3, column 13: requests.subscribe: expected JSON"),
+        "{error}"
+    );
+    assert!(error.ends_with("expected `quote = \"\"`"), "{error}");
+    Envelope::from_toml(&file("quote = \"\"")).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
 fn keys_and_words_that_are_unknown_are_named_and_others_suggested() {
     let error = wrong(&format!("{RIGHT}payloda = \"/p\"\n"));
     assert!(
@@ -229,7 +272,7 @@ fn requests_are_tried_before_they_are_sent() {
     );
     let error = with(r#"subscribe = '{"op":"subscribe","args":[{ids}}'"#);
     assert!(
-        error.contains("requests: `subscribe`: expected JSON, since the text begins as JSON does"),
+        error.contains("requests.subscribe: expected JSON, since the text begins as JSON does"),
         "{error}"
     );
     let error = with(r#"subscribe = '{"args":[{streams}]}'"#);

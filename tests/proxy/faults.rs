@@ -26,6 +26,21 @@ pub(crate) struct Faults {
     pub(crate) half_open: u64,
     /// One bit of a frame is flipped.
     pub(crate) corrupt: u64,
+    /// Every frame takes so long: whoever sends faster is ever further ahead.
+    pub(crate) lag: Duration,
+}
+
+/// How connections end, or do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// In order.
+    End,
+    /// With a reset.
+    Reset,
+    /// Nothing is forwarded any more, and nothing ends.
+    HalfOpen,
+    /// Texts are swallowed, and nothing ends.
+    Silent,
 }
 
 /// What arrived at the engine's end, in order: the number of the connection, and the text.
@@ -41,12 +56,24 @@ pub(crate) struct Proxy {
 struct Shared {
     faults: Faults,
     is_clean: AtomicBool,
+    /// Nobody gets through from now on.
+    is_closed: AtomicBool,
     stop: AtomicBool,
     connections: AtomicUsize,
     injected: AtomicUsize,
     log: Log,
+    /// Connections that carry.
+    lines: Mutex<Vec<Line>>,
     /// Held for ever, or until the end of the run: half-open connections.
     held: Mutex<Vec<TcpStream>>,
+}
+
+/// One connection, and what has become of it.
+struct Line {
+    number: usize,
+    client: TcpStream,
+    server: TcpStream,
+    death: Option<Death>,
 }
 
 impl Proxy {
@@ -57,10 +84,12 @@ impl Proxy {
         let shared = Arc::new(Shared {
             faults,
             is_clean: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             injected: AtomicUsize::new(0),
             log: Arc::clone(&log),
+            lines: Mutex::default(),
             held: Mutex::default(),
         });
         let accepted = Arc::clone(&shared);
@@ -70,12 +99,17 @@ impl Proxy {
                     return;
                 }
                 let Ok(client) = client else { continue };
+                if accepted.is_closed.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let shared = Arc::clone(&accepted);
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst);
                 let random = Random::new(seed.wrapping_add(number as u64 * 7919));
                 thread::spawn(move || {
                     // A connection that breaks is what this is about.
                     let _ = carry(&client, upstream, number, &shared, random);
+                    let mut lines = shared.lines.lock().expect("no panic");
+                    lines.retain(|line| line.number != number);
                 });
             }
         });
@@ -93,6 +127,29 @@ impl Proxy {
         for held in self.shared.held.lock().expect("no panic").drain(..) {
             let _ = held.shutdown(Shutdown::Both);
         }
+        for line in self.shared.lines.lock().expect("no panic").iter_mut() {
+            if line.death == Some(Death::Silent) {
+                let _ = line.server.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Something happens to all connections that there are.
+    pub(crate) fn strike(&self, death: Death) {
+        for line in self.shared.lines.lock().expect("no panic").iter_mut() {
+            line.death = Some(death);
+            if death == Death::End {
+                let _ = line.client.shutdown(Shutdown::Both);
+            }
+            if matches!(death, Death::End | Death::Reset) {
+                let _ = line.server.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Whether nobody gets through from now on.
+    pub(crate) fn close(&self, is_closed: bool) {
+        self.shared.is_closed.store(is_closed, Ordering::SeqCst);
     }
 
     pub(crate) fn injected(&self) -> usize {
@@ -123,6 +180,12 @@ fn carry(
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    shared.lines.lock().expect("no panic").push(Line {
+        number,
+        client: client.try_clone()?,
+        server: server.try_clone()?,
+        death: None,
+    });
     let back = thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(read @ 1..) = from.read(&mut bytes) {
@@ -137,9 +200,19 @@ fn carry(
     writer.write_all(&reader.head()?)?;
     // Frames that come later than they should.
     let mut late: Vec<(u64, Vec<u8>)> = Vec::new();
-    while let Some(mut frame) = reader.next()? {
+    while let Some(mut frame) = reader.next().unwrap_or_default() {
         let mut copies = 1;
         let is_text = frame[0] & 0x0f == 1;
+        match shared.death(number) {
+            Some(Death::HalfOpen) => {
+                let mut held = shared.held.lock().expect("no panic");
+                held.extend([client.try_clone()?, server]);
+                return Ok(());
+            }
+            Some(Death::Silent) if is_text => continue,
+            Some(Death::End | Death::Reset) => break,
+            _ => {}
+        }
         if !shared.is_clean.load(Ordering::SeqCst) && is_text {
             let faults = shared.faults;
             let mut hit = |percent| {
@@ -149,18 +222,17 @@ fn carry(
                     .fetch_add(usize::from(hit), Ordering::SeqCst);
                 hit
             };
+            if !faults.lag.is_zero() {
+                thread::sleep(faults.lag);
+            }
             if hit(faults.cut) {
                 let half = frame.len() / 2;
                 writer.write_all(&frame[..half])?;
                 break;
             }
             if hit(faults.reset) {
-                // The last handle to be dropped resets: those of the other direction go first.
-                SockRef::from(client).set_linger(Some(Duration::ZERO))?;
-                let _ = server.shutdown(Shutdown::Both);
-                let _ = client.shutdown(Shutdown::Read);
-                let _ = back.join();
-                return Ok(());
+                shared.forget(number);
+                return reset(client, &server, back);
             }
             if hit(faults.half_open) {
                 let mut held = shared.held.lock().expect("no panic");
@@ -194,9 +266,36 @@ fn carry(
         }
         late.retain(|(after, _)| *after > 0);
     }
+    if shared.death(number) == Some(Death::Reset) {
+        shared.forget(number);
+        return reset(client, &server, back);
+    }
     let _ = client.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Both);
     Ok(())
+}
+
+/// The last handle to be dropped resets: those of the other direction go first.
+fn reset(client: &TcpStream, server: &TcpStream, back: JoinHandle<()>) -> std::io::Result<()> {
+    SockRef::from(client).set_linger(Some(Duration::ZERO))?;
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = client.shutdown(Shutdown::Read);
+    let _ = back.join();
+    Ok(())
+}
+
+impl Shared {
+    fn death(&self, number: usize) -> Option<Death> {
+        let lines = self.lines.lock().expect("no panic");
+        let line = lines.iter().find(|line| line.number == number);
+        line.and_then(|line| line.death)
+    }
+
+    /// Handles of a connection are not kept from being closed.
+    fn forget(&self, number: usize) {
+        let mut lines = self.lines.lock().expect("no panic");
+        lines.retain(|line| line.number != number);
+    }
 }
 
 fn pass(to: &mut TcpStream, frame: &[u8], number: usize, shared: &Shared) -> std::io::Result<()> {

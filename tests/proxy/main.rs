@@ -16,6 +16,7 @@
 )]
 
 mod faults;
+mod legs;
 mod random;
 mod wire;
 mod world;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
+use tickcache::Id;
 use tickcache::feed::{
-    Address, Claims, Class, Control, Covers, Outbox, Policy, Protocol, Refusal, Rule, Sequence,
-    Sink, Subscription, Update,
+    Address, Answer, Asked, Claims, Class, Control, Covers, Outbox, Policy, Protocol, Refusal,
+    Rule, Sequence, Sink, SubscribeError, Subscription, Update,
 };
 use tickcache::json::Message;
 
@@ -36,6 +37,32 @@ impl Protocol for Wire {
         })
     }
 
+    fn check(&self, _: &Subscription) -> Result<(), SubscribeError> {
+        Ok(())
+    }
+
+    fn value_of(&self, subscription: &Subscription) -> Option<(String, Id)> {
+        Some(("e".into(), Id::from(&*subscription.id)))
+    }
+
+    fn subscribe(
+        &mut self,
+        request: u64,
+        wanted: &[&Subscription],
+        out: &mut Outbox,
+    ) -> Result<Asked, SubscribeError> {
+        ask('+', request, wanted, out)
+    }
+
+    fn unsubscribe(
+        &mut self,
+        request: u64,
+        unwanted: &[&Subscription],
+        out: &mut Outbox,
+    ) -> Result<Asked, SubscribeError> {
+        ask('-', request, unwanted, out)
+    }
+
     fn message<'a, S: Sink>(
         &mut self,
         message: &Message<'a>,
@@ -49,6 +76,11 @@ impl Protocol for Wire {
         }
         let whole = match root.get("k").and_then(|kind| kind.str()) {
             Some("beat") => return Ok(Class::Control(Control::Heartbeat)),
+            Some("bye") => return Ok(Class::Control(Control::Closing)),
+            Some("ok") => {
+                let request = number("q").ok_or(Refusal::Shape)?;
+                return Ok(Class::Control(Control::Granted(request)));
+            }
             Some("whole") => true,
             Some("patch") => false,
             _ => return Err(Refusal::Shape),
@@ -75,6 +107,20 @@ impl Protocol for Wire {
         sink.patch(entity, id, update, value)?;
         Ok(Class::Data)
     }
+}
+
+fn ask(
+    verb: char,
+    request: u64,
+    of: &[&Subscription],
+    out: &mut Outbox,
+) -> Result<Asked, SubscribeError> {
+    let ids: Vec<_> = of.iter().map(|it| &*it.id).collect();
+    out.push(format!("{verb}{request} {}", ids.join(",")))?;
+    Ok(Asked {
+        count: of.len(),
+        answer: Answer::Expected,
+    })
 }
 
 /// The gaps that a rule can see in what was delivered, written from FEEDS' table of rules and

@@ -3,7 +3,7 @@
 //! Each value holds its own check: `sum` is what `a`, `b` and `c` add up to, and every patch sends
 //! it along. A value from which a patch is missing does not add up (or is right by accident).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,8 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 use tickcache::feed::Rule;
-use tungstenite::Message;
+use tungstenite::protocol::Role;
+use tungstenite::{Message, WebSocket};
 
 use crate::random::Random;
 
@@ -29,7 +30,7 @@ pub(crate) struct Truth {
 impl Truth {
     pub(crate) fn value(&self) -> Value {
         let [a, b, c] = self.fields;
-        json!({"a": a, "b": b, "c": c, "sum": a + b + c})
+        json!({"a": a, "b": b, "c": c, "sum": a + b + c, "n": self.number})
     }
 }
 
@@ -39,14 +40,22 @@ struct Line(Value);
 
 struct Client {
     lines: Sender<Option<Line>>,
+    /// What it has asked for; `None`: everything.
+    keys: Option<BTreeSet<&'static str>>,
+    /// It was told that its connection will be closed.
+    is_noticed: bool,
 }
 
 /// What the connections share.
 struct Shared {
     rule: Rule,
     truth: BTreeMap<&'static str, Truth>,
-    clients: Vec<Client>,
+    clients: BTreeMap<u64, Client>,
+    /// How many there were.
+    connections: u64,
     random: Random,
+    /// Nothing is told that was not asked for.
+    must_ask: bool,
     /// For numbers that are not of one key.
     number: u64,
 }
@@ -61,6 +70,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start(rule: Rule, seed: u64) -> Self {
+        Self::with(rule, seed, false)
+    }
+
+    /// A world that tells nothing unless it is asked.
+    pub(crate) fn asked(rule: Rule, seed: u64) -> Self {
+        Self::with(rule, seed, true)
+    }
+
+    fn with(rule: Rule, seed: u64, must_ask: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let truth = KEYS.iter().map(|key| {
             let fields = [(); 3].map(|()| random.below(1000) as i64);
@@ -71,8 +89,10 @@ impl World {
         let shared = Arc::new(Mutex::new(Shared {
             rule,
             truth,
-            clients: Vec::new(),
+            clients: BTreeMap::new(),
+            connections: 0,
             random,
+            must_ask,
             number: 1000,
         }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
@@ -120,10 +140,30 @@ impl World {
     /// Ends all connections, in order.
     pub(crate) fn hang_up(&self) {
         let mut shared = self.shared.lock().expect("no panic");
-        for client in shared.clients.drain(..) {
+        for client in std::mem::take(&mut shared.clients).into_values() {
             // It may be gone.
             let _ = client.lines.send(None);
         }
+    }
+
+    /// Says to everybody that their connections will be closed. How many were told.
+    pub(crate) fn give_notice(&self) -> u64 {
+        let mut shared = self.shared.lock().expect("no panic");
+        shared.tell(&Line(json!({"k": "bye"})));
+        let clients = shared.clients.values_mut();
+        clients.map(|client| client.is_noticed = true).count() as u64
+    }
+
+    /// Ends the connections that were told so.
+    pub(crate) fn close_noticed(&self) {
+        let mut shared = self.shared.lock().expect("no panic");
+        shared.clients.retain(|_, client| {
+            let stays = !client.is_noticed;
+            if !stays {
+                let _ = client.lines.send(None);
+            }
+            stays
+        });
     }
 
     pub(crate) fn truth(&self, key: &str) -> Truth {
@@ -190,7 +230,10 @@ impl Shared {
         line["v"] = if whole {
             value
         } else {
-            let named = picked.iter().map(|field| FIELDS[*field]).chain(["sum"]);
+            let named = picked
+                .iter()
+                .map(|field| FIELDS[*field])
+                .chain(["sum", "n"]);
             named
                 .map(|name| (name.to_owned(), value[name].clone()))
                 .collect()
@@ -199,33 +242,82 @@ impl Shared {
     }
 
     fn tell(&mut self, line: &Line) {
-        self.clients
-            .retain(|client| client.lines.send(Some(line.clone())).is_ok());
+        let key = line.0["i"].as_str();
+        self.clients.retain(|_, client| {
+            let wants = match (&client.keys, key) {
+                (Some(keys), Some(key)) => keys.contains(key),
+                _ => true,
+            };
+            !wants || client.lines.send(Some(line.clone())).is_ok()
+        });
+    }
+
+    /// A key as it is.
+    fn whole(&self, key: &str) -> Line {
+        let truth = &self.truth[key];
+        Line(json!({"k": "whole", "i": key, "n": truth.number, "v": truth.value()}))
+    }
+
+    /// A request: `+7 k0,k1` or `-8 k1`.
+    fn answer(&mut self, client: u64, request: &str) -> Option<()> {
+        let (request, keys) = request.split_once(' ')?;
+        let (verb, number) = request.split_at(1);
+        let number: u64 = number.parse().ok()?;
+        let keys = KEYS
+            .into_iter()
+            .filter(|key| keys.split(',').any(|it| it == *key));
+        let keys: Vec<_> = keys.collect();
+        let snapshot: Vec<_> = keys.iter().map(|key| self.whole(key)).collect();
+        let client = self.clients.get_mut(&client)?;
+        let wanted = client.keys.get_or_insert_default();
+        let _ = client
+            .lines
+            .send(Some(Line(json!({"k": "ok", "q": number}))));
+        for (key, whole) in keys.into_iter().zip(snapshot) {
+            if verb == "-" {
+                wanted.remove(key);
+            } else if wanted.insert(key) {
+                let _ = client.lines.send(Some(whole));
+            }
+        }
+        Some(())
     }
 }
 
 /// One connection: first everything as it is, then what changes.
-fn serve(stream: &TcpStream, shared: &Mutex<Shared>) {
-    let Ok(mut reading) = stream.try_clone() else {
+fn serve(stream: &TcpStream, shared: &Arc<Mutex<Shared>>) {
+    let Ok(reading) = stream.try_clone() else {
         return;
     };
     let Ok(mut socket) = tungstenite::accept(stream) else {
         return;
     };
     let (lines, told): (Sender<Option<Line>>, Receiver<_>) = channel();
-    {
+    let own = {
         let mut shared = shared.lock().expect("no panic");
-        for (key, truth) in &shared.truth {
-            let whole = json!({"k": "whole", "i": key, "n": truth.number, "v": truth.value()});
-            let _ = lines.send(Some(Line(whole)));
+        shared.connections += 1;
+        let own = shared.connections;
+        if !shared.must_ask {
+            for key in KEYS {
+                let _ = lines.send(Some(shared.whole(key)));
+            }
         }
-        shared.clients.push(Client {
+        let client = Client {
             lines: lines.clone(),
-        });
-    }
-    // Whatever the client says, it is its end that matters.
+            keys: shared.must_ask.then(BTreeSet::new),
+            is_noticed: false,
+        };
+        shared.clients.insert(own, client);
+        own
+    };
+    let answering = Arc::clone(shared);
     thread::spawn(move || {
-        while reading.read(&mut [0; 512]).is_ok_and(|read| read > 0) {}
+        let mut requests = WebSocket::from_raw_socket(Requests(reading), Role::Server, None);
+        while let Ok(message) = requests.read() {
+            if let Message::Text(request) = message {
+                answering.lock().expect("no panic").answer(own, &request);
+            }
+        }
         let _ = lines.send(None);
     });
     for (place, line) in (0_u64..).zip(told) {
@@ -238,4 +330,23 @@ fn serve(stream: &TcpStream, shared: &Mutex<Shared>) {
     let _ = socket.close(None);
     let _ = socket.get_mut().flush();
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// What a client says. It is answered by who writes, or not at all.
+struct Requests(TcpStream);
+
+impl Read for Requests {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Requests {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

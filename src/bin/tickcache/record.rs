@@ -151,7 +151,9 @@ impl<'a> Visit for Start<'a> {
         let feed = reaching(feed, url, &args.live, &[])?
             .limits(limits)
             // A successor beside the old connection would have everything recorded twice.
-            .lifetime(Duration::MAX);
+            .lifetime(Duration::MAX)
+            // Every message in the order in which it came, however long it is.
+            .settings(|settings| settings.bulk_above = usize::MAX);
         Ok(Box::new(move || {
             let feed = cache.attach(feed)?;
             Ok(Recording {

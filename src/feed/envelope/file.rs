@@ -79,7 +79,7 @@ impl Envelope {
     /// | key | is | default |
     /// | --- | --- | --- |
     /// | `when` | *conditions* of the message | every message |
-    /// | `items` | a pointer to an array of items; `{ members = "/data" }`: the members of an object; `{ one-or-many = "/data" }`: an array, or one item; or an array of such, from the message inwards: `["/events", "/tickers"]` | the message is the item |
+    /// | `items` | a pointer to an array of items, without which the message is refused; `{ members = "/data" }`: the members of an object; `{ one-or-many = "/data" }`: an array, or one item; or an array of such, from the message inwards: `["/events", "/tickers"]` | the message is the item |
     /// | `only` | *conditions* of an item; others are left out | every item |
     /// | `kind` | a kind; or where a word stands, the kinds of words, and that of any other: `{ at = "/type", words = { snapshot = "whole", delta = "patch" }, default = "control" }`. Without `default`, a message with another word is unmapped | `"whole"` |
     /// | `entity` | a name, or *read* | needed for values |
@@ -115,14 +115,15 @@ impl Envelope {
     /// # What is read
     ///
     /// A pointer is a JSON pointer (RFC 6901) from the item or, where the item has nothing there,
-    /// from what the item is in, out to the message. `-1` is the last element of an array. A text
+    /// from what the item is in, out to the message. With `items = "/data/list"` that is the message;
+    /// with `items = ["/data", "/list"]` it is an element of `data`, and then the message. `-1` is the last element of an array. A text
     /// that does not begin with `/` is a constant, for entities only. An array is alternatives, of
     /// which the first counts that is there. A table has one of `at`, `constant`, `key`, `name-of`
     /// and `join`, and may say what is done to it:
     ///
     /// | key | is |
     /// | --- | --- |
-    /// | `at` | a pointer; `""` is the item |
+    /// | `at` | a pointer, or an array of alternatives to all of which the same is done; `""` is the item |
     /// | `from` | `"item"`, `"outer"` (what the item is in) or `"message"`: that alone, where a pointer would be followed from the nearest |
     /// | `constant` | this text |
     /// | `key` | the name of the member that is gone through, where `items` are `members`: 0 for the innermost, 1 for the one around it |
@@ -174,7 +175,10 @@ impl Envelope {
     ///
     /// Messages are text: what a venue sends compressed or in another encoding is refused. A text
     /// that is not JSON can be a sign of life, but not be replied to. A table of learned texts
-    /// holds 65,536.
+    /// holds 65,536. What counts the messages of a channel, where a message is about one of many ids
+    /// (an order of a book, a level), is no `sequence`, which is compared per id, and no
+    /// `numbering`, which is compared per connection: such holes are not seen. The alternatives of a
+    /// `time` have one unit. `numbering` is for venues that send in the order of their numbers.
     ///
     /// # Errors
     /// [`EnvelopeError::File`] names the line, the key, and what was expected there.
@@ -213,8 +217,13 @@ fn envelope(file: &Table<'_>, doc: &Doc<'_>) -> Read<Envelope> {
     envelope.each = file.get("each").map(|at| at.pointer(true)).transpose()?;
     let channel = file.get("channel").map(|item| takes::borrowed(&item));
     envelope.channel = channel.transpose()?;
-    let numbering = file.get("numbering").map(|item| takes::take(&item, false));
-    envelope.numbering = numbering.transpose()?;
+    if let Some(item) = file.get("numbering") {
+        let take = takes::take(&item, false)?;
+        if take.as_constant().is_some() {
+            return Err(item.fail("expected a number that stands in the message, found a constant"));
+        }
+        envelope.numbering = Some(take);
+    }
     let ids = file.get("ids");
     let ids = ids.map(|item| item.word(&[("typed", Ids::Typed), ("text", Ids::Text)]));
     envelope.ids = ids.transpose()?.unwrap_or_default();

@@ -41,6 +41,7 @@ impl<P: Protocol> Group<P> {
             Action::Opened { .. } => self.opened(leg, now),
             Action::Lost(reason) => self.lost(leg, reason, now),
             Action::Silent | Action::Audible => {
+                self.has_news = true;
                 if leg == self.shown {
                     self.agree();
                 }
@@ -135,8 +136,13 @@ impl<P: Protocol> Group<P> {
 
     /// Shows a leg, without anything becoming stale.
     pub(super) fn promote(&mut self, leg: Leg, now: Time) {
+        let wanted = self.machine(self.shown).map(Machine::subscribed);
         self.shown = leg;
         self.counters.promotions.bump();
+        if let (Some(member), Some(wanted)) = (self.member_mut(leg), wanted) {
+            // What this leg was refused is asked for again; what cannot be, nobody keeps up.
+            let _ = member.machine.subscribe(now, None, wanted);
+        }
         let unsettled = self.machine(leg).map(Machine::unsettled);
         self.actions.push_back(GroupAction::Promoted {
             leg,
@@ -182,6 +188,13 @@ impl<P: Protocol> Group<P> {
             && self.machine(self.shown).is_some_and(Machine::is_silent)
             && let Some(other) = self.best(speaks)
         {
+            self.promote(other, now);
+        }
+        if self.carried
+            && self.member(self.shown).is_some_and(|shown| shown.torn)
+            && let Some(other) = self.best(|other| !other.torn && can_step_in(other))
+        {
+            // It has, or will have, what the shown one misses.
             self.promote(other, now);
         }
         self.rotate(now);

@@ -360,7 +360,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.target.unsubscribed(&entity, &id);
             }
         }
-        if acted {
+        if self.group.take_news() | acted {
             self.publish_status();
         }
     }

@@ -84,10 +84,12 @@ impl Ingest {
         if leg != self.legs.shown {
             // Whatever it brings from here on continues what the shown leg has brought.
             self.legs.leave(leg);
-            self.legs.join(leg);
+            self.legs.join(leg, (self.turn, self.now));
             self.legs.torn = Some(leg);
+            self.legs.look();
         } else if self.legs.has_company() {
             self.legs.torn = Some(leg);
+            self.legs.look();
         } else {
             self.counters.gaps.bump();
             self.mark_gap();

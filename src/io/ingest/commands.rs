@@ -115,7 +115,7 @@ impl Ingest {
         }
         match stage(self, ix) {
             Ok(()) => {
-                if self.legs.has_company() {
+                if self.legs.has_company() || self.legs.lagging.is_some() {
                     self.echo_all();
                 }
                 // What a user writes is nothing that the source has said.

@@ -12,15 +12,22 @@
 
 use super::super::staging::{Item, What};
 use super::apply::restarts;
+use super::attention::Position;
+use super::promote::Why;
 use super::shadow::{Arrival, Cursor, Shadows};
 use super::{Ingest, Role};
 use crate::Time;
-use crate::feed::{Across, EntityIx, Leg, Missing, Rule, Update, Verdict};
+use crate::feed::{Across, EntityIx, Leg, Missing, Policy, Rule, Update, Verdict};
 use crate::key::Id;
 use crate::record::{Composed, Mode, Patch, SchemaSource};
 use crate::store::{self, Locate, SlotIx};
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use std::time::Duration;
+
+/// For so long a leg that is shown instead of another one may take to catch up with it. What is
+/// older by its number then has to be news: the source has begun its numbering anew.
+pub(super) const CATCHES_UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// For so long a report of the shown leg waits for its copies on the other legs.
 const COPIES_WITHIN: Duration = Duration::from_secs(10);
@@ -38,8 +45,12 @@ pub(super) struct Legs {
     beside: [Option<Box<Beside>>; Leg::COUNT],
     /// The number last seen on each connection, where its messages are counted together.
     pub(super) sequences: [Option<u64>; Leg::COUNT],
+    /// Turn and time at which each connection opened.
+    joined: [(u64, Time); Leg::COUNT],
     /// A promotion that is not through.
     pub(super) laying: Option<Laying>,
+    /// Until when the shown leg may be behind what was shown before it.
+    pub(super) lagging: Option<Time>,
     /// A leg misses messages, and the driver has to be told.
     pub(super) torn: Option<Leg>,
 }
@@ -49,8 +60,7 @@ pub(super) struct Legs {
 pub(super) struct Laying {
     pub(super) leg: Leg,
     pub(super) at: Cursor,
-    /// The feed opened with it: that has invalidated what it covers.
-    pub(super) opened: bool,
+    pub(super) why: Why,
 }
 
 /// What is laid aside for one leg.
@@ -72,9 +82,15 @@ struct Mark {
 
 impl Legs {
     /// A connection is open: nothing is known of it yet.
-    pub(super) fn join(&mut self, leg: Leg) {
+    pub(super) fn join(&mut self, leg: Leg, since: (u64, Time)) {
         self.leave(leg);
         self.open[leg.index()] = true;
+        self.joined[leg.index()] = since;
+    }
+
+    /// When the leg's connection opened.
+    pub(super) fn joined(&self, leg: Leg) -> (u64, Time) {
+        self.joined[leg.index()]
     }
 
     /// A connection is no more.
@@ -103,13 +119,19 @@ impl Legs {
         self.look();
     }
 
-    /// All that was laid aside for the shown leg is laid over the values.
+    /// All that was laid aside for the shown leg is laid over the values, but for what is behind
+    /// them.
     pub(super) fn through(&mut self, leg: Leg) {
-        self.beside[leg.index()] = None;
+        if self.lagging.is_none() {
+            self.beside[leg.index()] = None;
+        }
     }
 
     pub(super) fn look(&mut self) {
-        self.special = self.speaking != self.shown || self.laying.is_some();
+        self.special = self.speaking != self.shown
+            || self.laying.is_some()
+            || self.lagging.is_some()
+            || self.torn.is_some();
     }
 
     /// Whether a connection is open beside the one that is shown.
@@ -167,9 +189,13 @@ impl Legs {
 }
 
 impl Beside {
-    /// Takes note of a report of the leg, or of the shown one. Whether the latter is news.
+    /// Takes note of a report of the leg, or of the shown one.
     fn note(&mut self, key: (EntityIx, Option<Id>), by_leg: bool, now: Time, turn: u64) {
-        let mark = self.marks.entry(key).or_default();
+        let entry = self.marks.entry(key);
+        let mut mark = match &entry {
+            Entry::Occupied(held) => *held.get(),
+            Entry::Vacant(_) => Mark::default(),
+        };
         if mark.ahead < 0 && now.since(mark.at) > COPIES_WITHIN {
             // Reported before the leg had subscribed.
             mark.ahead = 0;
@@ -178,6 +204,11 @@ impl Beside {
         mark.at = now;
         if by_leg && mark.ahead > 0 {
             mark.turn = turn;
+        }
+        if mark.ahead != 0 {
+            entry.insert(mark);
+        } else if let Entry::Occupied(held) = entry {
+            held.remove();
         }
     }
 
@@ -196,6 +227,16 @@ impl Beside {
     }
 }
 
+/// Whether an update with a lower number than what is held may be shown, and the numbers of two
+/// connections can be compared all the same.
+pub(super) fn shows_older(policy: Policy) -> bool {
+    let may = matches!(
+        policy.rule,
+        Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained | Rule::Timestamp
+    );
+    may && policy.across == Across::Continues
+}
+
 /// Whether an update says the same whichever leg brings it.
 fn is_shared(update: &Update, is_whole: bool) -> bool {
     is_whole
@@ -210,12 +251,16 @@ impl Ingest {
     #[inline(never)]
     pub(super) fn apply_beside(&mut self, item: &Item) -> bool {
         let leg = self.legs.speaking;
-        if leg == self.legs.shown {
+        // What comes after a hole in all of the connection's messages is not shown before it is
+        // known who has what is missing.
+        let is_torn = leg == self.legs.shown && self.legs.torn == Some(leg);
+        if leg == self.legs.shown && !is_torn {
             self.lay_first(item);
-            return false;
+            return self.hold_lagging(leg, item);
         }
         match item.what {
             What::Advance(_) | What::Foreign => false,
+            What::Invalidate if is_torn => false,
             What::Invalidate => {
                 self.hold_mark(leg, item);
                 true
@@ -270,6 +315,47 @@ impl Ingest {
         }
     }
 
+    /// The shown leg has taken the place of one that was further ahead, and catches up: what is
+    /// older than what that one has brought is not shown. Whether the item is laid aside.
+    fn hold_lagging(&mut self, leg: Leg, item: &Item) -> bool {
+        let (What::Patch(_, update) | What::Remove(update)) = item.what else {
+            return false;
+        };
+        if self.legs.lagging.is_none() || !shows_older(update.policy) {
+            return false;
+        }
+        let (Some(sequence), Some(slot)) = (update.sequence, self.slot_of(item)) else {
+            return false;
+        };
+        let held = self
+            .legs
+            .get(leg)
+            .is_some_and(|beside| beside.shadows.get(item.entity, slot).is_some());
+        let Role::Own(writer) = &mut self.entries[item.entity.index()].role else {
+            return false;
+        };
+        let head = writer.head(slot);
+        let is_older = head.sequence.is_some_and(|shown| sequence.last < shown)
+            && !Position::from(&head).is_since(self.joined);
+        if !held && !is_older {
+            return false;
+        }
+        self.counters.patches.bump();
+        self.hold(leg, item, &update);
+        let Role::Own(writer) = &mut self.entries[item.entity.index()].role else {
+            return true;
+        };
+        let head = writer.head(slot);
+        let shadow = self.legs.get(leg).and_then(|beside| {
+            let shadow = beside.shadows.get(item.entity, slot)?;
+            (!shadow.is_behind(&head)).then(|| beside.shadows.take(item.entity, slot))?
+        });
+        if let Some(shadow) = shadow {
+            self.lay_or_wait(item.entity, *shadow, Why::Promoted);
+        }
+        true
+    }
+
     /// Lays an update aside, and counts it.
     fn hold(&mut self, leg: Leg, item: &Item, update: &Update) {
         let patch = match item.what {
@@ -292,11 +378,13 @@ impl Ingest {
         let Role::Own(writer) = &mut entry.role else {
             return;
         };
+        let head = writer.head(slot);
         let arrival = Arrival {
             now: self.now,
             turn: self.turn,
             sum: writer.invalidation(slot),
-            shown: writer.head(slot).sequence,
+            shown: head.sequence,
+            is_since: Position::from(&head).is_since(self.legs.joined(leg)),
         };
         let shadow = self.legs.beside(leg).shadows.of(item.entity, slot);
         let ignores = patch.is_some() && update.missing == Missing::Ignore;

@@ -8,10 +8,12 @@
 //!   have brought it. Values of subscriptions that it was not granted yet are invalidated.
 //! * **A slot that is ahead of its shadow keeps its value**: by number, or by time where that is
 //!   what the source gives. Its shadow is what the leg is behind by, and it will bring the rest.
-//!   Without either, what is shown may go back to what the leg has brought, for as long as the leg
-//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped. The
-//!   same holds where a whole value may begin the numbering anew and came with a lower number than
-//!   what was shown then: that may be a connection that lags, or a service that was restarted.
+//!   Where a lower number would be shown all the same, since it may begin the numbering anew, what
+//!   the leg brings stays its shadow until it has caught up; it has [`CATCHES_UP_WITHIN`] for that,
+//!   or else its numbers are new ones. They are at once if they went back on the leg itself, or
+//!   are lower than what was shown before it opened.
+//!   Without numbers, what is shown may go back to what the leg has brought, for as long as the leg
+//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped.
 //! * **Patches without a whole value** are laid over what is shown. Those of them that the leg
 //!   before has brought already do no harm: a run of merge patches may be applied again as a whole.
 //!
@@ -24,7 +26,7 @@
 //! other leg has brought it ([`Ingest::heal`]).
 
 use super::super::staging::Item;
-use super::legs::Laying;
+use super::legs::{CATCHES_UP_WITHIN, Laying};
 use super::overlay::removal;
 use super::shadow::{Cursor, Shadow};
 use super::{Ingest, Role};
@@ -38,9 +40,13 @@ pub(super) const LAID_PER_TURN: usize = if cfg!(test) { 4 } else { 4096 };
 
 /// How a shadow is laid over its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// Its leg is shown from here on; the feed has opened with it, or not.
-    Promoted { opened: bool },
+pub(super) enum Why {
+    /// The feed has opened with its leg: that has invalidated what it covers.
+    Opened,
+    /// Its leg is shown from here on.
+    Promoted,
+    /// Its leg has been shown for so long that it cannot be behind.
+    Overdue,
     /// It has what is missing in what is shown.
     Healing,
 }
@@ -55,6 +61,7 @@ impl Ingest {
             self.land_all();
         }
         let before = self.legs.shown;
+        self.legs.lagging = (before != leg && !opened).then(|| self.now.after(CATCHES_UP_WITHIN));
         self.legs.show(leg);
         if before != leg {
             self.forget_numbers();
@@ -90,7 +97,7 @@ impl Ingest {
         self.legs.laying = Some(Laying {
             leg,
             at: Cursor::default(),
-            opened,
+            why: if opened { Why::Opened } else { Why::Promoted },
         });
         self.legs.look();
         self.done();
@@ -130,13 +137,10 @@ impl Ingest {
             return;
         };
         self.turn += 1;
-        let why = Why::Promoted {
-            opened: laying.opened,
-        };
         while let Some(beside) = self.legs.get(laying.leg)
             && let Some((ix, shadow)) = beside.shadows.next(&mut laying.at, &mut looks)
         {
-            self.lay(ix, *shadow, why);
+            self.lay_or_wait(ix, *shadow, laying.why);
         }
         let beside = self.legs.get(laying.leg);
         if beside.is_some_and(|beside| !beside.shadows.is_through(laying.at)) {
@@ -155,6 +159,32 @@ impl Ingest {
         }
     }
 
+    /// What has not caught up by now is not older, but new.
+    pub(super) fn end_lagging(&mut self) {
+        if self.legs.lagging.is_none_or(|until| self.now < until) || self.legs.laying.is_some() {
+            return;
+        }
+        self.legs.lagging = None;
+        self.legs.laying = Some(Laying {
+            leg: self.legs.shown,
+            at: Cursor::default(),
+            why: Why::Overdue,
+        });
+        self.legs.look();
+    }
+
+    /// Lays what the shown leg has brought over one slot, or lets it catch up first.
+    pub(super) fn lay_or_wait(&mut self, ix: EntityIx, shadow: Shadow, why: Why) {
+        let waits = why == Why::Promoted && self.legs.lagging.is_some() && shadow.shows_older();
+        if waits
+            && let Role::Own(writer) = &self.entries[ix.index()].role
+            && shadow.is_behind(&writer.head(shadow.slot))
+        {
+            return self.legs.beside(self.legs.shown).shadows.put(ix, shadow);
+        }
+        self.lay(ix, shadow, why);
+    }
+
     /// The shown leg brings something for a slot that was not laid yet.
     pub(super) fn lay_first(&mut self, item: &Item) {
         let Some(laying) = self.legs.laying else {
@@ -166,8 +196,7 @@ impl Ingest {
         if let Some(beside) = self.legs.get(laying.leg)
             && let Some(shadow) = beside.shadows.take(item.entity, slot)
         {
-            let opened = laying.opened;
-            self.lay(item.entity, *shadow, Why::Promoted { opened });
+            self.lay_or_wait(item.entity, *shadow, laying.why);
         }
     }
 
@@ -216,7 +245,6 @@ impl Ingest {
     fn lay(&mut self, ix: EntityIx, shadow: Shadow, why: Why) {
         let (now, turn, opens) = (self.now, self.turn, self.opens);
         let invalidates = self.config.on_connect == OnConnect::Invalidate;
-        let opened = why == Why::Promoted { opened: true };
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -245,7 +273,11 @@ impl Ingest {
         let update = shadow.update();
         let patches = shadow.over.patches(writer.schema());
         let makes_value = shadow.inserts || shadow.blank || shadow.whole;
-        let is_behind = why != Why::Healing && shadow.is_behind(&head);
+        let is_behind = match why {
+            Why::Healing => false,
+            Why::Promoted => shadow.is_behind(&head),
+            Why::Opened | Why::Overdue => shadow.is_behind(&head) && !shadow.begins_anew(),
+        };
         let has_effect = head.has_value() || makes_value;
         let mut flags = head.flags & flags::UNSUBSCRIBED;
         let gap = why != Why::Healing && shadow.leaves_gap(&head);
@@ -268,7 +300,7 @@ impl Ingest {
             ..Stamp::default()
         };
         let sum = if shadow.whole || (shadow.blank && patches.is_empty()) {
-            let own = shadow.sum + u64::from(opened && invalidates);
+            let own = shadow.sum + u64::from(why == Why::Opened && invalidates);
             own.max(head.invalidation)
         } else {
             writer.invalidation(slot)

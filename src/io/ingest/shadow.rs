@@ -5,6 +5,7 @@
 //! and by the number of slots, whatever the traffic. A slot without a shadow has had nothing from
 //! the leg since it opened or was last shown.
 
+use super::legs::shows_older;
 use crate::Time;
 use crate::feed::{
     Across, Connection, EntityIx, Held, Missing, Policy, Rule, Sequence, Update, Verdict,
@@ -51,6 +52,8 @@ pub(super) struct Arrival {
     pub(super) sum: u64,
     /// The number of what is shown.
     pub(super) shown: Option<u64>,
+    /// Whether that came since the leg's connection opened.
+    pub(super) is_since: bool,
 }
 
 impl Shadow {
@@ -129,8 +132,12 @@ impl Shadow {
                 update.policy.rule,
                 Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained
             );
-            // Told from a connection that lags by this: it was behind when the value came.
-            self.reset = restarts && number < self.last.max(arrival.shown);
+            // A connection that lags is behind what has come since it opened, and never goes back.
+            let is_new = match self.last {
+                Some(last) => number < Some(last) || self.reset,
+                None => self.reset || !arrival.is_since,
+            };
+            self.reset = restarts && is_new && number < self.last.max(arrival.shown);
         }
         if let Some(patch) = patch {
             self.inserts |= update.missing == Missing::Insert;
@@ -172,6 +179,16 @@ impl Shadow {
     pub(super) fn restarts(&self) -> bool {
         self.first
             .is_some_and(|(policy, _)| policy.across == Across::Restarts)
+    }
+
+    /// Whether it begins with a value that would be shown whatever its number.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.blank && self.shows_older()
+    }
+
+    /// Whether older values of its source may be shown after newer ones.
+    pub(super) fn shows_older(&self) -> bool {
+        self.first.is_some_and(|(policy, _)| shows_older(policy))
     }
 
     /// Whether all that it says is in what is shown.
@@ -275,6 +292,12 @@ impl Shadows {
     /// The shadow of a slot, if there is one.
     pub(super) fn get(&mut self, entity: EntityIx, slot: SlotIx) -> Option<&mut Shadow> {
         self.place(entity, slot)?.as_deref_mut()
+    }
+
+    /// Puts the shadow of a slot back.
+    pub(super) fn put(&mut self, entity: EntityIx, shadow: Shadow) {
+        let slot = shadow.slot;
+        *self.of(entity, slot) = shadow;
     }
 
     /// Takes the shadow of a slot out.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::{Rest, RestError};
 use crate::io::connect::{ConnectError, ConnectOptions, Proxy};
 use crate::io::peer::{Authority, LONG, Peer, drain, read_head};
 use crate::io::tls::{Roots, Tls, TlsFailure};
+use crate::sync::{AtomicUsize, Ordering};
 
 const JSON: &str = "application/json;charset=UTF-8";
 

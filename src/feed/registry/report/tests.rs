@@ -1,6 +1,8 @@
+use super::kept::{Kept, MAX_DENIED};
 use super::*;
 use crate::feed::protocol::{Answer, Verb};
 use crate::feed::registry::Ticket;
+use crate::key::Id;
 
 const SECOND: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_secs(60);

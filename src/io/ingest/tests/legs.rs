@@ -8,6 +8,8 @@ use crate::record::Mode;
 use std::sync::OnceLock;
 
 mod crew;
+mod holes;
+mod writes;
 
 const A: Leg = Leg::ALL[0];
 const B: Leg = Leg::ALL[1];
@@ -339,81 +341,6 @@ fn a_numbering_that_begins_anew_is_not_compared() {
 }
 
 #[test]
-fn a_hole_is_filled_from_the_other_connection() {
-    // It has brought what is missing already ...
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &change("whole", r#"{"x":1}"#, 10, "key"));
-    }
-    two.says(B, &change("patch", r#"{"y":11}"#, 11, "key"));
-    two.says(A, &change("patch", r#"{"z":12}"#, 12, "key"));
-    two.shows_live(r#"{"x":1,"y":11,"z":12}"#);
-    two.says(B, &change("patch", r#"{"z":12}"#, 12, "key"));
-    two.says(A, &change("patch", r#"{"x":13}"#, 13, "key"));
-    two.shows_live(r#"{"x":13,"y":11,"z":12}"#);
-    let counted = two.counters.snapshot();
-    assert_eq!((counted.gaps, counted.bridged), (0, 1));
-    // ... or brings it afterwards.
-    two.says(A, &change("patch", r#"{"x":16}"#, 16, "key"));
-    assert_eq!(two.slot().head().flags, flags::GAP);
-    for number in [13, 14, 15] {
-        let value = format!(r#"{{"x":{number},"w":{number}}}"#);
-        two.says(B, &change("patch", &value, number, "key"));
-        assert_eq!(two.slot().head().flags, flags::GAP);
-    }
-    two.says(B, &change("patch", r#"{"x":16}"#, 16, "key"));
-    two.shows_live(r#"{"x":16,"y":11,"z":12,"w":15}"#);
-    assert_eq!(two.counters.snapshot().gaps, 1);
-    two.says(A, &change("patch", r#"{"x":17}"#, 17, "key"));
-    two.shows_live(r#"{"x":17,"y":11,"z":12,"w":15}"#);
-}
-
-#[test]
-fn a_hole_of_the_backup_is_nobodys() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &change("whole", r#"{"x":1}"#, 10, "key"));
-    }
-    for number in [11, 12, 13] {
-        let value = format!(r#"{{"x":{number}}}"#);
-        two.says(A, &change("patch", &value, number, "key"));
-    }
-    two.says(B, &change("patch", r#"{"x":13}"#, 13, "key"));
-    two.says(B, &change("patch", r#"{"x":14}"#, 14, "key"));
-    two.loses(A);
-    two.shows_live(r#"{"x":14}"#);
-    let counted = two.counters.snapshot();
-    assert_eq!((counted.gaps, counted.bridged), (0, 1));
-}
-
-#[test]
-fn a_hole_in_a_connection_is_left_to_who_knows_the_others() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, r#"[{"n":0,"i":1,"v":{"x":1}}]"#);
-    }
-    two.says(A, r#"[{"n":2}]"#);
-    assert_eq!(two.ingest.torn(), Some(A));
-    assert_eq!(two.ingest.torn(), None);
-    assert!(is_live(&two.slot()));
-    // The other one has brought it.
-    two.says(B, r#"[{"n":1,"i":1,"v":{"x":2}}]"#);
-    two.acts(|ingest| ingest.promoted(B));
-    two.shows_live(r#"{"x":2}"#);
-    // What a torn one brought is not believed to be complete.
-    two.says(A, r#"[{"n":3,"i":1,"v":{"x":1}}]"#);
-    two.says(A, r#"[{"n":5}]"#);
-    assert_eq!(two.ingest.torn(), Some(A));
-    two.loses(B);
-    two.shows_live(r#"{"x":2}"#);
-    // Alone it is a gap at once.
-    two.says(A, r#"[{"n":9}]"#);
-    assert_eq!(two.ingest.torn(), None);
-    assert!(bits(&two.slot()) & Link::GAP != 0);
-    assert_eq!(two.counters.snapshot().gaps, 1);
-}
-
-#[test]
 fn an_invalidation_is_of_the_whole_feed_once() {
     let sum = |two: &Two| two.slot().invalidation();
     let mut two = two();
@@ -524,105 +451,4 @@ fn a_leg_that_goes_before_all_is_laid_leaves_it_behind() {
         ingest.promoted(A);
     });
     assert!((1..40).all(|id| value(&two.world.slot("e", id)) == r#"{"x":2}"#));
-}
-
-#[test]
-fn what_others_write_is_laid_over_what_is_held() {
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1,"y":1}"#));
-    two.says(B, &whole(r#"{"x":2,"y":2}"#));
-    two.set(Update::patch(), r#"{"y":9}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":2,"y":9}"#);
-
-    let mut two = self::two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.says(B, &whole(r#"{"x":2}"#));
-    two.set(Update::whole(), r#"{"x":9}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":9}"#);
-}
-
-#[test]
-fn a_fetch_that_began_since_knows_more_than_what_is_held() {
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.says(B, &whole(r#"{"x":1}"#));
-    let fetch = KeepId(1);
-    two.keep(fetch);
-    two.says(B, r#"[{"i":2,"v":{"x":2}}]"#);
-    two.land(fetch, r#"{"x":7}"#);
-    two.loses(A);
-    two.shows_live(r#"{"x":7}"#);
-    assert_eq!(value(&two.world.slot("e", 2)), r#"{"x":2}"#);
-
-    // What came while it ran is laid over it, then as now.
-    let mut two = self::two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    two.keep(fetch);
-    two.says(B, &patch(r#"{"y":2}"#));
-    two.loses(A);
-    two.shows(r#"{"x":1,"y":2}"#);
-    two.land(fetch, r#"{"x":7}"#);
-    two.shows_live(r#"{"x":7,"y":2}"#);
-}
-
-#[test]
-fn an_optimistic_write_stays_over_what_is_laid() {
-    let put = |value: &str| OverlayChange::Put {
-        value: value.into(),
-        mode: Mode::Merge,
-    };
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1,"y":1}"#));
-    two.overlay(1, put(r#"{"y":9}"#));
-    two.says(B, &patch(r#"{"x":2}"#));
-    two.loses(A);
-    two.shows_live(r#"{"x":2,"y":9}"#);
-    two.overlay(1, OverlayChange::Rollback);
-    two.shows_live(r#"{"x":2,"y":1}"#);
-    // Committed, it is part of the value, whoever is shown.
-    two.acts(|ingest| ingest.joined(A));
-    two.says(A, &whole(r#"{"x":3,"y":3}"#));
-    two.overlay(2, put(r#"{"y":8}"#));
-    two.overlay(2, OverlayChange::Commit);
-    two.loses(B);
-    two.shows_live(r#"{"x":3,"y":8}"#);
-}
-
-#[test]
-fn the_end_of_a_subscription_and_a_purge_are_the_end_of_what_is_held() {
-    let mut two = two();
-    for leg in [A, B] {
-        two.says(leg, &whole(r#"{"x":1}"#));
-    }
-    two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
-    two.loses(A);
-    assert_eq!(two.slot().head().flags, flags::UNSUBSCRIBED);
-
-    let mut two = self::two();
-    for leg in [A, B] {
-        two.says(leg, &whole(r#"{"x":1}"#));
-    }
-    two.obeys(Command::Purge {
-        entity: "e".into(),
-        id: 1.into(),
-        seen: None,
-    });
-    two.loses(A);
-    assert_eq!(two.slot().head().state, State::Empty);
-}
-
-#[test]
-fn an_unknown_id_is_nothing_to_a_backup_either() {
-    let mut two = two();
-    two.says(B, &patch(r#"{"x":1}"#));
-    two.says(B, r#"[{"i":1,"k":"remove"}]"#);
-    assert_eq!(two.counters.snapshot().missing, 2);
-    // The backup may be the first to bring a value.
-    two.says(B, &whole(r#"{"x":1}"#));
-    two.says(B, &patch(r#"{"x":2}"#));
-    assert_eq!(two.slot().head().state, State::Empty);
-    two.loses(A);
-    two.shows_live(r#"{"x":2}"#);
 }
