@@ -468,14 +468,14 @@ impl Target for Ingest {
             }
         }
         if !self.legs.is_open(leg) {
-            self.legs.join(leg, self.opened);
+            self.legs.join(leg, self.now);
         }
         self.legs.speak(leg);
         self.show(leg, true);
     }
 
     fn joined(&mut self, leg: Leg) {
-        self.legs.join(leg, (self.turn, self.now));
+        self.legs.join(leg, self.now);
     }
 
     fn left(&mut self, leg: Leg) {

@@ -199,7 +199,13 @@ impl Crew {
                     self.seen.push(action);
                     self.group.handle_filled(leg, self.now, 0, &mut self.sink);
                 }
-                GroupAction::Ready { .. } => {}
+                GroupAction::Ready { leg } => {
+                    // Its time may have been up in the same moment.
+                    let mut later = self.group.actions.iter();
+                    let is_left = later
+                        .any(|it| matches!(it, GroupAction::Left { leg: of, .. } if *of == leg));
+                    assert!(self.group.is_ready(leg) || is_left);
+                }
                 action => self.seen.push(action),
             }
         }

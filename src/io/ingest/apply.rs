@@ -84,7 +84,7 @@ impl Ingest {
         if leg != self.legs.shown {
             // Whatever it brings from here on continues what the shown leg has brought.
             self.legs.leave(leg);
-            self.legs.join(leg, (self.turn, self.now));
+            self.legs.join(leg, self.now);
             self.legs.torn = Some(leg);
             self.legs.look();
         } else if self.legs.has_company() {

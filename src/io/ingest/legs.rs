@@ -45,8 +45,8 @@ pub(super) struct Legs {
     beside: [Option<Box<Beside>>; Leg::COUNT],
     /// The number last seen on each connection, where its messages are counted together.
     pub(super) sequences: [Option<u64>; Leg::COUNT],
-    /// Turn and time at which each connection opened.
-    joined: [(u64, Time); Leg::COUNT],
+    /// When each connection opened.
+    joined: [Time; Leg::COUNT],
     /// A promotion that is not through.
     pub(super) laying: Option<Laying>,
     /// Until when the shown leg may be behind what was shown before it.
@@ -82,14 +82,14 @@ struct Mark {
 
 impl Legs {
     /// A connection is open: nothing is known of it yet.
-    pub(super) fn join(&mut self, leg: Leg, since: (u64, Time)) {
+    pub(super) fn join(&mut self, leg: Leg, now: Time) {
         self.leave(leg);
         self.open[leg.index()] = true;
-        self.joined[leg.index()] = since;
+        self.joined[leg.index()] = now;
     }
 
     /// When the leg's connection opened.
-    pub(super) fn joined(&self, leg: Leg) -> (u64, Time) {
+    pub(super) fn joined(&self, leg: Leg) -> Time {
         self.joined[leg.index()]
     }
 
@@ -210,6 +210,12 @@ impl Beside {
         } else if let Entry::Occupied(held) = entry {
             held.remove();
         }
+    }
+
+    /// Reports that wait for their copies.
+    #[cfg(test)]
+    pub(super) fn reports(&self) -> usize {
+        self.marks.len()
     }
 
     /// What the leg has reported and the shown one has not, with the turn of the report.
@@ -384,7 +390,7 @@ impl Ingest {
             turn: self.turn,
             sum: writer.invalidation(slot),
             shown: head.sequence,
-            is_since: Position::from(&head).is_since(self.legs.joined(leg)),
+            is_recent: self.legs.joined(leg).since(head.received_at) < CATCHES_UP_WITHIN,
         };
         let shadow = self.legs.beside(leg).shadows.of(item.entity, slot);
         let ignores = patch.is_some() && update.missing == Missing::Ignore;

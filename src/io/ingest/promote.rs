@@ -11,7 +11,7 @@
 //!   Where a lower number would be shown all the same, since it may begin the numbering anew, what
 //!   the leg brings stays its shadow until it has caught up; it has [`CATCHES_UP_WITHIN`] for that,
 //!   or else its numbers are new ones. They are at once if they went back on the leg itself, or
-//!   are lower than what was shown before it opened.
+//!   are lower than what was shown long before it opened.
 //!   Without numbers, what is shown may go back to what the leg has brought, for as long as the leg
 //!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped.
 //! * **Patches without a whole value** are laid over what is shown. Those of them that the leg

@@ -52,8 +52,8 @@ pub(super) struct Arrival {
     pub(super) sum: u64,
     /// The number of what is shown.
     pub(super) shown: Option<u64>,
-    /// Whether that came since the leg's connection opened.
-    pub(super) is_since: bool,
+    /// Whether that came since the leg's connection opened, or was on its way then.
+    pub(super) is_recent: bool,
 }
 
 impl Shadow {
@@ -132,10 +132,10 @@ impl Shadow {
                 update.policy.rule,
                 Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained
             );
-            // A connection that lags is behind what has come since it opened, and never goes back.
+            // A connection that lags is behind what came lately, and never goes back.
             let is_new = match self.last {
                 Some(last) => number < Some(last) || self.reset,
-                None => self.reset || !arrival.is_since,
+                None => self.reset || !arrival.is_recent,
             };
             self.reset = restarts && is_new && number < self.last.max(arrival.shown);
         }
