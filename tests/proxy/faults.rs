@@ -134,6 +134,11 @@ impl Proxy {
         }
     }
 
+    /// Whether faults are held back for now.
+    pub(crate) fn spare(&self, is_clean: bool) {
+        self.shared.is_clean.store(is_clean, Ordering::SeqCst);
+    }
+
     /// Something happens to all connections that there are.
     pub(crate) fn strike(&self, death: Death) {
         for line in self.shared.lines.lock().expect("no panic").iter_mut() {

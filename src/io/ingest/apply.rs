@@ -88,6 +88,10 @@ impl Ingest {
             self.legs.torn = Some(leg);
             self.legs.look();
         } else if self.legs.has_company() {
+            if self.legs.torn.is_some() {
+                // What came between this hole and the one before it continues neither.
+                self.legs.forget_leg(leg);
+            }
             self.legs.torn = Some(leg);
             self.legs.look();
         } else {

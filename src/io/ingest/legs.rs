@@ -100,6 +100,13 @@ impl Legs {
         self.sequences[leg.index()] = None;
     }
 
+    /// What the leg has brought is void.
+    pub(super) fn forget_leg(&mut self, leg: Leg) {
+        if let Some(beside) = &mut self.beside[leg.index()] {
+            beside.shadows = Shadows::default();
+        }
+    }
+
     pub(super) fn is_open(&self, leg: Leg) -> bool {
         self.open[leg.index()]
     }

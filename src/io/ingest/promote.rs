@@ -13,7 +13,8 @@
 //!   or else its numbers are new ones. They are at once if they went back on the leg itself, or
 //!   are lower than what was shown long before it opened.
 //!   Without numbers, what is shown may go back to what the leg has brought, for as long as the leg
-//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped.
+//!   is behind: its stream goes on from there, so that nothing is lost and nothing is skipped. If
+//!   all that it has brought for the slot are patches, the value has members of both for so long.
 //! * **Patches without a whole value** are laid over what is shown. Those of them that the leg
 //!   before has brought already do no harm: a run of merge patches may be applied again as a whole.
 //!

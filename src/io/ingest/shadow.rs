@@ -95,6 +95,8 @@ impl Shadow {
         *self = Self {
             hole: self.hole,
             reset: self.reset,
+            // What is shown is of another numbering.
+            torn: self.reset,
             ..Self::new(self.slot)
         };
     }
