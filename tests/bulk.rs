@@ -412,3 +412,18 @@ fn a_watcher_sees_values_in_the_order_of_the_source() {
     }
     assert_eq!(scene.n(1), Some(4));
 }
+
+#[test]
+fn what_was_received_whole_is_shown_before_the_feed_ends() {
+    let scene = Scene::new(vec![long(0..10, 1), short(2_000, 1)], |feed| feed);
+    scene.until(2_000, 1);
+    scene.gate.wait_for(1);
+    drop(scene.feed.stop());
+    scene.gate.open();
+    let end = scene.feed.wait_finished(LONG).expect("it ends");
+    assert_eq!(end, FeedEnd::Stopped);
+    let counted = scene.feed.counters();
+    assert!(counted.balanced());
+    assert_eq!(counted.refused_by, []);
+    assert_eq!(scene.n(9), Some(1));
+}

@@ -236,6 +236,10 @@ impl<P: Protocol> Group<P> {
     }
 
     /// Whether something has changed that is told by no action, since the last call.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "for feeds with sockets")
+    )]
     pub(crate) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.has_news)
     }

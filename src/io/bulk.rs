@@ -25,6 +25,10 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 pub(crate) struct Offload(Arc<dyn Fn(Work) + Send + Sync>);
 
 impl Offload {
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "for feeds with a thread")
+    )]
     pub(crate) fn new(run: impl Fn(Work) + Send + Sync + 'static) -> Self {
         Self(Arc::new(run))
     }

@@ -101,6 +101,8 @@ impl Seen {
                 let snapshot = cache.entity("e").slot(*key).snapshot();
                 let is_live = snapshot.freshness().is_live();
                 let value: Json = snapshot.deserialize().unwrap_or_default();
+                // Whoever ends that says so before anything ends.
+                let is_sound = is_sound && self.is_sound.load(Ordering::SeqCst);
                 if is_sound && !is_live {
                     self.note(&self.stale, format!("{key}: {}", snapshot.freshness()));
                 }

@@ -183,7 +183,11 @@ impl<'a> Fields<'a> {
                 None => update,
             });
         }
-        let number = self.number.and_then(number).ok_or(Refusal::BadSequence)?;
+        let Some(value) = self.number else {
+            // Some have been seen without one: as they come.
+            return Ok(update);
+        };
+        let number = number(value).ok_or(Refusal::BadSequence)?;
         let minute = time.ok_or(Refusal::BadTime)? / MINUTE;
         if number >> NUMBER_BITS != 0 {
             return Err(Refusal::BadSequence);

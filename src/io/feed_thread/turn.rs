@@ -41,11 +41,16 @@ pub(super) struct Feed<'a, P, T> {
     first_data_due: Time,
     stopping: bool,
     finished: bool,
+    /// How long what was received before the end may take to be shown.
+    close_timeout: Duration,
+    /// When it has taken too long.
+    ends_at: Time,
 }
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
         let Parts { group, mut target } = parts;
+        let close_timeout = group.config().settings().close_timeout;
         target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
         // Of a run before this one.
         post.board.subscriptions(Report::clear);
@@ -60,6 +65,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             first_data_due: Time::NEVER,
             stopping: false,
             finished: false,
+            close_timeout,
+            ends_at: Time::NEVER,
         }
     }
 
@@ -85,7 +92,11 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                 self.post.runtime.spawn(async move { drop(waste) });
             }
             if self.finished {
-                return Ok(());
+                self.ends_at = self.ends_at.min(now.after(self.close_timeout));
+                // Long messages that were received whole are shown, if they are soon through.
+                if self.target.long_messages() == 0 || now >= self.ends_at {
+                    return Ok(());
+                }
             }
             let timeout = self.timeout(now);
             self.post.wait(timeout)?;
@@ -122,6 +133,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             self.group.poll_timeout(),
             self.target.poll_timeout(),
             Some(self.first_data_due),
+            Some(self.ends_at),
         ];
         let due = due.into_iter().flatten().min();
         due.filter(|due| *due < Time::NEVER)

@@ -56,7 +56,14 @@ fn each_event_is_a_value_of_its_ticker() {
             ("{}", &["refused Shape"]),
             (r#"[{"sym":"A"}]"#, &["refused Shape"]),
             (r#"[{"ev":"Q","t":1,"q":1}]"#, &["refused NoId"]),
-            (r#"[{"ev":"Q","sym":"A","t":1}]"#, &["refused BadSequence"]),
+            (
+                r#"[{"ev":"Q","sym":"A","t":1}]"#,
+                &[r#"whole+ polygon-stocks.Q "A" {"ev":"Q","sym":"A","t":1} @1000000"#],
+            ),
+            (
+                r#"[{"ev":"Q","sym":"A","t":1,"q":-1}]"#,
+                &["refused BadSequence"],
+            ),
             (r#"[{"ev":"Q","sym":"A","q":1}]"#, &["refused BadTime"]),
             (
                 r#"[{"ev":"Q","sym":"A","q":1,"t":9000000000000}]"#,

@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 
 mod crew;
 mod holes;
-mod lagging;
 mod writes;
 
 const A: Leg = Leg::ALL[0];
@@ -339,19 +338,6 @@ fn a_numbering_that_begins_anew_is_not_compared() {
     two.shows_live(r#"{"x":3}"#);
     two.says(A, &change("whole", r#"{"x":0}"#, 1, "restarting"));
     two.shows_live(r#"{"x":3}"#);
-}
-
-#[test]
-fn reports_that_have_met_are_forgotten() {
-    let mut two = two();
-    two.says(A, &whole(r#"{"x":1}"#));
-    let mark = r#"[{"i":1,"k":"invalidate"}]"#;
-    for (first, second) in [(A, B), (B, A)] {
-        two.says(first, mark);
-        assert_eq!(two.ingest.legs.beside(B).reports(), 1);
-        two.says(second, mark);
-        assert_eq!(two.ingest.legs.beside(B).reports(), 0);
-    }
 }
 
 #[test]

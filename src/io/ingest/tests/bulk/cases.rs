@@ -327,3 +327,60 @@ fn what_the_slow_writer_owns_is_handed_over_in_order() {
     assert!(counted.balanced());
     assert_eq!(counted.forwarded, 2);
 }
+
+#[test]
+fn all_that_is_on_its_way_lands_before_another_connection_is_shown() {
+    let mut desk = desk();
+    let second = Leg::ALL[1];
+    desk.now(r#"[{"i":1,"v":{"p":1}},{"i":2,"v":{"p":1}}]"#);
+    desk.in_batch(|desk| desk.target.joined(second));
+    desk.later(r#"[{"i":1,"v":{"p":2}},{"i":2,"v":{"p":2}}]"#);
+    desk.now(r#"[{"i":1,"k":"patch","v":{"q":3}}]"#);
+    desk.target.speaks(second);
+    desk.now(r#"[{"i":1,"v":{"p":4}}]"#);
+    let text_of_second = br#"[{"i":3,"v":{"p":4}}]"#.to_vec();
+    let taken = desk
+        .intake
+        .defer(text_of_second, Wire::clone, &mut desk.target);
+    let mut outcome = taken.expect_err("what is laid aside is taken apart where it comes");
+    desk.intake.conclude(&mut outcome, true);
+    assert_eq!(desk.shows(1), text(r#"{"p":1}"#));
+    desk.hands.work();
+    desk.in_batch(|desk| desk.target.promoted(second));
+    assert_eq!(desk.shows(1), text(r#"{"p":4}"#), "what it has laid aside");
+    assert_eq!(
+        desk.shows(2),
+        text(r#"{"p":2}"#),
+        "under that, what had come"
+    );
+    assert_eq!(desk.shows(3), text(r#"{"p":4}"#));
+    assert_eq!(desk.target.long_messages(), 1, "through, and not heard of");
+    assert!(!desk.turn());
+    assert_eq!(desk.target.long_messages(), 0);
+    assert!(desk.counters.snapshot().balanced());
+}
+
+#[test]
+fn a_message_whose_connection_is_gone_is_counted_all_the_same() {
+    let mut desk = desk();
+    desk.later(r#"[{"i":1,"v":{"p":1}}]"#);
+    desk.hands.work();
+    desk.in_batch(|desk| {
+        desk.target.land_some();
+        desk.target.disown();
+    });
+    let counted = desk.counters.snapshot();
+    assert!(counted.balanced());
+    assert_eq!((counted.data, counted.bulk, counted.applied), (1, 1, 1));
+}
+
+#[test]
+fn what_was_received_before_a_gap_is_in_doubt() {
+    let mut desk = desk();
+    desk.later(r#"[{"i":1,"v":{"p":1}}]"#);
+    desk.in_batch(|desk| desk.target.gap());
+    desk.land_all();
+    assert!(!is_live(&desk.slot(1)));
+    desk.now(r#"[{"i":1,"v":{"p":1}}]"#);
+    assert!(is_live(&desk.slot(1)));
+}
