@@ -55,8 +55,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long TLS and the WebSocket handshake may take. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// How long a stopping feed waits for the server's close frame. Default: 1 s. Longer is more
-    /// polite to a slow server; stopping takes as long.
+    /// How long a stopping feed waits for the server's close frame, and then for long messages that
+    /// are being taken apart. Default: 1 s. Longer is more polite to a slow server; stopping takes
+    /// as long.
     pub close_timeout: Duration,
     /// How long the server may take to answer a subscription. Default: 10 s.
     pub answer_timeout: Duration,
