@@ -313,11 +313,13 @@ fn whatever_happens_the_end_is_the_servers() {
     let injected = AtomicUsize::new(0);
     for_seeds(48, |seed| {
         let rule = ALL[seed as usize % ALL.len()];
+        let rises = matches!(rule, Rule::SparseRising | Rule::RisingEqualAllowed);
         let faults = Faults {
             cut: 1,
             reset: 1,
             half_open: u64::from(seed % 4 == 0),
-            corrupt: 2,
+            // A number that a flipped bit has raised makes all that follows older, for good.
+            corrupt: if rises { 0 } else { 2 },
             ..mild()
         };
         let run = Run::start(rule, seed, faults, seed % 2 == 0);
