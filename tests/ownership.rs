@@ -349,8 +349,10 @@ fn number(slot: &Slot) -> u64 {
     json(slot).parse().expect("a number")
 }
 
+/// What does not fit the queue to the slow writer, because its thread was not run for so long, is
+/// refused, and said: the count has it, and the value reads stale.
 #[test]
-fn feeds_and_threads_that_write_one_entity_lose_nothing() {
+fn feeds_and_threads_that_write_one_entity_lose_nothing_unsaid() {
     const ROUNDS: u64 = 3_000;
     const FEEDS: u64 = 2;
     let cache = Cache::builder().build().expect("a cache");
@@ -409,17 +411,22 @@ fn feeds_and_threads_that_write_one_entity_lose_nothing() {
         reader.join().expect("it ends");
         counted
     });
-    for (own, slot) in (0..).zip(&slots[..=FEEDS as usize]) {
-        assert_eq!(number(slot), ROUNDS * 10 + own, "the last of each writer");
-    }
-    let shared = number(&slots[FEEDS as usize + 1]);
-    assert_eq!(shared / 10, ROUNDS, "somebody's last: {shared}");
-    let mut forwarded = 0;
+    let (mut forwarded, mut refused) = (0, 0);
     for feed in &counted {
         assert!(feed.balanced(), "{feed:?}");
-        assert_eq!((feed.patches, feed.forwarded), (2 * ROUNDS, 2 * ROUNDS));
+        assert_eq!(feed.patches, 2 * ROUNDS);
+        assert_eq!(feed.forwarded + feed.patches_refused, feed.patches);
         forwarded += feed.forwarded;
+        refused += feed.patches_refused;
     }
+    let is_said = |slot: &Slot| refused > 0 && !slot.freshness().is_live();
+    for (own, slot) in (0..).zip(&slots[..=FEEDS as usize]) {
+        let last = number(slot) == ROUNDS * 10 + own;
+        assert!(last || is_said(slot), "the last of each writer: {slot:?}");
+    }
+    let shared = number(&slots[FEEDS as usize + 1]);
+    let last = shared / 10 == ROUNDS;
+    assert!(last || is_said(&slots[FEEDS as usize + 1]), "{shared}");
     let slow = slow(&cache);
     assert!(slow.balanced(), "{slow:?}");
     assert_eq!(slow.patches, forwarded + 2 * ROUNDS + 2);
