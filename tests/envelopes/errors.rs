@@ -84,7 +84,7 @@ fn keys_and_words_that_are_unknown_are_named_and_others_suggested() {
     let error = wrong("nmae = \"x\"");
     assert_eq!(
         error,
-        "line 1, column 1: (file): `name` is missing: expected what the feed is called"
+        "line 1, column 1: nmae: unknown key; did you mean \"name\"?"
     );
     let error = wrong("name = \"x\"\nurll = \"wss://x\"\n[[rule]]\nkind = \"control\"");
     assert!(
@@ -309,4 +309,16 @@ fn what_may_be_secret_is_not_shown() {
                 kind = \"control\"\nreply = 'SECRET'\n";
     let envelope = Envelope::from_toml(text).expect("a right file");
     assert!(!format!("{envelope:?}").contains("SECRET"));
+}
+
+#[test]
+fn a_misspelt_key_is_named_before_what_it_leaves_out() {
+    assert_eq!(
+        wrong(&RIGHT.replace("entity =", "entitty =")),
+        "line 4, column 1: rule[1].entitty: unknown key; did you mean \"entity\"?"
+    );
+    check(
+        "sequence = { at = \"/n\", rulle = \"sparse-rising\" }",
+        "25: rule[1].sequence.rulle: unknown key; did you mean \"rule\"?",
+    );
 }

@@ -139,8 +139,25 @@ impl<'d> Table<'d> {
 
     /// The value under a key that must be there.
     pub(super) fn need(&self, key: &'static str, what: &str) -> Read<Item<'d>> {
-        self.get(key)
-            .ok_or_else(|| self.fail(format!("`{key}` is missing: expected {what}")))
+        self.get(key).ok_or_else(|| self.lacks(key, what))
+    }
+
+    /// An error about a key that is not there, or is there with another spelling.
+    pub(super) fn lacks(&self, key: &str, what: &str) -> EnvelopeError {
+        let asked = self.asked.borrow();
+        let misspelt = self.table.keys().find(|found| {
+            let word = &**found.get_ref();
+            !asked.contains(&word) && strsim::jaro_winkler(word, key) >= ALIKE
+        });
+        match misspelt {
+            None => self.fail(format!("`{key}` is missing: expected {what}")),
+            Some(found) => error_at(
+                self.doc.text,
+                found.span().start,
+                &self.path(found.get_ref()),
+                format!("unknown key; did you mean {key:?}?"),
+            ),
+        }
     }
 
     /// All keys and values, in the order of the file.

@@ -186,8 +186,7 @@ fn data(
             )),
         };
     }
-    let entity = entity
-        .ok_or_else(|| table.fail("`entity` is missing: expected a name, or a pointer to one"))?;
+    let entity = entity.ok_or_else(|| table.lacks("entity", "a name, or a pointer to one"))?;
     let entity = take(&entity, true)?;
     let valued = kind
         .all()
@@ -195,7 +194,7 @@ fn data(
     let id = match id {
         Some(id) => Some(take(&id, false)?),
         None if valued => {
-            return Err(table.fail("`id` is missing: expected a pointer to the id"));
+            return Err(table.lacks("id", "a pointer to the id"));
         }
         None => None,
     };
