@@ -16,7 +16,8 @@
 
 use std::fmt::Write as _;
 
-use super::exchange::{Emit, Venue, elements, quoted};
+use super::exchange::{Emit, Venue, elements, quoted, verb_word};
+use super::members::members;
 use super::pending::Pending;
 use super::secret::Secret;
 use super::snapshots;
@@ -202,27 +203,12 @@ impl AlpacaStocks {
     }
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Option<Value<'a>>,
-    symbol: Option<Value<'a>>,
-    time: Option<Value<'a>>,
-    message: Option<Value<'a>>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(event: Value<'a>) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in event.members() {
-            match name.as_str() {
-                "T" => fields.kind = Some(value),
-                "S" => fields.symbol = Some(value),
-                "t" => fields.time = Some(value),
-                "msg" => fields.message = Some(value),
-                _ => {}
-            }
-        }
-        fields
+members! {
+    struct Fields {
+        kind = "T",
+        symbol = "S",
+        time = "t",
+        message = "msg",
     }
 }
 
@@ -274,10 +260,7 @@ impl Venue for AlpacaStocks {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let action = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
+        let action = verb_word(verb);
         let mut bytes = 0;
         let fit = streams.iter().take(MAX_SYMBOLS).take_while(|stream| {
             bytes += stream.id.len() + 4;

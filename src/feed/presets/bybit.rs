@@ -24,7 +24,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, is_array, list_request, quoted};
+use super::exchange::{Emit, Venue, is_array, list_request, quoted, verb_word};
+use super::members::members;
 use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -143,42 +144,22 @@ fn is_repetition(reason: &str) -> bool {
     reason.contains("already subscribed")
 }
 
-/// The members of a message.
-#[derive(Default)]
-struct Frame<'a> {
-    topic: Option<Value<'a>>,
-    kind: Option<Value<'a>>,
-    data: Option<Value<'a>>,
-    number: Option<Value<'a>>,
-    time: Option<Value<'a>>,
-    op: Option<Value<'a>>,
-    success: Option<Value<'a>>,
-    reason: Option<Value<'a>>,
-    request: Option<Value<'a>>,
+members! {
+    /// The members of a message.
+    struct Frame {
+        topic = "topic",
+        kind = "type",
+        data = "data",
+        number = "cs",
+        time = "ts",
+        op = "op",
+        success = "success",
+        reason = "ret_msg",
+        request = "req_id",
+    }
 }
 
 impl<'a> Frame<'a> {
-    #[inline]
-    fn of(root: Value<'a>) -> Self {
-        let mut frame = Self::default();
-        // In no order: it differs from topic to topic.
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "topic" => frame.topic = Some(value),
-                "type" => frame.kind = Some(value),
-                "data" => frame.data = Some(value),
-                "cs" => frame.number = Some(value),
-                "ts" => frame.time = Some(value),
-                "op" => frame.op = Some(value),
-                "success" => frame.success = Some(value),
-                "ret_msg" => frame.reason = Some(value),
-                "req_id" => frame.request = Some(value),
-                _ => {}
-            }
-        }
-        frame
-    }
-
     /// What a message without a topic says.
     fn control(&self) -> Result<Control<'a>, Refusal> {
         let op = self.op.and_then(|op| op.str());
@@ -347,10 +328,7 @@ impl Venue for Bybit {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let op = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
+        let op = verb_word(verb);
         let (most, length) = self.room(verb, streams);
         if most == 0 {
             let why = "the connection holds the 21,000 characters of topics that it may";

@@ -14,7 +14,8 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted};
+use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted, verb_word};
+use super::members::members;
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -43,10 +44,7 @@ pub struct CoinbaseAdvanced {
 
 /// The texts around the list of products of a request.
 fn around(verb: Verb, channel: &str) -> (String, String) {
-    let verb = match verb {
-        Verb::Subscribe => "subscribe",
-        Verb::Unsubscribe => "unsubscribe",
-    };
+    let verb = verb_word(verb);
     let before = format!(r#"{{"type":"{verb}","product_ids":["#);
     (before, format!(r#"],"channel":{}}}"#, quoted(channel)))
 }
@@ -163,18 +161,7 @@ impl Venue for CoinbaseAdvanced {
         to: &mut Emit<'_, S>,
         out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
-        let mut fields = Fields::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "channel" => fields.channel = Some(value),
-                "timestamp" => fields.time = Some(value),
-                "sequence_num" => fields.sequence = Some(value),
-                "events" => fields.events = Some(value),
-                "type" => fields.kind = Some(value),
-                "message" => fields.message = Some(value),
-                _ => {}
-            }
-        }
+        let fields = Fields::of(root);
         let text = |value: Option<Value<'a>>| value.and_then(|value| value.str());
         // Errors stand outside the numbering, of all that is seen.
         if let Some(at) = fields.sequence {
@@ -213,14 +200,15 @@ impl Venue for CoinbaseAdvanced {
     }
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    channel: Option<Value<'a>>,
-    time: Option<Value<'a>>,
-    sequence: Option<Value<'a>>,
-    events: Option<Value<'a>>,
-    kind: Option<Value<'a>>,
-    message: Option<Value<'a>>,
+members! {
+    struct Fields {
+        channel = "channel",
+        time = "timestamp",
+        sequence = "sequence_num",
+        events = "events",
+        kind = "type",
+        message = "message",
+    }
 }
 
 #[cfg(test)]

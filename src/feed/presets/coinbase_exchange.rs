@@ -15,7 +15,8 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, is_symbol, list_request, of_one_channel, quoted};
+use super::exchange::{Emit, Venue, is_symbol, list_request, of_one_channel, quoted, verb_word};
+use super::members::members;
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -64,10 +65,7 @@ fn wire(channel: &str) -> &str {
 
 /// The texts around the list of products of a request.
 fn around(verb: Verb, channel: &str) -> (String, &'static str) {
-    let verb = match verb {
-        Verb::Subscribe => "subscribe",
-        Verb::Unsubscribe => "unsubscribe",
-    };
+    let verb = verb_word(verb);
     let channel = quoted(wire(channel));
     let before = format!(r#"{{"type":"{verb}","channels":[{{"name":{channel},"product_ids":["#);
     (before, "]}]}")
@@ -193,17 +191,7 @@ impl Venue for CoinbaseExchange {
         to: &mut Emit<'_, S>,
         out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
-        let mut fields = Fields::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "type" => fields.kind = Some(value),
-                "product_id" => fields.product = Some(value),
-                "sequence" => fields.sequence = Some(value),
-                "trade_id" => fields.trade = Some(value),
-                "time" => fields.time = Some(value),
-                _ => {}
-            }
-        }
+        let fields = Fields::of(root);
         let kind = fields.kind.and_then(|kind| kind.str());
         let (channel, at) = match kind.ok_or(Refusal::Shape)? {
             "ticker" => (TICKER, fields.sequence),
@@ -223,13 +211,14 @@ impl Venue for CoinbaseExchange {
     }
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Option<Value<'a>>,
-    product: Option<Value<'a>>,
-    sequence: Option<Value<'a>>,
-    trade: Option<Value<'a>>,
-    time: Option<Value<'a>>,
+members! {
+    struct Fields {
+        kind = "type",
+        product = "product_id",
+        sequence = "sequence",
+        trade = "trade_id",
+        time = "time",
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, elements, is_symbol, list_request, quoted};
+use super::members::members;
 use super::pending::Pending;
 use super::secret::Secret;
 use super::snapshots;
@@ -159,29 +160,13 @@ fn channel_of(wire: &str) -> &str {
     wire.split('.').next().unwrap_or(wire)
 }
 
-#[derive(Default)]
-struct Frame<'a> {
-    id: Option<Value<'a>>,
-    method: Option<Value<'a>>,
-    params: Option<Value<'a>>,
-    result: Option<Value<'a>>,
-    error: Option<Value<'a>>,
-}
-
-impl<'a> Frame<'a> {
-    fn of(root: Value<'a>) -> Self {
-        let mut frame = Self::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "id" => frame.id = Some(value),
-                "method" => frame.method = Some(value),
-                "params" => frame.params = Some(value),
-                "result" => frame.result = Some(value),
-                "error" => frame.error = Some(value),
-                _ => {}
-            }
-        }
-        frame
+members! {
+    struct Frame {
+        id = "id",
+        method = "method",
+        params = "params",
+        result = "result",
+        error = "error",
     }
 }
 

@@ -493,6 +493,14 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// What most exchanges call it.
+pub(super) const fn verb_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Subscribe => "subscribe",
+        Verb::Unsubscribe => "unsubscribe",
+    }
+}
+
 /// The streams from the first on that are of its channel, for exchanges whose requests are of one
 /// channel each.
 pub(super) fn of_one_channel<'s, 'a>(streams: &'s [&'a Subscription]) -> &'s [&'a Subscription] {

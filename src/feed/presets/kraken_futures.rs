@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, quoted};
+use super::exchange::{Emit, Venue, quoted, verb_word};
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -48,10 +48,7 @@ pub struct KrakenFutures {
 
 /// A request for one product.
 fn text(verb: Verb, stream: &Subscription) -> String {
-    let verb = match verb {
-        Verb::Subscribe => "subscribe",
-        Verb::Unsubscribe => "unsubscribe",
-    };
+    let verb = verb_word(verb);
     let (feed, product) = (quoted(&stream.channel), quoted(&stream.id));
     format!(r#"{{"event":"{verb}","feed":{feed},"product_ids":[{product}]}}"#)
 }

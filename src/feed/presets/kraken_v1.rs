@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted};
+use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted, verb_word};
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -126,10 +126,7 @@ fn request(
 ) -> Result<Asked, SubscribeError> {
     let streams = of_one_channel(streams);
     let channel = quoted(streams.first().map_or("", |stream| &stream.channel));
-    let verb_text = match verb {
-        Verb::Subscribe => "subscribe",
-        Verb::Unsubscribe => "unsubscribe",
-    };
+    let verb_text = verb_word(verb);
     let before = format!(r#"{{"event":"{verb_text}","reqid":{number},"pair":["#);
     let after = format!(r#"],"subscription":{{"name":{channel}}}}}"#);
     let asked = list_request(

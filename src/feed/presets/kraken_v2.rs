@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted};
+use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted, verb_word};
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -161,10 +161,7 @@ fn request(
 ) -> Result<Asked, SubscribeError> {
     let streams = of_one_channel(streams);
     let channel = streams.first().map_or("", |stream| &*stream.channel);
-    let verb_text = match verb {
-        Verb::Subscribe => "subscribe",
-        Verb::Unsubscribe => "unsubscribe",
-    };
+    let verb_text = verb_word(verb);
     let trigger = match trigger {
         Trigger::Bbo if channel == TICKER => r#","event_trigger":"bbo""#,
         _ => "",

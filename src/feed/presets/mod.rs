@@ -11,6 +11,7 @@ mod exchange;
 mod kraken_futures;
 mod kraken_v1;
 mod kraken_v2;
+mod members;
 mod okx;
 mod pending;
 mod polygon;

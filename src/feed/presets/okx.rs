@@ -13,7 +13,8 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, elements, is_text, list_request, quoted};
+use super::exchange::{Emit, Venue, elements, is_text, list_request, quoted, verb_word};
+use super::members::members;
 use super::snapshots;
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
@@ -48,33 +49,18 @@ const CHANNELS: &[&str] = &[
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Okx;
 
-#[derive(Default)]
-struct Frame<'a> {
-    event: Option<Value<'a>>,
-    arg: Option<Value<'a>>,
-    data: Option<Value<'a>>,
-    code: Option<Value<'a>>,
-    msg: Option<Value<'a>>,
-    id: Option<Value<'a>>,
+members! {
+    struct Frame {
+        event = "event",
+        arg = "arg",
+        data = "data",
+        code = "code",
+        msg = "msg",
+        id = "id",
+    }
 }
 
 impl<'a> Frame<'a> {
-    fn of(root: Value<'a>) -> Self {
-        let mut frame = Self::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "event" => frame.event = Some(value),
-                "arg" => frame.arg = Some(value),
-                "data" => frame.data = Some(value),
-                "code" => frame.code = Some(value),
-                "msg" => frame.msg = Some(value),
-                "id" => frame.id = Some(value),
-                _ => {}
-            }
-        }
-        frame
-    }
-
     /// The stream that an answer is about.
     fn stream(&self) -> Result<(&'a str, &'a str), Refusal> {
         let arg = self.arg.ok_or(Refusal::Shape)?;
@@ -166,10 +152,7 @@ impl Venue for Okx {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let op = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
+        let op = verb_word(verb);
         let before = format!(r#"{{"id":"{request}","op":"{op}","args":["#);
         list_request(
             (&before, "]}"),

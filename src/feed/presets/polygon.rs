@@ -20,7 +20,8 @@
 //! told `max_connections`. The venue's newer address is `wss://socket.massive.com/stocks`.
 
 use super::alpaca::weightier;
-use super::exchange::{Emit, Venue, elements, list_request, quoted};
+use super::exchange::{Emit, Venue, elements, list_request, quoted, verb_word};
+use super::members::members;
 use super::pending::Pending;
 use super::secret::Secret;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -141,35 +142,19 @@ impl PolygonStocks {
     }
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Option<Value<'a>>,
-    ticker: Option<Value<'a>>,
-    time: Option<Value<'a>>,
-    end: Option<Value<'a>>,
-    number: Option<Value<'a>>,
-    status: Option<Value<'a>>,
-    message: Option<Value<'a>>,
+members! {
+    struct Fields {
+        kind = "ev",
+        ticker = "sym",
+        time = "t",
+        end = "e",
+        number = "q",
+        status = "status",
+        message = "message",
+    }
 }
 
 impl<'a> Fields<'a> {
-    fn of(event: Value<'a>) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in event.members() {
-            match name.as_str() {
-                "ev" => fields.kind = Some(value),
-                "sym" => fields.ticker = Some(value),
-                "t" => fields.time = Some(value),
-                "e" => fields.end = Some(value),
-                "q" => fields.number = Some(value),
-                "status" => fields.status = Some(value),
-                "message" => fields.message = Some(value),
-                _ => {}
-            }
-        }
-        fields
-    }
-
     fn update(&self, channel: usize) -> Result<Update, Refusal> {
         let is_aggregate = channel >= AGGREGATES;
         let time = if is_aggregate { self.end } else { self.time };
@@ -235,10 +220,7 @@ impl Venue for PolygonStocks {
         streams: &[&Subscription],
         out: &mut Outbox,
     ) -> Result<Asked, SubscribeError> {
-        let action = match verb {
-            Verb::Subscribe => "subscribe",
-            Verb::Unsubscribe => "unsubscribe",
-        };
+        let action = verb_word(verb);
         let before = format!(r#"{{"action":"{action}","params":""#);
         let asked = list_request(
             (&before, r#""}"#),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::members::members;
 use crate::feed::protocol::{Control, Subscription};
 use crate::json::Value;
 
@@ -52,37 +53,20 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The members around a payload.
-#[derive(Default)]
-pub(super) struct Frame<'a> {
-    pub(super) stream: Option<Value<'a>>,
-    pub(super) data: Option<Value<'a>>,
-    result: Option<Value<'a>>,
-    error: Option<Value<'a>>,
-    id: Option<Value<'a>>,
-    code: Option<Value<'a>>,
-    msg: Option<Value<'a>>,
+members! {
+    /// The members around a payload.
+    pub(super) struct Frame {
+        pub(super) stream = "stream",
+        pub(super) data = "data",
+        result = "result",
+        error = "error",
+        id = "id",
+        code = "code",
+        msg = "msg",
+    }
 }
 
 impl<'a> Frame<'a> {
-    #[inline]
-    pub(super) fn of(root: Value<'a>) -> Self {
-        let mut frame = Self::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "stream" => frame.stream = Some(value),
-                "data" => frame.data = Some(value),
-                "result" => frame.result = Some(value),
-                "error" => frame.error = Some(value),
-                "id" => frame.id = Some(value),
-                "code" => frame.code = Some(value),
-                "msg" => frame.msg = Some(value),
-                _ => {}
-            }
-        }
-        frame
-    }
-
     /// The answer to a request, if that is what the message is.
     pub(super) fn answer(&self) -> Option<Control<'a>> {
         let request = self.id.and_then(|id| id.u64());
