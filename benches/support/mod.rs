@@ -11,6 +11,7 @@ pub(crate) mod background;
 pub(crate) mod cpu;
 pub(crate) mod json;
 pub(crate) mod ours;
+pub(crate) mod paired;
 
 use std::time::Duration;
 
