@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    items::{Decoded, Item},
-    pointer::Pointer,
-};
+use super::{items::Item, pointer::Pointer, tape::Table};
 use crate::{
     key::IdRef,
     record::{Kind, Token},
@@ -14,8 +11,8 @@ use crate::{
 /// One value of a decoded message. A handle is a few words; copying one is free.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
-    decoded: &'a Decoded,
-    text: &'a str,
+    table: Table<'a>,
+    text: &'a [u8],
     at: u32,
 }
 
@@ -29,12 +26,12 @@ pub struct Name<'a>(Value<'a>);
 pub struct BadId;
 
 impl<'a> Value<'a> {
-    pub(super) fn new(decoded: &'a Decoded, text: &'a str, at: u32) -> Self {
-        Self { decoded, text, at }
+    pub(super) fn new(table: Table<'a>, text: &'a [u8], at: u32) -> Self {
+        Self { table, text, at }
     }
 
     fn item(&self) -> Item {
-        self.decoded.items[self.at as usize]
+        self.table.item(self.at)
     }
 
     fn sibling(&self, at: u32) -> Self {
@@ -65,7 +62,7 @@ impl<'a> Value<'a> {
             kind, start, end, ..
         } = self.item();
         let quote = usize::from(matches!(kind, Kind::String | Kind::EscapedString));
-        &self.text.as_bytes()[start as usize - quote..end as usize + quote]
+        &self.text[start as usize - quote..end as usize + quote]
     }
 
     /// The value as a token: like [`raw`](Self::raw), but strings without their quotes.
@@ -76,7 +73,7 @@ impl<'a> Value<'a> {
         } = self.item();
         Token {
             kind,
-            text: &self.text.as_bytes()[start as usize..end as usize],
+            text: &self.text[start as usize..end as usize],
         }
     }
 
@@ -90,9 +87,13 @@ impl<'a> Value<'a> {
             extra,
         } = self.item();
         match kind {
-            Kind::String => self.text.get(start as usize..end as usize),
+            Kind::String => std::str::from_utf8(self.text.get(start as usize..end as usize)?).ok(),
             Kind::EscapedString => {
-                let plain = &self.decoded.plain[start as usize..(start + extra) as usize];
+                // No template has such a string.
+                let Table::Parsed(decoded) = self.table else {
+                    return None;
+                };
+                let plain = &decoded.plain[start as usize..(start + extra) as usize];
                 std::str::from_utf8(plain).ok()
             }
             _ => None,
@@ -188,6 +189,9 @@ impl<'a> Value<'a> {
     /// The elements of an array in order; none of any other value.
     #[must_use]
     pub fn elements(&self) -> Elements<'a> {
+        if let Some(array) = self.unfolded() {
+            return array.elements();
+        }
         let end = if self.kind() == Kind::Array {
             self.item().extra
         } else {
@@ -197,6 +201,15 @@ impl<'a> Value<'a> {
             next: self.sibling(self.at + 1),
             end,
         }
+    }
+
+    /// The value as a parsed one, if it is an array in a hole of a template.
+    fn unfolded(&self) -> Option<Self> {
+        let Table::Matched(template) = self.table else {
+            return None;
+        };
+        let decoded = template.inside(self.at, self.text)?;
+        Some(Self::new(Table::Parsed(decoded), self.raw(), 0))
     }
 
     /// Members of an object (repeated names counted each time) or elements of an array; 0 for
@@ -226,7 +239,8 @@ impl<'a> Value<'a> {
         else {
             return None;
         };
-        self.text.get(start as usize..end as usize)?.parse().ok()
+        let text = self.text.get(start as usize..end as usize)?;
+        std::str::from_utf8(text).ok()?.parse().ok()
     }
 }
 
