@@ -1,7 +1,7 @@
 //! How the members that every protocol has (ids, times) are read.
 
 use super::protocol::Refusal;
-use crate::json::Value;
+use crate::json::{self, Value};
 use crate::key::IdRef;
 
 /// How ids are taken.
@@ -67,10 +67,8 @@ impl TimeUnit {
 #[inline]
 pub(super) fn number(value: Value<'_>) -> Option<u64> {
     value.u64().or_else(|| {
-        let text = value.str()?;
-        // `parse` would take a sign.
-        text.as_bytes().first()?.is_ascii_digit().then_some(())?;
-        text.parse().ok()
+        let text = value.string()?;
+        json::digits(text)
     })
 }
 

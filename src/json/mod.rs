@@ -20,14 +20,18 @@
 //! before. What it accepts equals, token for token, what the parser accepts; handles are the same.
 
 mod compile;
+mod integer;
 mod items;
 mod learned;
 mod number;
+mod pick;
+mod plan;
 mod pointer;
 mod tape;
 mod value;
 mod write;
 
+pub(crate) use integer::digits;
 pub use compile::{Refused, compile, tree};
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};

@@ -48,6 +48,7 @@ pub use decimal::NotExact;
 pub use document::{Document, LongTexts, Tree};
 pub use merge::{Cells, Change, Mode, apply, fits, migrate};
 pub use patch::{Operation, Patch};
+pub(crate) use patch::{Planned, Tokens};
 pub use record::{Record, RecordRef};
 pub use schema::{
     Layout, Limits, MAX_NAME_BYTES, MAX_WIDE_CELLS, Node, Region, Schema, SchemaFull, SchemaSource,

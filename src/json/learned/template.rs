@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::super::items::{Decoded, Item};
+use super::super::plan::Memo;
 use crate::record::Kind;
 
 /// [`Place::hole`] of an item that is no hole.
@@ -61,6 +62,8 @@ pub(in super::super) struct Template {
     /// What is inside the array holes that somebody looked into, by hole; positions count from the
     /// array's own first byte. Empty but for those.
     pub(in super::super) inside: Box<[OnceCell<Box<Decoded>>]>,
+    /// What readers have found out about the layout.
+    pub(in super::super) memo: Memo,
 }
 
 impl Template {
