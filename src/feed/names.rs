@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::protocol::{EntityIx, Refusal, Sink};
+use crate::json::Value;
 
 /// Names kept; whoever sends more pays a question to the sink for each message.
 const MAX_NAMES: usize = 4096;
@@ -36,9 +37,22 @@ impl Names {
         }
     }
 
-    /// The number of an entity, if its name, as these bytes, is the one that was met last.
+    /// The number of the entity whose name a value is.
     #[inline]
-    pub(super) fn last(&self, name: &[u8]) -> Option<EntityIx> {
+    pub(super) fn read<S: Sink>(
+        &mut self,
+        name: Value<'_>,
+        sink: &mut S,
+    ) -> Result<EntityIx, Refusal> {
+        let bytes = name.string().ok_or(Refusal::NoEntity)?;
+        match self.last(bytes) {
+            Some(entity) => Ok(entity),
+            None => self.look_up(name.str().ok_or(Refusal::NoEntity)?, sink),
+        }
+    }
+
+    #[inline]
+    fn last(&self, name: &[u8]) -> Option<EntityIx> {
         let (last, entity) = self.known.get(self.last)?;
         same(last.as_bytes(), name).then_some(*entity)
     }
@@ -99,10 +113,20 @@ mod tests {
     #[test]
     fn a_name_has_one_number_whatever_came_between() {
         let (mut names, mut sink) = (Names::default(), Recording::default());
-        let entities = ["a", "ticker", "trades", "a-longer-name", "a-longer-nama", ""];
+        let entities = [
+            "a",
+            "ticker",
+            "trades",
+            "a-longer-name",
+            "a-longer-nama",
+            "",
+        ];
         let first = entities.map(|name| names.resolve(name, &mut sink));
         for name in entities.iter().rev().chain(&entities) {
-            let at = entities.iter().position(|known| known == name).expect("known");
+            let at = entities
+                .iter()
+                .position(|known| known == name)
+                .expect("known");
             assert_eq!(names.resolve(name, &mut sink), first[at], "{name:?}");
             assert_eq!(names.last(name.as_bytes()), first[at].ok(), "{name:?}");
         }

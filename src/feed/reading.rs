@@ -3,6 +3,7 @@
 use super::protocol::Refusal;
 use crate::json::{self, Value};
 use crate::key::IdRef;
+use crate::record::{Kind, Token};
 
 /// How ids are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -66,10 +67,15 @@ impl TimeUnit {
 /// A whole number, bare or in a text: exchanges write both.
 #[inline]
 pub(super) fn number(value: Value<'_>) -> Option<u64> {
-    value.u64().or_else(|| {
-        let text = value.string()?;
-        json::digits(text)
-    })
+    let digits = match value.token() {
+        Token {
+            kind: Kind::Number | Kind::String,
+            text,
+        } => text,
+        // Digits that are written as escapes are digits.
+        _ => value.string()?,
+    };
+    json::digits(digits)
 }
 
 /// Nanoseconds since the Unix epoch of a time by RFC 3339; `None` if it is none, or before 1970.

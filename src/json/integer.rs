@@ -138,7 +138,14 @@ mod tests {
 
     #[test]
     fn edges_are_read_as_the_standard_library_reads_them() {
-        let edges = [0, u64::MAX.into(), i64::MAX.into(), i64::MIN.into(), i128::MAX, i128::MIN];
+        let edges = [
+            0,
+            u64::MAX.into(),
+            i64::MAX.into(),
+            i64::MIN.into(),
+            i128::MAX,
+            i128::MIN,
+        ];
         for edge in edges {
             for near in -12..=12_i128 {
                 let text = edge.saturating_add(near).to_string();
@@ -148,7 +155,20 @@ mod tests {
                 }
             }
         }
-        for text in ["", "-", "--1", "-0", "1-", "1.5", "1e3", " 1", "1 ", "é", "١", "-é1234567"] {
+        for text in [
+            "",
+            "-",
+            "--1",
+            "-0",
+            "1-",
+            "1.5",
+            "1e3",
+            " 1",
+            "1 ",
+            "é",
+            "١",
+            "-é1234567",
+        ] {
             all(text);
         }
         let past = "170141183460469231731687303715884105728";

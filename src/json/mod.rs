@@ -31,8 +31,8 @@ mod tape;
 mod value;
 mod write;
 
-pub(crate) use integer::digits;
 pub use compile::{Refused, compile, tree};
+pub(crate) use integer::digits;
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};
 pub use value::{BadId, Elements, Members, Name, Value};

@@ -117,7 +117,10 @@ impl Plans {
             return;
         }
         // The least used goes; what the others were used for counts for less from now on.
-        let least = kept.iter().enumerate().min_by_key(|(_, plan)| plan.uses.get());
+        let least = kept
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, plan)| plan.uses.get());
         let Some(at) = least.map(|(at, _)| at) else {
             return;
         };
@@ -185,9 +188,10 @@ impl Tokens for Matched<'_> {
 
     fn token(&self, source: u32) -> Token<'_> {
         match self.template.holes.get(source as usize) {
-            Some(hole) => {
-                Token::new(hole.kind, &self.text[hole.start as usize..hole.end as usize])
-            }
+            Some(hole) => Token::new(
+                hole.kind,
+                &self.text[hole.start as usize..hole.end as usize],
+            ),
             None => Value::of_template(self.template, self.text, source & !FIXED).token(),
         }
     }

@@ -252,7 +252,7 @@ impl Binance {
             (_, None) => update,
         };
         let symbol = match word {
-            "forceOrder" => fields.order.and_then(|order| order.get("s")),
+            "forceOrder" => fields.order.and_then(|order| order.pick(&["s"])[0]),
             "indexPrice" => fields.index,
             _ => fields.symbol,
         };
@@ -489,12 +489,14 @@ impl Venue for Binance {
         }
         let frame = Frame::of(root);
         if let Some(stream) = frame.stream {
-            let stream = stream.str().ok_or(Refusal::Shape)?;
-            if stream == "!serverShutdown" {
+            let stream = stream.string().ok_or(Refusal::Shape)?;
+            if stream == b"!serverShutdown" {
                 return Ok(Class::Control(Control::Closing));
             }
             let word = channel_of(stream);
-            let Some(channel) = to.channel(word) else {
+            let Some(channel) = to.channel_named(word) else {
+                // It ends at an ASCII byte, and is a text as the whole is.
+                let word = std::str::from_utf8(word).unwrap_or_default();
                 return Ok(Class::Unmapped(word));
             };
             return self.combined(channel, frame.data.ok_or(Refusal::NoPayload)?, to);

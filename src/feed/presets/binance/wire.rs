@@ -6,50 +6,30 @@ use super::super::members::members;
 use crate::feed::protocol::{Control, Subscription};
 use crate::json::Value;
 
-/// The members of a payload that decide what it is.
-#[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) event: Option<Value<'a>>,
-    pub(super) symbol: Option<Value<'a>>,
-    pub(super) update: Option<Value<'a>>,
-    pub(super) trade: Option<Value<'a>>,
-    pub(super) aggregate: Option<Value<'a>>,
-    pub(super) time: Option<Value<'a>>,
-    pub(super) index: Option<Value<'a>>,
-    pub(super) order: Option<Value<'a>>,
-    /// Which of `b`, `B`, `a`, `A` are there.
-    book: u8,
+members! {
+    /// The members of a payload that decide what it is.
+    pub(super) struct Fields {
+        pub(super) event = "e",
+        pub(super) symbol = "s",
+        pub(super) update = "u",
+        pub(super) trade = "t",
+        /// Of a trade its number, of a best price the ask.
+        pub(super) aggregate = "a",
+        pub(super) time = "E",
+        pub(super) index = "i",
+        pub(super) order = "o",
+        bid = "b",
+        bids = "B",
+        asks = "A",
+    }
 }
 
-impl<'a> Fields<'a> {
-    #[inline]
-    pub(super) fn of(data: Value<'a>) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in data.members() {
-            match name.as_str() {
-                "e" => fields.event = Some(value),
-                "s" => fields.symbol = Some(value),
-                "u" => fields.update = Some(value),
-                "t" => fields.trade = Some(value),
-                "E" => fields.time = Some(value),
-                "i" => fields.index = Some(value),
-                "o" => fields.order = Some(value),
-                "b" => fields.book |= 1,
-                "B" => fields.book |= 2,
-                "a" => {
-                    fields.book |= 4;
-                    fields.aggregate = Some(value);
-                }
-                "A" => fields.book |= 8,
-                _ => {}
-            }
-        }
-        fields
-    }
-
+impl Fields<'_> {
     /// A raw `bookTicker` of spot carries no `e`: it is known by what it holds.
     pub(super) const fn is_book_ticker(&self) -> bool {
-        self.book == 15 && self.symbol.is_some() && self.update.is_some()
+        let has_bid = self.bid.is_some() && self.bids.is_some();
+        let has_ask = self.aggregate.is_some() && self.asks.is_some();
+        has_bid && has_ask && self.symbol.is_some() && self.update.is_some()
     }
 }
 
@@ -88,12 +68,31 @@ impl<'a> Frame<'a> {
 /// The channel of a stream: without symbol, speed, and the marks of streams of all symbols.
 /// `btcusdt@markPrice@1s`, `!markPrice@arr` and `!markPrice@arr@1s` are `markPrice`.
 #[inline]
-pub(super) fn channel_of(stream: &str) -> &str {
-    let rest = match stream.strip_prefix('!') {
+pub(super) fn channel_of(stream: &[u8]) -> &[u8] {
+    let rest = match stream.strip_prefix(b"!") {
         Some(rest) => rest,
-        None => stream.split_once('@').map_or(stream, |(_, rest)| rest),
+        None => at_sign(stream).map_or(stream, |at| &stream[at + 1..]),
     };
-    rest.split_once('@').map_or(rest, |(channel, _)| channel)
+    at_sign(rest).map_or(rest, |at| &rest[..at])
+}
+
+/// Where the first `@` is, looked for eight bytes at a time: names are too short for a call.
+#[inline]
+fn at_sign(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut words = text.chunks_exact(8);
+    for (number, word) in words.by_ref().enumerate() {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        let differs = word ^ (ONES * b'@' as u64);
+        // The lowest byte that is zero has its highest bit set; those above it do not matter.
+        let zero = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if zero != 0 {
+            return Some(8 * number + (zero.trailing_zeros() / 8) as usize);
+        }
+    }
+    let rest = words.remainder();
+    let at = rest.iter().position(|byte| *byte == b'@')?;
+    Some(text.len() - rest.len() + at)
 }
 
 /// The channel of an event, by what a payload calls itself in `e`.
