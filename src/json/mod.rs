@@ -29,6 +29,7 @@ mod value;
 mod write;
 
 pub use compile::{Refused, compile, tree};
+pub use learned::LayoutCounts;
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};
 pub use value::{BadId, Elements, Members, Name, Value};
