@@ -12,7 +12,7 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
 
 use super::{
     items::{Decoded, Item, list_items},
-    learned::{Learned, Template},
+    learned::{LayoutCounts, Learned, Template},
     number::neutralise,
     value::Value,
 };
@@ -91,6 +91,18 @@ impl Decoder {
     /// [`compile`](super::compile) does, once a level.
     #[must_use]
     pub fn new(max_depth: u32) -> Self {
+        Self::with_layouts(max_depth, true)
+    }
+
+    /// As [`new`](Self::new), but every message is parsed and no layout learned. What is accepted
+    /// and what handles give is the same; for tests that show it, and for text of which no two
+    /// messages are alike.
+    #[must_use]
+    pub fn parsing_only(max_depth: u32) -> Self {
+        Self::with_layouts(max_depth, false)
+    }
+
+    fn with_layouts(max_depth: u32, learn: bool) -> Self {
         Self {
             buffers: Buffers::with_max_depth(0, max_depth as usize),
             tape: Tape(Vec::new()),
@@ -99,7 +111,7 @@ impl Decoder {
                 items: Vec::new(),
                 plain: Vec::new(),
             },
-            learned: Learned::default(),
+            learned: Learned::new(max_depth, learn),
         }
     }
 
@@ -116,12 +128,19 @@ impl Decoder {
             Table::Matched(self.learned.found())
         } else {
             self.parse(message)?;
+            self.learned.learn(&self.decoded, message);
             Table::Parsed(&self.decoded)
         };
         Ok(Message {
             table,
             text: message,
         })
+    }
+
+    /// What the learned layouts have done so far.
+    #[must_use]
+    pub fn layout_counts(&self) -> LayoutCounts {
+        self.learned.counts()
     }
 
     /// Checks `message` and lists its items, without a template.
@@ -215,7 +234,7 @@ impl fmt::Debug for Message<'_> {
 /// The items of a text that a decoder has accepted before as part of a message.
 #[cold]
 pub(super) fn items_of(text: &[u8]) -> Decoded {
-    let mut decoder = Decoder::new(u32::MAX);
+    let mut decoder = Decoder::parsing_only(u32::MAX);
     // It cannot fail: the text was checked.
     let _ = decoder.parse(text);
     decoder.decoded

@@ -1,20 +1,24 @@
-//! One learned message: literals, holes and the table of items over them.
+//! One learned message: its literals, its holes, and the table of items over them.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
-use super::super::items::{Decoded, Item};
-use super::super::plan::Memo;
+use super::super::{
+    items::{Decoded, Item},
+    plan::Memo,
+    tape::items_of,
+};
+use super::scan::Layout;
 use crate::record::Kind;
 
 /// [`Place::hole`] of an item that is no hole.
 pub(in super::super) const NO_HOLE: u32 = u32::MAX;
 
 /// The token that a hole has in the message at hand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(in super::super) struct Hole {
-    /// The cell of the token, as `record::cell` has it. Meaningless for an array and for a token of
-    /// more than 15 bytes.
+    /// The cell of the token, as `record::cell` has it. Means nothing for an array and for a token
+    /// of more than 15 bytes.
     pub(in super::super) cell: [u64; 2],
     /// First byte of the token. Strings are counted without their quotes.
     pub(in super::super) start: u32,
@@ -26,7 +30,18 @@ pub(in super::super) struct Hole {
     pub(in super::super) kind: Kind,
 }
 
+// Two to a cache line.
 const _: () = assert!(size_of::<Hole>() == 32);
+
+impl Hole {
+    pub(super) const EMPTY: Self = Self {
+        cell: [0; 2],
+        start: 0,
+        end: 0,
+        after: 0,
+        kind: Kind::Null,
+    };
+}
 
 /// Where one item of the template lies in the message at hand.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +79,18 @@ pub(in super::super) struct Template {
     pub(in super::super) inside: Box<[OnceCell<Box<Decoded>>]>,
     /// What readers have found out about the layout.
     pub(in super::super) memo: Memo,
+    /// Whether any of `inside` is not empty.
+    pub(super) opened: Cell<bool>,
+    /// The literals, made for comparing.
+    pub(super) layout: Layout,
+    /// Where in a message the arrays among the holes are, as a hash of the names that lead there.
+    pub(super) paths: Box<[u64]>,
+    /// A hash of the literals.
+    pub(super) fingerprint: u64,
+    /// When it fitted last, counted in messages.
+    pub(super) used: u64,
+    /// Which template fitted the message after the last one that this one fitted.
+    pub(super) successor: usize,
 }
 
 impl Template {
@@ -109,9 +136,7 @@ impl Template {
             return None;
         }
         let text = message.get(hole.start as usize..hole.end as usize)?;
-        Some(
-            self.inside[place.hole as usize]
-                .get_or_init(|| Box::new(super::super::tape::items_of(text))),
-        )
+        self.opened.set(true);
+        Some(self.inside[place.hole as usize].get_or_init(|| Box::new(items_of(text))))
     }
 }
