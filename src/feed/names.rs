@@ -6,7 +6,6 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::protocol::{EntityIx, Refusal, Sink};
-use crate::json::Value;
 
 /// Names kept; whoever sends more pays a question to the sink for each message.
 const MAX_NAMES: usize = 4096;
@@ -37,17 +36,19 @@ impl Names {
         }
     }
 
-    /// The number of the entity whose name a value is.
+    /// As [`resolve`](Self::resolve), by the bytes of a name, which has to be UTF-8.
     #[inline]
-    pub(super) fn read<S: Sink>(
+    pub(super) fn resolve_bytes<S: Sink>(
         &mut self,
-        name: Value<'_>,
+        name: &[u8],
         sink: &mut S,
     ) -> Result<EntityIx, Refusal> {
-        let bytes = name.string().ok_or(Refusal::NoEntity)?;
-        match self.last(bytes) {
+        match self.last(name) {
             Some(entity) => Ok(entity),
-            None => self.look_up(name.str().ok_or(Refusal::NoEntity)?, sink),
+            None => {
+                let name = std::str::from_utf8(name).map_err(|_| Refusal::NoEntity)?;
+                self.look_up(name, sink)
+            }
         }
     }
 

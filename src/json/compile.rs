@@ -39,7 +39,7 @@ pub fn compile(
     schema: &mut impl SchemaSource,
     patch: &mut Patch,
 ) -> Result<(), Refused> {
-    if value.raw().len() > limits.max_value {
+    if value.is_longer_than(limits.max_value) {
         patch.clear();
         return Err(Refused::TooLarge);
     }
@@ -47,12 +47,7 @@ pub fn compile(
     let Some((template, text, object)) = value.matched().filter(|_| value.is_object()) else {
         return by_name(value, nulls_delete, limits, schema, patch);
     };
-    let matched = Matched {
-        template,
-        text,
-        object,
-        nulls_delete,
-    };
+    let matched = Matched::new(template, text, object, nulls_delete);
     let plans = &template.memo.plans;
     if plans.follow(matched, limits, schema, patch) {
         return Ok(());

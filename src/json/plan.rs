@@ -12,7 +12,7 @@ use super::learned::Template;
 use super::pick::Picks;
 use super::value::Value;
 use crate::record::{
-    ABSENT, Kind, Layout, Limits, Patch, Planned, SHORT_TOKEN, SchemaSource, Token, Tokens,
+    Kind, Layout, Limits, Patch, Planned, SHORT_TOKEN, SchemaSource, Token, Tokens,
 };
 
 /// Plans that one template has at a time.
@@ -101,6 +101,8 @@ impl Plans {
         let mut sources = Vec::new();
         let depth = list(matched.value(), &mut sources);
         let Some(planned) = patch.plan(&sources) else {
+            // It is a tree: the schema is full, and will be.
+            self.wait.set(MAX_WAIT);
             return;
         };
         let plan = Plan {
@@ -163,13 +165,35 @@ fn list(object: Value<'_>, sources: &mut Vec<Option<u32>>) -> u32 {
 /// An object of a message that fits a template.
 #[derive(Clone, Copy)]
 pub(super) struct Matched<'a> {
-    pub(super) template: &'a Template,
-    pub(super) text: &'a [u8],
-    pub(super) object: u32,
-    pub(super) nulls_delete: bool,
+    template: &'a Template,
+    text: &'a [u8],
+    object: u32,
+    /// The kinds that are not the cell that the matcher has cut, as bits.
+    other_kinds: u32,
+}
+
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
 }
 
 impl<'a> Matched<'a> {
+    /// The object that an item of the message is.
+    #[inline]
+    pub(super) fn new(
+        template: &'a Template,
+        text: &'a [u8],
+        object: u32,
+        nulls_delete: bool,
+    ) -> Self {
+        let nulls = if nulls_delete { bit(Kind::Null) } else { 0 };
+        Self {
+            template,
+            text,
+            object,
+            other_kinds: bit(Kind::Array) | nulls,
+        }
+    }
+
     fn value(self) -> Value<'a> {
         Value::of_template(self.template, self.text, self.object)
     }
@@ -179,20 +203,16 @@ impl Tokens for Matched<'_> {
     #[inline]
     fn cell(&self, source: u32) -> Option<[u64; 2]> {
         let hole = self.template.holes.get(source as usize)?;
-        match hole.kind {
-            Kind::Null if self.nulls_delete => Some(ABSENT),
-            Kind::Array => None,
-            _ => ((hole.end - hole.start) as usize <= SHORT_TOKEN).then_some(hole.cell),
-        }
+        let is_short = (hole.end - hole.start) as usize <= SHORT_TOKEN;
+        (is_short && self.other_kinds & bit(hole.kind) == 0).then_some(hole.cell)
     }
 
-    fn token(&self, source: u32) -> Token<'_> {
-        match self.template.holes.get(source as usize) {
-            Some(hole) => Token::new(
-                hole.kind,
-                &self.text[hole.start as usize..hole.end as usize],
-            ),
+    fn token(&self, source: u32) -> Option<Token<'_>> {
+        let token = match self.template.holes.get(source as usize) {
+            Some(hole) => hole.token(self.text),
             None => Value::of_template(self.template, self.text, source & !FIXED).token(),
-        }
+        };
+        let deletes = token.kind == Kind::Null && self.other_kinds & bit(Kind::Null) != 0;
+        (!deletes).then_some(token)
     }
 }

@@ -3,7 +3,12 @@
 use std::fmt;
 
 use super::{
-    integer::Integer, items::Item, learned::Template, pick::NOWHERE, pointer::Pointer, tape::Table,
+    integer::Integer,
+    items::Item,
+    learned::{Hole, Template},
+    pick::NOWHERE,
+    pointer::Pointer,
+    tape::Table,
 };
 use crate::{
     key::IdRef,
@@ -58,6 +63,12 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether the message was laid out as one before it, and not parsed.
+    #[inline]
+    pub(crate) fn is_matched(&self) -> bool {
+        matches!(self.table, Table::Matched(_))
+    }
+
     /// The item after this value and all that it holds.
     #[inline]
     fn after(&self) -> u32 {
@@ -74,19 +85,25 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The token of the value, if it is one of those in which messages of its template differ.
+    #[inline]
+    fn hole(&self) -> Option<&'a Hole> {
+        match self.table {
+            Table::Matched(template) => {
+                let hole = template.places[self.at as usize].hole;
+                template.holes.get(hole as usize)
+            }
+            Table::Parsed(_) => None,
+        }
+    }
+
     /// What kind of token the value is.
     #[must_use]
     #[inline]
     pub fn kind(&self) -> Kind {
         match self.table {
-            Table::Matched(template) => {
-                let place = &template.places[self.at as usize];
-                match template.holes.get(place.hole as usize) {
-                    Some(hole) => hole.kind,
-                    None => place.kind,
-                }
-            }
-            Table::Parsed(_) => self.item().kind,
+            Table::Matched(template) => template.kind(self.at),
+            Table::Parsed(decoded) => decoded.items[self.at as usize].kind,
         }
     }
 
@@ -106,6 +123,9 @@ impl<'a> Value<'a> {
     #[must_use]
     #[inline]
     pub fn token(&self) -> Token<'a> {
+        if let Some(hole) = self.hole() {
+            return hole.token(self.text);
+        }
         let Item {
             kind, start, end, ..
         } = self.item();
@@ -126,23 +146,28 @@ impl<'a> Value<'a> {
     /// The bytes of [`str`](Self::str).
     #[inline]
     pub(crate) fn string(&self) -> Option<&'a [u8]> {
-        let item = self.item();
-        if item.kind == Kind::String {
-            return self.text.get(item.start as usize..item.end as usize);
+        let Token { kind, text } = self.token();
+        match kind {
+            Kind::String => Some(text),
+            Kind::EscapedString => self.unescaped(),
+            _ => None,
         }
-        self.unescaped(item)
     }
 
     #[cold]
-    fn unescaped(&self, item: Item) -> Option<&'a [u8]> {
+    fn unescaped(&self) -> Option<&'a [u8]> {
         // No template has a string with escapes.
-        match (self.table, item.kind) {
-            (Table::Parsed(decoded), Kind::EscapedString) => {
-                let start = item.start as usize;
-                decoded.plain.get(start..start + item.extra as usize)
-            }
-            _ => None,
-        }
+        let Table::Parsed(decoded) = self.table else {
+            return None;
+        };
+        let Item { start, extra, .. } = self.item();
+        decoded.plain.get(start as usize..(start + extra) as usize)
+    }
+
+    /// Whether its JSON text has more bytes than `limit`.
+    #[inline]
+    pub(super) fn is_longer_than(&self, limit: usize) -> bool {
+        self.text.len() > limit && self.raw().len() > limit
     }
 
     /// The id that the value is: a string, or an integer written without fraction and exponent.

@@ -157,7 +157,7 @@ impl Events {
         }
         let [entity, id, payload] = event.pick(&["entity", "id", "payload"]);
         let entity = entity
-            .filter(|entity| entity.string().is_some())
+            .and_then(|entity| entity.string())
             .ok_or(Refusal::NoEntity)?;
         let id = match id {
             Some(id) => self.ids.read(id)?,
@@ -166,7 +166,7 @@ impl Events {
         if payload.is_some() && id.is_none() {
             return Err(Refusal::WholeEntity);
         }
-        let entity = self.names.read(entity, sink)?;
+        let entity = self.names.resolve_bytes(entity, sink)?;
         match (payload, id) {
             (Some(payload), Some(id)) => {
                 if payload.is_null() {

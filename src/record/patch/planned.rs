@@ -4,7 +4,7 @@
 //! them all, in order; a message then only gives the cell of each.
 
 use super::{Op, Patch, Rest};
-use crate::record::cell::{ABSENT, OBJECT, Token};
+use crate::record::cell::{OBJECT, Token};
 use crate::record::schema::{Node, SchemaSource};
 
 /// [`Step::source`] of an object.
@@ -12,10 +12,10 @@ const IS_OBJECT: u32 = u32::MAX;
 
 /// The tokens of one message, by the numbers that its plan was made with.
 pub(crate) trait Tokens {
-    /// The cell that the token is, if it is one cell and no more.
+    /// The cell that the token is, if it is one cell and no more. An object has none.
     fn cell(&self, source: u32) -> Option<[u64; 2]>;
-    /// The token.
-    fn token(&self, source: u32) -> Token<'_>;
+    /// The token; `None` if the member is deleted.
+    fn token(&self, source: u32) -> Option<Token<'_>>;
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,16 +60,12 @@ impl Patch {
         tokens: &impl Tokens,
     ) {
         self.clear();
-        let mut is_whole = true;
+        let mut others = false;
         self.ops.extend(planned.steps.iter().map(|step| {
-            let first = if step.source == IS_OBJECT {
+            let first = tokens.cell(step.source).unwrap_or_else(|| {
+                others |= step.source != IS_OBJECT;
                 OBJECT
-            } else {
-                tokens.cell(step.source).unwrap_or_else(|| {
-                    is_whole = false;
-                    ABSENT
-                })
-            };
+            });
             Op {
                 first,
                 node: step.node,
@@ -79,27 +75,34 @@ impl Patch {
         if self.touched.len() < planned.touched.len() {
             self.touched.resize(planned.touched.len(), 0);
         }
-        self.touched[..planned.touched.len()].copy_from_slice(&planned.touched);
+        for (word, touched) in self.touched.iter_mut().zip(&planned.touched) {
+            *word = *touched;
+        }
         self.nodes = planned.nodes;
-        if !is_whole {
-            self.set_long_ones(planned, schema, tokens);
+        if others {
+            self.set_others(planned, schema, tokens);
         }
     }
 
-    /// The tokens that are not one cell, each in the place that was left for it.
+    /// Members that are deleted and tokens that are more than one cell, each in the place that was
+    /// left for it.
     #[inline(never)]
-    fn set_long_ones(
+    fn set_others(
         &mut self,
         planned: &Planned,
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
         for (at, step) in planned.steps.iter().enumerate() {
-            if step.source != IS_OBJECT && tokens.cell(step.source).is_none() {
-                self.set(schema, step.node, tokens.token(step.source));
-                if let Some(op) = self.ops.pop() {
-                    self.ops[at] = op;
-                }
+            if step.source == IS_OBJECT || tokens.cell(step.source).is_some() {
+                continue;
+            }
+            match tokens.token(step.source) {
+                Some(token) => self.set(schema, step.node, token),
+                None => self.delete(step.node),
+            }
+            if let Some(op) = self.ops.pop() {
+                self.ops[at] = op;
             }
         }
     }

@@ -6,38 +6,29 @@ use super::super::members::members;
 use crate::feed::protocol::{Control, Subscription};
 use crate::json::Value;
 
-members! {
-    /// The members of a payload that decide what it is.
-    pub(super) struct Fields {
-        pub(super) event = "e",
-        pub(super) symbol = "s",
-        pub(super) update = "u",
-        pub(super) trade = "t",
-        /// Of a trade its number, of a best price the ask.
-        pub(super) aggregate = "a",
-        pub(super) time = "E",
-        pub(super) index = "i",
-        pub(super) order = "o",
-        bid = "b",
-        bids = "B",
-        asks = "A",
+/// The members that say when, of what and with which number a value of a channel is. The name in
+/// place of a number that the channel does not have is of no member.
+#[inline]
+pub(super) fn members_of(channel: &str) -> &'static [&'static str; 3] {
+    match channel {
+        "bookTicker" => &["E", "s", "u"],
+        "trade" => &["E", "s", "t"],
+        "aggTrade" => &["E", "s", "a"],
+        "forceOrder" => &["E", "o", ""],
+        "indexPrice" => &["E", "i", ""],
+        _ => &["E", "s", ""],
     }
 }
 
-impl Fields<'_> {
-    /// A raw `bookTicker` of spot carries no `e`: it is known by what it holds.
-    pub(super) const fn is_book_ticker(&self) -> bool {
-        let has_bid = self.bid.is_some() && self.bids.is_some();
-        let has_ask = self.aggregate.is_some() && self.asks.is_some();
-        has_bid && has_ask && self.symbol.is_some() && self.update.is_some()
-    }
+/// A raw `bookTicker` of spot carries no `e`: it is known by what it holds.
+pub(super) fn is_book_ticker(data: Value<'_>) -> bool {
+    let members = data.pick(&["s", "u", "b", "B", "a", "A"]);
+    members.iter().all(Option::is_some)
 }
 
 members! {
     /// The members around a payload.
     pub(super) struct Frame {
-        pub(super) stream = "stream",
-        pub(super) data = "data",
         result = "result",
         error = "error",
         id = "id",
