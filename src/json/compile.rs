@@ -200,14 +200,14 @@ impl<S: SchemaSource> Compiler<'_, S> {
         if depth >= self.limits.max_depth {
             return Err(Stop::Refused(Refused::TooDeep));
         }
-        self.patch.object(node);
+        self.patch.object(self.schema.layout(), node);
         Ok(())
     }
 
     #[inline]
     fn leaf(&mut self, node: Node, token: Token<'_>) {
         if self.nulls_delete && token.kind == Kind::Null {
-            self.patch.delete(node);
+            self.patch.delete(self.schema.layout(), node);
         } else {
             self.patch.set(self.schema, node, token);
         }

@@ -10,7 +10,7 @@ use super::cell::{self, ABSENT, OBJECT};
 use super::document::{Document, LongTexts, Tree};
 use super::patch::{Op, Patch, Rest};
 use super::record::RecordRef;
-use super::schema::{Layout, Node, Region};
+use super::schema::{Layout, Node};
 
 /// How a message is laid over the value before it. The kind of the message decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,10 +77,9 @@ impl Change {
 #[must_use]
 #[inline]
 pub fn fits(patch: &Patch, block: &Layout) -> bool {
-    patch.fits(block) || fits_each(patch, block)
+    patch.fits(block.cells(), block.widened()) || fits_each(patch, block)
 }
 
-#[cold]
 fn fits_each(patch: &Patch, block: &Layout) -> bool {
     patch.ops.iter().all(|op| {
         let region = block.region(op.node);
@@ -131,21 +130,30 @@ impl<C: Cells> Target<'_, C> {
             Mode::Replace => self.clear_unnamed(patch),
         }
         let layout = self.layout;
+        if patch.fits(layout.cells(), layout.widened()) {
+            self.merge_each(patch, |op| Some(op.cell));
+        } else {
+            self.merge_each(patch, |op| layout.region(op.node).map(|region| region.cell));
+        }
+    }
+
+    #[inline(always)]
+    fn merge_each(&mut self, patch: &Patch, cell_of: impl Fn(&Op) -> Option<u32>) {
         for op in &patch.ops {
-            let Some(region) = layout.region(op.node) else {
+            let Some(cell) = cell_of(op) else {
                 continue;
             };
-            let old = self.cells.get(region.cell);
+            let old = self.cells.get(cell);
             if op.rest == Rest::None {
                 if old == op.first {
                     continue;
                 }
                 if cell::is_plain(old[0]) {
-                    self.put(region.cell, op.first);
+                    self.put(cell, op.first);
                     continue;
                 }
             }
-            self.write_long(patch, op, region, old);
+            self.write_long(patch, op, old);
         }
     }
 
@@ -164,11 +172,15 @@ impl<C: Cells> Target<'_, C> {
     /// Writes where more than one cell is concerned: the field was an object, or the token before
     /// or after is a long one. Out of line, so that the loop over short tokens stays small.
     #[inline(never)]
-    fn write_long(&mut self, patch: &Patch, op: &Op, region: Region, old: [u64; 2]) {
+    fn write_long(&mut self, patch: &Patch, op: &Op, old: [u64; 2]) {
         let used = op.cells();
-        if used > region.cells {
+        let Some(region) = self
+            .layout
+            .region(op.node)
+            .filter(|region| region.cells >= used)
+        else {
             return;
-        }
+        };
         if cell::is_object(old[0]) && op.first != OBJECT {
             self.clear_members(op.node, None);
         }
