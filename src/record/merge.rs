@@ -114,6 +114,57 @@ pub fn apply<C: Cells>(
     target.change
 }
 
+/// Whether [`apply_short`] may begin: the patch fits at a glance, and nothing is cleared but what
+/// it names.
+#[inline(always)]
+pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout) -> bool {
+    patch.fits(layout.cells(), layout.widened())
+        && match mode {
+            Mode::Merge | Mode::MergeNull => true,
+            Mode::Shallow => false,
+            Mode::Replace => patch.names_all(layout.nodes()),
+        }
+}
+
+/// Applies the operations of a patch that [`is_direct`], up to the first that concerns more than
+/// one cell. Answers how many that was; [`apply_rest`] goes on. This is all of most messages.
+#[inline(always)]
+pub(crate) fn apply_short<C: Cells>(patch: &Patch, cells: &mut C) -> usize {
+    for (at, op) in patch.ops.iter().enumerate() {
+        let old = cells.get(op.cell);
+        if op.rest != Rest::None {
+            return at;
+        }
+        if old == op.first {
+            continue;
+        }
+        if !cell::is_plain(old[0]) {
+            return at;
+        }
+        cells.put(op.cell, op.first);
+    }
+    patch.ops.len()
+}
+
+/// Applies all but the first operations of a patch that [`is_direct`]. Of the cells that the first
+/// ones put it says nothing.
+pub(crate) fn apply_rest<C: Cells>(
+    patch: &Patch,
+    applied: usize,
+    layout: &Layout,
+    cells: &mut C,
+    document: &mut Option<Arc<Document>>,
+) -> Change {
+    let mut target = Target {
+        layout,
+        cells,
+        document,
+        change: Change::default(),
+    };
+    target.merge_each(patch, applied, |op| Some(op.cell));
+    target.change
+}
+
 struct Target<'a, C> {
     layout: &'a Layout,
     cells: &'a mut C,
@@ -131,15 +182,16 @@ impl<C: Cells> Target<'_, C> {
         }
         let layout = self.layout;
         if patch.fits(layout.cells(), layout.widened()) {
-            self.merge_each(patch, |op| Some(op.cell));
+            self.merge_each(patch, 0, |op| Some(op.cell));
         } else {
-            self.merge_each(patch, |op| layout.region(op.node).map(|region| region.cell));
+            let cell_of = |op: &Op| layout.region(op.node).map(|region| region.cell);
+            self.merge_each(patch, 0, cell_of);
         }
     }
 
     #[inline(always)]
-    fn merge_each(&mut self, patch: &Patch, cell_of: impl Fn(&Op) -> Option<u32>) {
-        for op in &patch.ops {
+    fn merge_each(&mut self, patch: &Patch, applied: usize, cell_of: impl Fn(&Op) -> Option<u32>) {
+        for op in patch.ops.iter().skip(applied) {
             let Some(cell) = cell_of(op) else {
                 continue;
             };

@@ -184,6 +184,8 @@ impl Patch {
     /// the schema may hold. How the value is merged is up to the mode, as for operations.
     pub fn set_tree(&mut self, tree: Tree) {
         self.clear();
+        // Nothing to be seen at a glance.
+        self.end = NOWHERE;
         self.tree = Some(tree);
     }
 
@@ -210,6 +212,13 @@ impl Patch {
     #[inline]
     pub(super) fn touched_word(&self, at: usize) -> u64 {
         self.touched.get(at).copied().unwrap_or(0)
+    }
+
+    /// Whether there is an operation on each of so many nodes.
+    pub(super) fn names_all(&self, nodes: u32) -> bool {
+        let nodes = nodes as usize;
+        let all = |at: usize| u64::MAX >> (64 - (nodes - at * 64).min(64));
+        (0..nodes.div_ceil(64)).all(|at| self.touched_word(at) & all(at) == all(at))
     }
 
     /// Takes back every operation on the node and below it: the message repeats the name, and
