@@ -100,7 +100,7 @@ impl Plans {
         }
         let mut sources = Vec::new();
         let depth = list(matched.value(), &mut sources);
-        let Some(planned) = patch.plan(&sources) else {
+        let Some(planned) = patch.plan(layout, &sources) else {
             // It is a tree: the schema is full, and will be.
             self.wait.set(MAX_WAIT);
             return;

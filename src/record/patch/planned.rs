@@ -5,7 +5,7 @@
 
 use super::{Op, Patch, Rest};
 use crate::record::cell::{OBJECT, Token};
-use crate::record::schema::{Node, SchemaSource};
+use crate::record::schema::{Layout, Node, SchemaSource};
 
 /// [`Step::source`] of an object.
 const IS_OBJECT: u32 = u32::MAX;
@@ -21,6 +21,7 @@ pub(crate) trait Tokens {
 #[derive(Clone, Copy, Debug)]
 struct Step {
     node: Node,
+    cell: u32,
     source: u32,
 }
 
@@ -29,24 +30,33 @@ struct Step {
 pub(crate) struct Planned {
     steps: Box<[Step]>,
     touched: Box<[u64]>,
-    nodes: u32,
+    /// So many cells hold the first cell of each operation.
+    end: u32,
+    /// The generation of the layout in which those were looked up.
+    resolved: u64,
 }
 
 impl Patch {
-    /// What this patch does, whatever its tokens are; `sources` has the number of each operation's
-    /// token, `None` for an object. `None` if it holds a tree, or not as many operations.
-    pub(crate) fn plan(&self, sources: &[Option<u32>]) -> Option<Planned> {
+    /// What this patch does, whatever its tokens are, to records of this layout; `sources` has the
+    /// number of each operation's token, `None` for an object. `None` if it holds a tree, or not as
+    /// many operations.
+    pub(crate) fn plan(&self, layout: &Layout, sources: &[Option<u32>]) -> Option<Planned> {
         if self.is_tree() || self.ops.len() != sources.len() {
             return None;
         }
-        let step = |(op, source): (&Op, &Option<u32>)| Step {
-            node: op.node,
-            source: source.unwrap_or(IS_OBJECT),
+        let step = |(op, source): (&Op, &Option<u32>)| {
+            Some(Step {
+                node: op.node,
+                cell: layout.region(op.node)?.cell,
+                source: source.unwrap_or(IS_OBJECT),
+            })
         };
+        let steps: Box<[Step]> = (self.ops.iter().zip(sources).map(step)).collect::<Option<_>>()?;
         Some(Planned {
-            steps: self.ops.iter().zip(sources).map(step).collect(),
             touched: self.touched.as_slice().into(),
-            nodes: self.nodes,
+            end: steps.iter().map(|step| step.cell + 1).max()?,
+            resolved: layout.generation(),
+            steps,
         })
     }
 
@@ -69,6 +79,7 @@ impl Patch {
             Op {
                 first,
                 node: step.node,
+                cell: step.cell,
                 rest: Rest::None,
             }
         }));
@@ -78,7 +89,7 @@ impl Patch {
         for (word, touched) in self.touched.iter_mut().zip(&planned.touched) {
             *word = *touched;
         }
-        self.nodes = planned.nodes;
+        (self.end, self.resolved) = (planned.end, planned.resolved);
         if others {
             self.set_others(planned, schema, tokens);
         }
@@ -99,7 +110,7 @@ impl Patch {
             }
             match tokens.token(step.source) {
                 Some(token) => self.set(schema, step.node, token),
-                None => self.delete(step.node),
+                None => self.delete(schema.layout(), step.node),
             }
             if let Some(op) = self.ops.pop() {
                 self.ops[at] = op;
