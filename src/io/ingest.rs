@@ -255,18 +255,58 @@ impl Ingest {
         self
     }
 
-    /// An update without a number of its connection: that is told apart.
+    /// Takes the number of its connection out of an update: that is told apart.
     #[inline]
-    fn placed(&mut self, mut update: Update) -> Result<Update, Refusal> {
+    fn place(&mut self, update: &mut Update) -> Result<(), Refusal> {
         if update.policy.rule == Rule::ContiguousPerConnection {
             if let Some(sequence) = update.sequence {
                 self.advance(sequence.last)?;
             }
             update.policy = Policy::restarting(Rule::None);
         }
-        Ok(update)
+        Ok(())
     }
 
+    /// A patch for an entity that this feed writes.
+    #[inline]
+    fn patch_own(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(Entry {
+            role: Role::Own(writer),
+            ..
+        }) = self.entries.get_mut(entity.index())
+        else {
+            return self.patch_other(entity, id, update, value);
+        };
+        let (limits, patch) = (&self.config.limits, self.staging.spare());
+        json::compile(value, update.mode, limits, writer.schema(), patch).map_err(refusal)?;
+        self.staging.push_patch(entity, id, update);
+        Ok(())
+    }
+
+    /// A patch for an entity that this feed does not write, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn patch_other(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        if self.owns(entity) {
+            self.patch_own(entity, id, update, value)
+        } else {
+            self.patch_elsewhere(entity, id, update, value)
+        }
+    }
+
+    #[inline]
     fn room(&self) -> Result<(), Refusal> {
         if self.staging.len() < self.config.max_items {
             Ok(())
@@ -323,35 +363,22 @@ impl Sink for Ingest {
         &mut self,
         entity: EntityIx,
         id: IdRef<'_>,
-        update: Update,
+        mut update: Update,
         value: Value<'_>,
     ) -> Result<(), Refusal> {
         self.room()?;
-        let update = self.placed(update)?;
-        if !self.owns(entity) {
-            return self.patch_elsewhere(entity, id, update, value);
-        }
-        let Role::Own(writer) = &mut self.entries[entity.index()].role else {
-            return Err(Refusal::Other);
-        };
-        let patch = self.staging.spare();
-        json::compile(
-            value,
-            update.mode,
-            &self.config.limits,
-            writer.schema(),
-            patch,
-        )
-        .map_err(refusal)?;
-        let number = self.staging.keep();
-        self.staging
-            .push(entity, Some(id), What::Patch(number, update));
-        Ok(())
+        self.place(&mut update)?;
+        self.patch_own(entity, id, update, value)
     }
 
-    fn remove(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) -> Result<(), Refusal> {
+    fn remove(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        mut update: Update,
+    ) -> Result<(), Refusal> {
         self.room()?;
-        let update = self.placed(update)?;
+        self.place(&mut update)?;
         let what = if self.owns(entity) {
             What::Remove(update)
         } else {
@@ -376,14 +403,16 @@ impl Sink for Ingest {
 }
 
 impl Transaction for Ingest {
+    #[inline]
     fn commit(&mut self) {
-        if self.staging.len() == 0 {
+        let items = self.staging.len();
+        if items == 0 {
             return;
         }
         self.turn += 1;
         self.moved = true;
         self.behind = None;
-        for at in 0..self.staging.len() {
+        for at in 0..items {
             self.apply(at);
         }
         self.turns.finish(self.turn);
