@@ -48,8 +48,10 @@ pub(crate) struct EntityWriter {
     schema: SchemaHandle,
     /// By number; `None` until the slot's first use here.
     places: Vec<Option<Place<VERSIONS>>>,
-    /// The slot of the message before: ids often come in runs.
+    /// The slot of the message before.
     last: u32,
+    /// By number: the slot whose message came next, the last time.
+    successors: Vec<u32>,
     batch: Batch,
     /// What was published in this batch, for those who wait.
     notes: Notes,
@@ -75,6 +77,7 @@ impl EntityWriter {
             schema,
             places: Vec::new(),
             last: 0,
+            successors: Vec::new(),
             batch: Batch::default(),
             notes: Notes::new(),
             purged: Vec::new(),
@@ -119,16 +122,36 @@ impl EntityWriter {
     /// made.
     #[inline]
     pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        // Compared before it is hashed.
-        if let Some(Some(place)) = self.places.get(self.last as usize)
+        // Ids come in runs, or in the order of before: compared before it is hashed.
+        let expected = self.successors.get(self.last as usize).copied();
+        let expected = expected.unwrap_or_default();
+        if let Some(Some(place)) = self.places.get(expected as usize)
+            && place.slot.is(id)
+        {
+            self.last = expected;
+            return Self::located(place, expected, missing);
+        }
+        self.locate_other(id, missing)
+    }
+
+    /// The slot of an id that did not come where it was expected. Remembers what it came after,
+    /// unless it came twice.
+    #[inline(never)]
+    fn locate_other(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+        let before = self.last as usize;
+        if let Some(Some(place)) = self.places.get(before)
             && place.slot.is(id)
         {
             return Self::located(place, self.last, missing);
         }
-        match self.entity.text_of(id) {
+        let located = match self.entity.text_of(id) {
             Some(text) => self.look_up(IdRef::Text(text.as_str()), missing),
             None => self.look_up(id, missing),
+        };
+        if let Some(successor) = self.successors.get_mut(before) {
+            *successor = self.last;
         }
+        located
     }
 
     #[inline]
@@ -174,6 +197,7 @@ impl EntityWriter {
         let number = slot.number();
         if self.places.len() <= number as usize {
             self.places.resize_with(number as usize + 1, || None);
+            self.successors.resize(number as usize + 1, 0);
         }
         self.places[number as usize] = Some(Place::adopt(slot));
         Ok(number)
@@ -189,6 +213,7 @@ impl EntityWriter {
     }
 
     /// What the slot holds now. [`State::Dead`] after a purge.
+    #[inline]
     pub(crate) fn head(&self, slot: SlotIx) -> Head {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => place.head(),
