@@ -13,7 +13,7 @@ use crate::store::head::{Head, Stamp, State, flags};
 use crate::store::publish::{Batch, Outcome, Place};
 use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
-use crate::store::wake::{Batch as WakesBatch, Notes};
+use crate::store::wake::Batch as WakesBatch;
 use crate::sync::Arc;
 
 /// A slot, as its owner names it: its number.
@@ -53,9 +53,8 @@ pub(crate) struct EntityWriter {
     /// By number: the slot whose message came next, the last time.
     successors: Vec<u32>,
     batch: Batch,
-    /// What was published in this batch, for those who wait.
-    notes: Notes,
     purged: Vec<Arc<Slot>>,
+    /// What was published, for those who follow it, and in this batch, for those who wait.
     changes: Producer,
     /// A value has become partial, or one with a gap, since this was last asked for.
     suspect: bool,
@@ -79,7 +78,6 @@ impl EntityWriter {
             last: 0,
             successors: Vec::new(),
             batch: Batch::default(),
-            notes: Notes::new(),
             purged: Vec::new(),
             changes,
             suspect: false,
@@ -370,16 +368,20 @@ impl EntityWriter {
     /// Ends a batch: tells those who wait for what was published in it. `wakes` is the end of the
     /// owner's batch, over all its entities.
     pub(crate) fn end_batch(&mut self, wakes: &mut WakesBatch<'_>) {
-        if self.notes.is_empty() && self.purged.is_empty() {
+        if self.changes.is_quiet() {
             return;
         }
-        wakes.one(&**self.entity.changes());
+        if wakes.is_quiet() {
+            self.changes.forget_batch();
+            self.purged.clear();
+            return;
+        }
+        wakes.one(&**self.changes.changes());
         let places = &self.places;
-        wakes.notes(&mut self.notes, |number| {
-            places
-                .get(number as usize)?
-                .as_ref()
-                .map(|place| &*place.slot)
+        self.changes.end_batch(places.len() as u32, |number| {
+            if let Some(Some(place)) = places.get(number as usize) {
+                wakes.one(&*place.slot);
+            }
         });
         for slot in self.purged.drain(..) {
             wakes.one(&*slot);
@@ -400,7 +402,6 @@ impl EntityWriter {
     #[inline]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Applied {
-            self.notes.note(slot.0);
             self.changes.push(slot.0);
         }
         outcome
