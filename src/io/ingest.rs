@@ -21,6 +21,7 @@ mod overlay;
 mod promote;
 mod shadow;
 mod silence;
+mod timing;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
@@ -28,6 +29,7 @@ pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
 use super::bulk::Recorder;
+use super::clock::Clock;
 use super::command::Command;
 use super::inbox::CommandError;
 use super::slow::Slow;
@@ -52,6 +54,7 @@ use legs::Legs;
 use silence::Silence;
 use std::sync::Arc;
 use std::time::Duration;
+use timing::Timing;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -174,6 +177,8 @@ pub(crate) struct Ingest {
     raised: u64,
     /// Long messages, if they may be taken apart elsewhere.
     bulk: Option<Box<Board>>,
+    /// When what came could be read, of some batches.
+    timing: Timing,
 }
 
 impl Ingest {
@@ -245,6 +250,7 @@ impl Ingest {
             as_of: None,
             raised: 0,
             bulk: None,
+            timing: Timing::default(),
             config,
         }
     }
@@ -265,6 +271,14 @@ impl Ingest {
             update.policy = Policy::restarting(Rule::None);
         }
         Ok(update)
+    }
+
+    /// Does what the staged items want.
+    #[inline]
+    fn apply_all(&mut self) {
+        for at in 0..self.staging.len() {
+            self.apply(at);
+        }
     }
 
     fn room(&self) -> Result<(), Refusal> {
@@ -383,8 +397,10 @@ impl Transaction for Ingest {
         self.turn += 1;
         self.moved = true;
         self.behind = None;
-        for at in 0..self.staging.len() {
-            self.apply(at);
+        if self.timing.is_armed() {
+            self.apply_timed();
+        } else {
+            self.apply_all();
         }
         self.turns.finish(self.turn);
         self.staging.clear();
@@ -589,6 +605,18 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
+    }
+
+    fn measure(&mut self, clock: Clock) {
+        self.timing = Timing::with(clock);
+    }
+
+    fn time_first(&mut self) {
+        self.timing.arm();
+    }
+
+    fn first_visible_at(&mut self) -> Option<Time> {
+        self.timing.disarm()
     }
 
     fn take_apart_elsewhere(&mut self, options: BulkOptions) {

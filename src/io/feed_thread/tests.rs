@@ -607,7 +607,7 @@ fn a_busy_feed_behaves_the_same() {
         goodbye(socket);
     });
     let trial = start("busy", peer.url("/"), quick(), |options| {
-        options.waiting = Waiting::Busy;
+        options.waiting = Waiting::BusyPoll;
         options.pin = Some(0);
     });
     trial.sees(Seen::Opened);
