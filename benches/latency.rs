@@ -43,6 +43,10 @@ mod support;
 
 #[path = "support/latencies.rs"]
 mod latencies;
+#[allow(
+    dead_code,
+    reason = "here the bench itself writes, not the server's thread"
+)]
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/stacks.rs"]

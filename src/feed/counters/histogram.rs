@@ -294,7 +294,8 @@ mod tests {
         // The longest of the part is not the longest of all.
         let later = both.since(&second);
         assert_eq!(later.count(), 3);
-        assert_eq!(later.max().map(|max| max.as_nanos() / 100), Some(90));
+        let max = later.max().expect("counted").as_nanos();
+        assert!((9_000..=9_000 + 9_000 / 32).contains(&max), "{max}");
         assert_eq!(both.buckets().map(|(_, count)| count).sum::<u64>(), 5);
     }
 
