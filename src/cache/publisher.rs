@@ -54,7 +54,7 @@ impl Publisher {
             generation: 1,
             bits: 0,
         };
-        entity.core().set_link(SOURCE, open);
+        entity.core().update_link(SOURCE, |_| open);
         Ok(Self {
             link: writer.link(),
             wakes: cache.shared().hub.wakes(),
