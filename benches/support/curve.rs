@@ -37,7 +37,7 @@ impl<'a> Curve<'a> {
     pub(crate) fn measure(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         let places = std::mem::take(&mut self.places);
-        if !take_turns(&self.name, &mut rows, Plan::default()) {
+        if rows.is_empty() || !take_turns(&self.name, &mut rows, Plan::default()) {
             return;
         }
         for ((line, x), row) in places.into_iter().zip(&rows) {
