@@ -36,6 +36,8 @@ mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod order;
+#[doc(hidden)]
+pub mod publisher;
 pub mod query;
 mod reader;
 mod ready;
