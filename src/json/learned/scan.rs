@@ -54,13 +54,14 @@ const _: () = assert!(size_of::<Literal>() == 32);
 #[inline(always)]
 pub(super) fn fit<B: Block>(
     layout: &Layout,
-    mut holes: &mut [Hole],
+    all: &mut [Hole],
     message: &[u8],
     census: impl Fn(&[u8]) -> Census,
 ) -> bool {
     if layout.careful || !has_tail::<B>(layout, message) {
-        return layout.careful && fit_carefully::<B>(layout, holes, message);
+        return layout.careful && fit_carefully::<B>(layout, all, message);
     }
+    let mut holes = &mut *all;
     let mut literals = &*layout.literals;
     let mut at = 0;
     loop {
@@ -81,8 +82,11 @@ pub(super) fn fit<B: Block>(
         return false;
     }
     let census = census(message);
-    // No literal has a byte that is barred, so that a string has it.
-    !census.barred && (!census.high || is_utf8(message))
+    if census.barred {
+        // A string has such a byte; or blanks in an array are line breaks.
+        return fit_carefully::<B>(layout, all, message);
+    }
+    !census.high || is_utf8(message)
 }
 
 /// The hot loop. How many holes it filled, and where it came to. It stops at what is rarer than
