@@ -1,5 +1,6 @@
 //! Which form of the scanner this processor runs.
 
+use super::block::census;
 use super::portable::Words;
 use super::scan::{self, Layout};
 #[cfg(target_arch = "x86_64")]
@@ -51,5 +52,5 @@ impl Isa {
 
 #[inline(never)]
 fn fit_portable(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
-    scan::fit::<Words>(layout, holes, message)
+    scan::fit::<Words>(layout, holes, message, census::<Words>)
 }
