@@ -20,15 +20,19 @@
 //! before. What it accepts equals, token for token, what the parser accepts; handles are the same.
 
 mod compile;
+mod integer;
 mod items;
 mod learned;
 mod number;
+mod pick;
+mod plan;
 mod pointer;
 mod tape;
 mod value;
 mod write;
 
 pub use compile::{Refused, compile, tree};
+pub(crate) use integer::digits;
 pub use learned::LayoutCounts;
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};

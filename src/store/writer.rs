@@ -50,15 +50,11 @@ pub(crate) struct EntityWriter {
     places: Vec<Option<Place<VERSIONS>>>,
     /// The slot of the message before: ids often come in runs.
     last: u32,
-    /// Present batch and the sum of invalidations of everything and of the entity at its start.
-    batch: u64,
-    base: u64,
+    batch: Batch,
     /// What was published in this batch, for those who wait.
     notes: Notes,
     purged: Vec<Arc<Slot>>,
     changes: Producer,
-    retired: Vec<Arc<Document>>,
-    growths: u64,
     /// A value has become partial, or one with a gap, since this was last asked for.
     suspect: bool,
 }
@@ -79,13 +75,10 @@ impl EntityWriter {
             schema,
             places: Vec::new(),
             last: 0,
-            batch: 0,
-            base: 0,
+            batch: Batch::default(),
             notes: Notes::new(),
             purged: Vec::new(),
             changes,
-            retired: Vec::new(),
-            growths: 0,
             suspect: false,
         };
         writer.begin_batch();
@@ -110,8 +103,8 @@ impl EntityWriter {
 
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch = self.entity.shared().begin_batch();
-        self.base = self.entity.shared().invalidations();
+        self.batch.number = self.entity.shared().begin_batch();
+        self.batch.base = self.entity.shared().invalidations();
     }
 
     /// The link's word, to be read at the start of a batch.
@@ -211,22 +204,24 @@ impl EntityWriter {
             debug_assert!(false, "published to a slot that was purged");
             return Outcome::Unchanged;
         };
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
+        match place.update_at_once(patch, stamp, &mut self.batch) {
+            Some(outcome) => self.note(slot, outcome),
+            None => self.publish_otherwise(slot, patch, stamp),
+        }
+    }
+
+    /// As [`publish`](Self::publish), for what is not done at once.
+    #[inline(never)]
+    fn publish_otherwise(&mut self, slot: SlotIx, patch: &Patch, stamp: &Stamp) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            return Outcome::Unchanged;
         };
-        let had_value = place.epoch().has_value();
-        if !had_value {
-            let before = place.state();
-            let outcome = place.update(patch, stamp, &mut batch);
+        let before = place.state();
+        let outcome = place.update(patch, stamp, self.schema.layout(), &mut self.batch);
+        if before != State::Present {
             self.entity.count(before, place.state());
             self.suspect |= !stamp.whole;
-            return self.note(slot, outcome);
         }
-        let outcome = place.update(patch, stamp, &mut batch);
         self.note(slot, outcome)
     }
 
@@ -247,14 +242,7 @@ impl EntityWriter {
             return Outcome::Unchanged;
         };
         let before = place.head();
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
-        };
-        let outcome = place.replace(record, terms, &mut batch);
+        let outcome = place.replace(record, terms, self.schema.layout(), &mut self.batch);
         self.entity.count(before.state, place.state());
         let doubts = if before.has_value() { before.flags } else { 0 };
         self.suspect |= terms.flags & !doubts & (flags::PARTIAL | flags::GAP) != 0;
@@ -281,16 +269,16 @@ impl EntityWriter {
     pub(crate) fn moment(&mut self) -> Moment {
         self.begin_batch();
         Moment {
-            base: self.base,
-            batch: self.batch,
+            base: self.batch.base,
+            batch: self.batch.number,
         }
     }
 
     /// The present batch, for a message of it that is published later.
     pub(crate) fn this_batch(&self) -> Moment {
         Moment {
-            base: self.base,
-            batch: self.batch,
+            base: self.batch.base,
+            batch: self.batch.number,
         }
     }
 
@@ -300,7 +288,7 @@ impl EntityWriter {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => {
                 let Moment { base, batch } = moment;
-                place.slot.invalidation_then(base, batch, self.batch)
+                place.slot.invalidation_then(base, batch, self.batch.number)
             }
             _ => moment.base,
         }
@@ -309,8 +297,10 @@ impl EntityWriter {
     /// The sum of invalidations that a message of this batch is good for.
     pub(crate) fn invalidation(&self, slot: SlotIx) -> u64 {
         match self.places.get(slot.0 as usize) {
-            Some(Some(place)) => place.slot.invalidation_at(self.base, self.batch),
-            _ => self.base,
+            Some(Some(place)) => place
+                .slot
+                .invalidation_at(self.batch.base, self.batch.number),
+            _ => self.batch.base,
         }
     }
 
@@ -320,14 +310,7 @@ impl EntityWriter {
             return Outcome::Unchanged;
         };
         let before = place.state();
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
-        };
-        let outcome = place.remove(stamp, &mut batch);
+        let outcome = place.remove(stamp, &mut self.batch);
         self.entity.count(before, place.state());
         self.note(slot, outcome)
     }
@@ -381,12 +364,12 @@ impl EntityWriter {
     /// Documents that no slot names any more, to be dropped where it disturbs nobody. At most a
     /// few wait; more are dropped in place.
     pub(crate) fn retired(&mut self) -> &mut Vec<Arc<Document>> {
-        &mut self.retired
+        &mut self.batch.retired
     }
 
     /// How many slots were moved to a bigger block.
     pub(crate) fn growths(&self) -> u64 {
-        self.growths
+        self.batch.growths
     }
 
     #[inline]
@@ -409,8 +392,8 @@ impl fmt::Debug for EntityWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EntityWriter")
             .field("entity", &self.entity)
-            .field("batch", &self.batch)
-            .field("growths", &self.growths)
+            .field("batch", &self.batch.number)
+            .field("growths", &self.batch.growths)
             .finish_non_exhaustive()
     }
 }

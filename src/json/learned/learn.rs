@@ -163,6 +163,7 @@ impl Outline {
             items: self.items.as_slice().into(),
             places: self.places(),
             holes: vec![Hole::EMPTY; count].into(),
+            memo: Default::default(),
             inside: (0..count).map(|_| Default::default()).collect(),
             opened: Default::default(),
             layout: Layout {

@@ -4,10 +4,11 @@ use std::cell::{Cell, OnceCell};
 
 use super::super::{
     items::{Decoded, Item},
+    plan::Memo,
     tape::items_of,
 };
 use super::scan::Layout;
-use crate::record::Kind;
+use crate::record::{Kind, Token};
 
 /// [`Place::hole`] of an item that is no hole.
 pub(in super::super) const NO_HOLE: u32 = u32::MAX;
@@ -40,6 +41,15 @@ impl Hole {
         after: 0,
         kind: Kind::Null,
     };
+
+    /// The token, in the message that the holes were filled from last.
+    #[inline]
+    pub(in super::super) fn token<'a>(&self, message: &'a [u8]) -> Token<'a> {
+        Token {
+            kind: self.kind,
+            text: &message[self.start as usize..self.end as usize],
+        }
+    }
 }
 
 /// Where one item of the template lies in the message at hand.
@@ -76,6 +86,8 @@ pub(in super::super) struct Template {
     /// What is inside the array holes that somebody looked into, by hole; positions count from the
     /// array's own first byte. Empty but for those.
     pub(in super::super) inside: Box<[OnceCell<Box<Decoded>>]>,
+    /// What readers have found out about the layout.
+    pub(in super::super) memo: Memo,
     /// Whether any of `inside` is not empty.
     pub(super) opened: Cell<bool>,
     /// The literals, made for comparing.
@@ -97,6 +109,16 @@ impl Template {
         match anchor.checked_sub(1) {
             None => 0,
             Some(hole) => self.holes[hole as usize].after,
+        }
+    }
+
+    /// What the item `at` of the message at hand is.
+    #[inline]
+    pub(in super::super) fn kind(&self, at: u32) -> Kind {
+        let place = &self.places[at as usize];
+        match self.holes.get(place.hole as usize) {
+            Some(hole) => hole.kind,
+            None => place.kind,
         }
     }
 
