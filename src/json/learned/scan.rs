@@ -114,7 +114,7 @@ fn run<B: Block>(
             break;
         };
         // Where the literal after the hole began in the last message, counted from the token.
-        let usual = token + hole.width();
+        let usual = token.wrapping_add(hole.width());
         *hole = if *first == b'"' {
             let block = B::load(text);
             let quotes = block.equal(b'"');
