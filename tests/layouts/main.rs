@@ -13,6 +13,7 @@ mod mutation;
 #[allow(dead_code, reason = "shared with another test")]
 #[path = "../captures/recording.rs"]
 mod recording;
+mod replay;
 mod streams;
 mod twins;
 
@@ -194,4 +195,25 @@ fn recordings_mean_the_same_and_mostly_have_a_known_layout() {
         }
     }
     assert!(low.is_empty(), "{low:?}");
+}
+
+#[test]
+fn the_seeds_of_the_fuzz_target_make_no_difference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/layouts");
+    let mut hits = 0;
+    for entry in std::fs::read_dir(folder).expect("seeds") {
+        let mut seed = std::fs::read(entry.expect("a seed").path()).expect("a seed");
+        for choice in b'0'..b'8' {
+            seed[0] = choice;
+            hits += replay::replay(&seed);
+            // Cut short anywhere, and with any byte changed.
+            for at in (1..seed.len()).step_by(7) {
+                replay::replay(&seed[..at]);
+                let was = std::mem::replace(&mut seed[at], b"\"\\,]}0 \x80"[at % 8]);
+                replay::replay(&seed);
+                seed[at] = was;
+            }
+        }
+    }
+    assert!(hits > 200, "{hits}");
 }

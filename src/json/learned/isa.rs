@@ -37,6 +37,18 @@ impl Isa {
         Self::Portable
     }
 
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.push(Self::Baseline);
+            all.extend(simd::Avx2::detect().map(Self::Avx2));
+        }
+        all
+    }
+
     /// Whether `message` fits `layout`; see [`scan::fit`].
     #[inline]
     pub(super) fn fit(self, layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {

@@ -33,7 +33,7 @@ pub(super) use template::{Hole, NO_HOLE, Place, Template};
 use super::items::Decoded;
 
 /// The most templates of one decoder.
-const MOST_TEMPLATES: usize = 16;
+const MOST_TEMPLATES: usize = 32;
 /// How many fingerprints of messages without a template are remembered.
 const SIGHTS: usize = 64;
 /// How many paths of arrays that the protocol looks into are remembered.
@@ -308,3 +308,6 @@ impl Learned {
         self.remove(oldest);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 //! is near the end (no load reaches beyond the message), is done by [`token`], byte by byte or in a
 //! loop. What no string may have is looked for once, in the whole message.
 
+use std::hint::black_box;
+
 use super::block::{Block, Census};
 use super::skip;
 use super::template::Hole;
@@ -54,13 +56,14 @@ const _: () = assert!(size_of::<Literal>() == 32);
 #[inline(always)]
 pub(super) fn fit<B: Block>(
     layout: &Layout,
-    mut holes: &mut [Hole],
+    all: &mut [Hole],
     message: &[u8],
     census: impl Fn(&[u8]) -> Census,
 ) -> bool {
     if layout.careful || !has_tail::<B>(layout, message) {
-        return layout.careful && fit_carefully::<B>(layout, holes, message);
+        return layout.careful && fit_carefully::<B>(layout, all, message);
     }
+    let mut holes = &mut *all;
     let mut literals = &*layout.literals;
     let mut at = 0;
     loop {
@@ -81,8 +84,11 @@ pub(super) fn fit<B: Block>(
         return false;
     }
     let census = census(message);
-    // No literal has a byte that is barred, so that a string has it.
-    !census.barred && (!census.high || is_utf8(message))
+    if census.barred {
+        // A string has such a byte; or blanks in an array are line breaks.
+        return fit_carefully::<B>(layout, all, message);
+    }
+    !census.high || is_utf8(message)
 }
 
 /// The hot loop. How many holes it filled, and where it came to. It stops at what is rarer than
@@ -107,7 +113,9 @@ fn run<B: Block>(
         let Some(window @ [first, text @ ..]) = window(message, token) else {
             break;
         };
-        if *first == b'"' {
+        // Where the literal after the hole began in the last message, counted from the token.
+        let usual = token + hole.width();
+        *hole = if *first == b'"' {
             let block = B::load(text);
             let quotes = block.equal(b'"');
             let start = token + 1;
@@ -123,33 +131,46 @@ fn run<B: Block>(
                 }
                 end = start + 16 + quotes.trailing_zeros();
             }
-            at = end + 1;
-            *hole = Hole {
+            Hole {
                 cell: block.cell((end - start) & 15, Kind::String as u8),
                 start,
                 end,
-                after: at,
+                after: end + 1,
                 kind: Kind::String,
-            };
+            }
         } else if matches!(first, b'1'..=b'9')
             && let Some(bytes) = window.first_chunk()
             && let block = B::load(bytes)
             && let Some(length) = number(block)
         {
-            at = token + length;
-            *hole = Hole {
+            Hole {
                 cell: block.cell(length, Kind::Number as u8),
                 start: token,
-                end: at,
-                after: at,
+                end: token + length,
+                after: token + length,
                 kind: Kind::Number,
-            };
+            }
         } else {
             break;
-        }
+        };
+        // What follows a token of the usual length can be looked at before its end is found: the
+        // processor guesses this branch, and need not wait for the mask. The compiler must not see
+        // that both sides are equal, or it would make them one.
+        at = if black_box(hole.after == usual) {
+            usual
+        } else {
+            surprise(hole.after)
+        };
         done += 1;
     }
     (done, at)
+}
+
+/// The same number. A call, so that the compiler keeps the branch to it.
+#[cold]
+#[inline(never)]
+fn surprise(at: u32) -> u32 {
+    at
 }
 
 /// A quote and the sixteen bytes after it, or sixteen bytes and one more, if there are as many.

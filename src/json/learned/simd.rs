@@ -134,6 +134,13 @@ impl Avx2 {
         // SAFETY: only `detect` makes one of these, and only if the processor has all of these.
         unsafe { fit_avx2(layout, holes, message) }
     }
+
+    /// As [`census`].
+    #[cfg(test)]
+    pub(super) fn census(self, message: &[u8]) -> Census {
+        // SAFETY: as for `fit`.
+        unsafe { census_avx2(message) }
+    }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]

@@ -43,6 +43,13 @@ impl Hole {
         kind: Kind::Null,
     };
 
+    /// Bytes of the token with its quotes.
+    #[inline]
+    pub(super) fn width(&self) -> u32 {
+        let quote = u32::from(self.kind == Kind::String);
+        self.after.wrapping_sub(self.start) + quote
+    }
+
     /// The token, in the message that the holes were filled from last.
     #[inline]
     pub(in super::super) fn token<'a>(&self, message: &'a [u8]) -> Token<'a> {
