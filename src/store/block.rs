@@ -69,6 +69,34 @@ impl Body {
         }
     }
 
+    /// The version of the publication with this number, and the one after it.
+    #[inline(always)]
+    pub(super) fn versions<const K: usize>(&self, number: u64) -> (Version<'_>, Version<'_>) {
+        if K != 2 {
+            return (self.version::<K>(number), self.version::<K>(number + 1));
+        }
+        // As there, at half the price: one is the one, the other the other.
+        let cells = 2 * self.layout.cells() as usize;
+        let (headers, rest) = self.words.split_at(2 * HEADER);
+        let (first, rest) = rest.split_at(cells);
+        let ([even, odd], second) = (headers.as_chunks().0, &rest[..cells]) else {
+            unreachable!("two headers were cut off");
+        };
+        let even = Version {
+            header: even,
+            cells: first.as_chunks().0,
+        };
+        let odd = Version {
+            header: odd,
+            cells: second.as_chunks().0,
+        };
+        if number & 1 == 0 {
+            (even, odd)
+        } else {
+            (odd, even)
+        }
+    }
+
     /// The owner's masks of the cells after the first [`CHUNK`]: of those in which the version of
     /// this number is behind the newest.
     pub(super) fn behind<const K: usize>(&self, number: u64) -> &[AtomicU64] {

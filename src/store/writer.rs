@@ -372,7 +372,7 @@ impl EntityWriter {
         self.batch.growths
     }
 
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Applied {
             self.notes.note(slot.0);

@@ -15,7 +15,7 @@ pub(super) struct Next<'a, const K: usize> {
     body: &'a Body,
     from: &'a [[AtomicU64; 2]],
     to: &'a [[AtomicU64; 2]],
-    /// Those put, of the first chunk. A register while the update is applied.
+    /// Those put, of the first chunk.
     put: u64,
     /// Others are put, too: they are marked in the body.
     far: bool,
@@ -29,13 +29,29 @@ impl<'a, const K: usize> Next<'a, K> {
         from: &'a [[AtomicU64; 2]],
         to: &'a [[AtomicU64; 2]],
     ) -> Self {
+        Self::with(body, from, to, 0)
+    }
+
+    /// As [`new`](Self::new), with these of the first cells put.
+    #[inline(always)]
+    pub(super) fn with(
+        body: &'a Body,
+        from: &'a [[AtomicU64; 2]],
+        to: &'a [[AtomicU64; 2]],
+        put: u64,
+    ) -> Self {
         Self {
             body,
             from,
             to,
-            put: 0,
+            put,
             far: false,
         }
+    }
+
+    /// The same, with these of the first cells put.
+    pub(super) fn after(self, put: u64) -> Self {
+        Self { put, ..self }
     }
 
     pub(super) fn body(&self) -> &'a Body {
@@ -136,6 +152,28 @@ impl<const K: usize> Cells for Next<'_, K> {
             self.far = true;
             self.mark_far(cell);
         }
+    }
+}
+
+/// As [`Next`], of the first [`CHUNK`] cells, and none is asked for after it was put: what a
+/// register is enough for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Near<'a> {
+    pub(super) from: &'a [[AtomicU64; 2]],
+    pub(super) to: &'a [[AtomicU64; 2]],
+    pub(super) put: u64,
+}
+
+impl Cells for Near<'_> {
+    #[inline(always)]
+    fn get(&self, cell: u32) -> [u64; 2] {
+        load(&self.from[cell as usize])
+    }
+
+    #[inline(always)]
+    fn put(&mut self, cell: u32, value: [u64; 2]) {
+        self.put |= 1 << (cell as usize % CHUNK);
+        store(&self.to[cell as usize], value);
     }
 }
 
