@@ -334,5 +334,9 @@ impl PartialEq for Patch {
     }
 }
 
+mod planned;
+
+pub(crate) use planned::{Planned, Tokens};
+
 #[cfg(test)]
 mod tests;
