@@ -59,41 +59,19 @@ impl Body {
     /// The version that the publication with this number has, or had, or will have.
     #[inline(always)]
     pub(super) fn version<const K: usize>(&self, number: u64) -> Version<'_> {
-        let (at, cells) = (number as usize % K, self.layout.cells() as usize);
-        let words = &*self.words;
-        Version {
-            header: &words.as_chunks().0[at],
-            cells: words[K * HEADER + 2 * cells * at..][..2 * cells]
-                .as_chunks()
-                .0,
-        }
-    }
-
-    /// The version of the publication with this number, and the one after it.
-    #[inline(always)]
-    pub(super) fn versions<const K: usize>(&self, number: u64) -> (Version<'_>, Version<'_>) {
-        if K != 2 {
-            return (self.version::<K>(number), self.version::<K>(number + 1));
-        }
-        // As there, at half the price: one is the one, the other the other.
+        let at = number as usize % K;
+        let (headers, rest) = self.words.split_at(K * HEADER);
         let cells = 2 * self.layout.cells() as usize;
-        let (headers, rest) = self.words.split_at(2 * HEADER);
-        let (first, rest) = rest.split_at(cells);
-        let ([even, odd], second) = (headers.as_chunks().0, &rest[..cells]) else {
-            unreachable!("two headers were cut off");
-        };
-        let even = Version {
-            header: even,
-            cells: first.as_chunks().0,
-        };
-        let odd = Version {
-            header: odd,
-            cells: second.as_chunks().0,
-        };
-        if number & 1 == 0 {
-            (even, odd)
+        // Where one of two begins is no question for a branch: it would be guessed wrong as often
+        // as not.
+        let start = if K == 2 {
+            cells & at.wrapping_neg()
         } else {
-            (odd, even)
+            cells * at
+        };
+        Version {
+            header: &headers.as_chunks().0[at],
+            cells: rest[start..][..cells].as_chunks().0,
         }
     }
 

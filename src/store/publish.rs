@@ -3,7 +3,7 @@
 mod next;
 mod replace;
 
-use next::{Near, Next, all_behind};
+use next::{Next, all_behind, apply_near};
 use replace::{own_record, whole_tree};
 
 use crate::record::{self, Change, Document, Layout, Mode, Patch};
@@ -118,7 +118,8 @@ impl<const K: usize> Place<K> {
     fn making(&mut self) -> Option<Making<'_, K>> {
         let block = self.later.as_deref().unwrap_or(&self.slot.first);
         let (body, epoch) = (block.body()?, block.epoch.own());
-        let (from, to) = body.versions::<K>(epoch.number());
+        let from = body.version::<K>(epoch.number());
+        let to = body.version::<K>(epoch.number() + 1);
         Some(Making {
             slot: &self.slot,
             block,
@@ -141,7 +142,8 @@ impl<const K: usize> Place<K> {
     ) -> Option<Outcome> {
         let block = self.later.as_deref().unwrap_or(&self.slot.first);
         let (body, epoch) = (block.body()?, block.epoch.own());
-        let (from, to) = body.versions::<K>(epoch.number());
+        let from = body.version::<K>(epoch.number());
+        let to = body.version::<K>(epoch.number() + 1);
         if !epoch.has_value()
             || has_document(from.header)
             || !record::is_direct(patch, stamp.mode, &body.layout, CHUNK as u32)
@@ -149,13 +151,7 @@ impl<const K: usize> Place<K> {
             return None;
         }
         block.epoch.begin();
-        let mut near = Near {
-            from: from.cells,
-            to: to.cells,
-            put: 0,
-        };
-        let applied = record::apply_short(patch, &mut near);
-        let put = near.put;
+        let (applied, put) = apply_near(patch, from.cells, to.cells);
         if applied < patch.len() {
             return Some(self.update_rest(patch, (applied, put), stamp, batch));
         }

@@ -5,7 +5,7 @@
 //! feed that changes the same fields again and again copies nothing.
 
 use super::{load, store};
-use crate::record::{ABSENT, Cells};
+use crate::record::{self, ABSENT, Cells, Patch};
 use crate::store::block::{Body, CHUNK};
 use crate::sync::{AtomicU64, Ordering, Own};
 
@@ -70,8 +70,9 @@ impl<'a, const K: usize> Next<'a, K> {
     pub(super) fn complete(self, number: u64, behind: &mut [u64; K]) {
         let own = number as usize % K;
         self.copy(0, behind[own] & !self.put);
-        for (at, behind) in behind.iter_mut().enumerate() {
-            *behind = if at == own { 0 } else { *behind | self.put };
+        behind[own] = 0;
+        for other in 1..K {
+            behind[(own + other) % K] |= self.put;
         }
         if self.to.len() > CHUNK {
             self.complete_far(number);
@@ -157,11 +158,25 @@ impl<const K: usize> Cells for Next<'_, K> {
 
 /// As [`Next`], of the first [`CHUNK`] cells, and none is asked for after it was put: what a
 /// register is enough for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Near<'a> {
-    pub(super) from: &'a [[AtomicU64; 2]],
-    pub(super) to: &'a [[AtomicU64; 2]],
-    pub(super) put: u64,
+struct Near<'a> {
+    from: &'a [[AtomicU64; 2]],
+    to: &'a [[AtomicU64; 2]],
+    put: u64,
+}
+
+/// Applies the operations of a patch to the first [`CHUNK`] cells, as
+/// [`apply_short`](record::apply_short) does: how many, and which cells were put. A function of its
+/// own, so that the loop has all registers.
+#[inline(never)]
+pub(super) fn apply_near(
+    patch: &Patch,
+    from: &[[AtomicU64; 2]],
+    to: &[[AtomicU64; 2]],
+) -> (usize, u64) {
+    let to = &to[..from.len()];
+    let mut near = Near { from, to, put: 0 };
+    let applied = record::apply_short(patch, &mut near);
+    (applied, near.put)
 }
 
 impl Cells for Near<'_> {

@@ -63,7 +63,7 @@ impl<const K: usize> Owner<K> {
 const LONG: &str = "a text of two cells";
 
 fn root() -> Field {
-    Field::new(Node::ROOT)
+    Field::new(&root_only(), Node::ROOT)
 }
 
 fn text<const K: usize>(slot: &Slot<K>) -> (u64, String) {
