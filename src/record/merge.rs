@@ -33,6 +33,14 @@ pub trait Cells {
     fn get(&self, cell: u32) -> [u64; 2];
     /// Writes the cell. Called only if it changes.
     fn put(&mut self, cell: u32, value: [u64; 2]);
+    /// Writes the cell if it `changes`, or as it was: where that is not worth a branch that is
+    /// guessed wrong.
+    #[inline]
+    fn put_if(&mut self, changes: bool, cell: u32, value: [u64; 2]) {
+        if changes {
+            self.put(cell, value);
+        }
+    }
 }
 
 /// Cells in a plain vector, two words each. What lies beyond its end is absent, and is added when
@@ -134,14 +142,14 @@ pub(crate) fn apply_short<C: Cells>(patch: &Patch, cells: &mut C) -> usize {
     let mut ops = patch.ops.iter();
     while let Some(op) = ops.as_slice().first() {
         let old = cells.get(op.cell);
+        let changes = (old[0] ^ op.first[0] | old[1] ^ op.first[1]) != 0;
         if op.rest != Rest::None {
             break;
         }
-        if old != op.first {
-            if !cell::is_plain(old[0]) {
-                break;
-            }
-            cells.put(op.cell, op.first);
+        if cell::is_plain(old[0]) {
+            cells.put_if(changes, op.cell, op.first);
+        } else if changes {
+            break;
         }
         ops.next();
     }

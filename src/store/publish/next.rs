@@ -187,7 +187,13 @@ impl Cells for Near<'_> {
 
     #[inline(always)]
     fn put(&mut self, cell: u32, value: [u64; 2]) {
-        self.put |= 1 << (cell as usize % CHUNK);
+        self.put_if(true, cell, value);
+    }
+
+    /// The cell as it was does no harm: nobody reads the version yet, and it may be behind in it.
+    #[inline(always)]
+    fn put_if(&mut self, changes: bool, cell: u32, value: [u64; 2]) {
+        self.put |= u64::from(changes) << (cell as usize % CHUNK);
         store(&self.to[cell as usize], value);
     }
 }
