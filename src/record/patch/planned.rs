@@ -86,13 +86,15 @@ impl Patch {
                 ..*op
             }
         }));
+        (self.end, self.resolved) = (planned.end, planned.resolved);
+        if others {
+            // None of them is taken for one that is named twice.
+            self.touched.fill(0);
+            self.set_others(planned, schema, tokens);
+        }
         match (&mut *self.touched, &*planned.touched) {
             ([all], [touched]) => *all = *touched,
             _ => self.touch(&planned.touched),
-        }
-        (self.end, self.resolved) = (planned.end, planned.resolved);
-        if others {
-            self.set_others(planned, schema, tokens);
         }
     }
 
