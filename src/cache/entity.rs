@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::changes::Changes;
 use super::entity_reader::EntityReader;
 use super::error::NotLive;
-use super::freshness::{Freshness, Policy};
+use super::freshness::Policy;
 use super::order::{By, Ordered};
 use super::ready::{ReadyError, ready};
 use super::shared::Shared;
@@ -112,8 +112,8 @@ impl Entity {
     /// [`reader`](Self::reader).
     ///
     /// # Errors
-    /// [`NotLive`], with the state, the reasons and the age; [`Freshness::Empty`] if there is no
-    /// such id.
+    /// [`NotLive`], with the state, the reasons and the age. Without such an id the state is
+    /// [`Empty`](super::Freshness::Empty).
     #[inline]
     pub fn live<'id, const N: usize>(
         &self,
@@ -148,7 +148,7 @@ impl Entity {
     /// That there is no slot of this id.
     #[cold]
     pub(super) fn none_of(&self, id: IdRef<'_>) -> NotLive {
-        NotLive::new(self, &self.0.core.canonical(id), Freshness::Empty, None)
+        NotLive::none(self, self.0.core.canonical(id))
     }
 
     /// One thread's reader of values by id: the quickest way to read by key.

@@ -243,7 +243,7 @@ impl Slot {
 
     #[cold]
     pub(crate) fn not_live(&self, head: &Head, freshness: Freshness) -> NotLive {
-        NotLive::new(&self.entity, self.id(), freshness, self.age(head))
+        NotLive::new(self, freshness, self.age(head))
     }
 }
 

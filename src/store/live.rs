@@ -1,7 +1,7 @@
 //! The quickest read: the cells of some fields, if the value is as good as it can be.
 //!
-//! Nearly every read is of a value that nothing speaks against, each field in a cell of its own, in
-//! the slot's first block. This answers only those, copies words and nothing else, and is inlined
+//! Nearly every read is of a value that nothing speaks against, each field in a cell of its own.
+//! This answers only those, copies words and nothing else, and is inlined
 //! whole where it is asked: what a caller gets is made in its place, and never moved. All else is
 //! left to [`Slot::read`], which is total.
 
@@ -81,9 +81,22 @@ impl<const K: usize> Slot<K> {
     pub(crate) fn cells_if<const N: usize>(
         &self,
         fields: [Field; N],
-        accept: impl FnOnce(Stamps) -> bool,
+        accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        self.first.cells_if(fields, accept)
+        match self.first.cells_if(fields, accept) {
+            None if self.first.epoch.load().is_closed() => self.later_cells_if(fields, accept),
+            answer => answer,
+        }
+    }
+
+    /// As [`cells_if`](Self::cells_if), of a slot that has grown.
+    #[inline(never)]
+    fn later_cells_if<const N: usize>(
+        &self,
+        fields: [Field; N],
+        accept: impl Fn(Stamps) -> bool,
+    ) -> Option<[[u64; 2]; N]> {
+        self.newest().0.cells_if(fields, accept)
     }
 
     /// What tells the slots of one entity from those of any other that lives.
@@ -99,10 +112,15 @@ impl SlotReader {
     pub(crate) fn cells_if<const N: usize>(
         &mut self,
         fields: [Field; N],
-        accept: impl FnOnce(Stamps) -> bool,
+        accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        // Moves on if it has to.
-        self.epoch();
-        self.block().cells_if(fields, accept)
+        match self.block().cells_if(fields, accept) {
+            None if self.block().epoch.load().is_closed() => {
+                // Moves on.
+                self.epoch();
+                self.block().cells_if(fields, accept)
+            }
+            answer => answer,
+        }
     }
 }
