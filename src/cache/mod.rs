@@ -30,11 +30,14 @@ mod error;
 mod feed;
 mod freshness;
 mod handle;
+mod latency;
 mod liveness;
 mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod order;
+#[doc(hidden)]
+pub mod publisher;
 pub mod query;
 mod reader;
 mod ready;

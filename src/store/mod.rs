@@ -120,7 +120,7 @@ pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
 pub(crate) use slot::Slot;
 #[cfg(test)]
 pub(crate) use wake::Runner;
-pub(crate) use wake::{Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
+pub(crate) use wake::{Bell, Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
 pub(crate) use writer::{EntityWriter, Locate, Moment, SlotIx};
 
 /// Bounds of a store.

@@ -7,8 +7,8 @@ use crate::store::block::{Block, VERSIONS};
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
 use crate::store::shared::{Begun, Shared};
-use crate::store::wake::{Seen, Watched};
-use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::store::wake::{Bell, Seen, Watched};
+use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 
 /// The newest value of one key. See the room's head for the contract.
 ///
@@ -21,14 +21,15 @@ pub(crate) struct Slot<const K: usize = VERSIONS> {
     shared: Arc<Shared>,
     /// Invalidations of this slot alone, and the owner's batch in which the last one came.
     invalidated: AtomicU64,
+    /// Beside the epoch, on a line that the owner writes anyway: so its look at the bell misses no
+    /// cache, and neither does a waiter's that looks at the epoch next.
+    bell: Bell,
     /// The first ring, inline: most slots never need another.
     pub(super) first: Block<K>,
     pub(super) cached: ArcSwapOption<Cached>,
     /// Somebody is about to replace `cached`.
     pub(super) caching: AtomicBool,
     number: u32,
-    /// Bits of the hubs that have waiters here.
-    mask: AtomicU32,
 }
 
 /// The number of a slot that is in no index. No index has so many.
@@ -46,11 +47,11 @@ impl<const K: usize> Slot<K> {
             shared,
             // A batch that no owner has yet: see `invalidation_at`.
             invalidated: AtomicU64::new(BATCH_MASK),
+            bell: Bell::new(),
             first: Block::new(Epoch::empty(start)),
             cached: ArcSwapOption::new(None),
             caching: AtomicBool::new(false),
             number,
-            mask: AtomicU32::new(0),
         }
     }
 
@@ -188,8 +189,8 @@ impl<const K: usize> Slot<K> {
 
 /// Waits for a publication, and for what makes or breaks the freshness of the value.
 impl<const K: usize> Watched for Slot<K> {
-    fn mask(&self) -> &AtomicU32 {
-        &self.mask
+    fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn moved(&self, seen: &Seen) -> bool {
