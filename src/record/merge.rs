@@ -33,6 +33,14 @@ pub trait Cells {
     fn get(&self, cell: u32) -> [u64; 2];
     /// Writes the cell. Called only if it changes.
     fn put(&mut self, cell: u32, value: [u64; 2]);
+    /// Writes the cell if it `changes`, or as it was: where that is not worth a branch that is
+    /// guessed wrong.
+    #[inline]
+    fn put_if(&mut self, changes: bool, cell: u32, value: [u64; 2]) {
+        if changes {
+            self.put(cell, value);
+        }
+    }
 }
 
 /// Cells in a plain vector, two words each. What lies beyond its end is absent, and is added when
@@ -114,11 +122,11 @@ pub fn apply<C: Cells>(
     target.change
 }
 
-/// Whether [`apply_short`] may begin: the patch fits at a glance, and nothing is cleared but what
-/// it names.
+/// Whether [`apply_short`] may begin: the patch fits at a glance, so that it names no node twice,
+/// and nothing is cleared but what it names; all of that lies in the first so many cells.
 #[inline(always)]
-pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout) -> bool {
-    patch.fits(layout.cells(), layout.widened())
+pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout, cells: u32) -> bool {
+    patch.fits(layout.cells().min(cells), layout.widened())
         && match mode {
             Mode::Merge | Mode::MergeNull => true,
             Mode::Shallow => false,
@@ -127,23 +135,25 @@ pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout) -> bool {
 }
 
 /// Applies the operations of a patch that [`is_direct`], up to the first that concerns more than
-/// one cell. Answers how many that was; [`apply_rest`] goes on. This is all of most messages.
+/// one cell. Answers how many that was; [`apply_rest`] goes on. This is all of most messages. No
+/// cell is asked for after it was put.
 #[inline(always)]
 pub(crate) fn apply_short<C: Cells>(patch: &Patch, cells: &mut C) -> usize {
-    for (at, op) in patch.ops.iter().enumerate() {
+    let mut ops = patch.ops.iter();
+    while let Some(op) = ops.as_slice().first() {
         let old = cells.get(op.cell);
+        let changes = (old[0] ^ op.first[0] | old[1] ^ op.first[1]) != 0;
         if op.rest != Rest::None {
-            return at;
+            break;
         }
-        if old == op.first {
-            continue;
+        if cell::is_plain(old[0]) {
+            cells.put_if(changes, op.cell, op.first);
+        } else if changes {
+            break;
         }
-        if !cell::is_plain(old[0]) {
-            return at;
-        }
-        cells.put(op.cell, op.first);
+        ops.next();
     }
-    patch.ops.len()
+    patch.ops.len() - ops.len()
 }
 
 /// Applies all but the first operations of a patch that [`is_direct`]. Of the cells that the first

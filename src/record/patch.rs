@@ -75,7 +75,8 @@ pub struct Patch {
     bytes: Vec<u8>,
     touched: Vec<u64>,
     pub(super) tree: Option<Tree>,
-    /// So many cells hold all the regions that operations are on.
+    /// So many cells hold all the regions that operations are on. [`NOWHERE`] if that is not all
+    /// there is to know: where a node is named twice, and for a tree.
     end: u32,
     /// The generation of the layout in which those were looked up; of the oldest, if of several.
     resolved: u64,
@@ -236,7 +237,8 @@ impl Patch {
     }
 
     /// Whether in records of a layout, one of `cells` in which the last region was replaced in the
-    /// generation `widened`, every operation's region is where the operation says.
+    /// generation `widened`, every operation's region is where the operation says, and no other
+    /// operation's. If not, it may still be so.
     ///
     /// Regions are laid one after the other and never move. One that ends within the cells was
     /// there in that layout; it still was the node's unless that was widened in between, and if it
@@ -304,12 +306,18 @@ impl Patch {
         if at >= self.touched.len() {
             self.touched.resize(at + 1, 0);
         }
-        self.touched[at] |= 1 << (op.node.index() % 64);
+        let bit = 1 << (op.node.index() % 64);
         let cells = match op.rest {
             Rest::Cells(_) => u32::from(op.cells()),
             _ => 1,
         };
-        self.end = self.end.max(op.cell.saturating_add(cells));
+        let end = if self.touched[at] & bit == 0 {
+            op.cell.saturating_add(cells)
+        } else {
+            NOWHERE
+        };
+        self.end = self.end.max(end);
+        self.touched[at] |= bit;
         self.ops.push(op);
     }
 }

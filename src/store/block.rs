@@ -59,13 +59,19 @@ impl Body {
     /// The version that the publication with this number has, or had, or will have.
     #[inline(always)]
     pub(super) fn version<const K: usize>(&self, number: u64) -> Version<'_> {
-        let (at, cells) = (number as usize % K, self.layout.cells() as usize);
-        let words = &*self.words;
+        let at = number as usize % K;
+        let (headers, rest) = self.words.split_at(K * HEADER);
+        let cells = 2 * self.layout.cells() as usize;
+        // Where one of two begins is no question for a branch: it would be guessed wrong as often
+        // as not.
+        let start = if K == 2 {
+            cells & at.wrapping_neg()
+        } else {
+            cells * at
+        };
         Version {
-            header: &words.as_chunks().0[at],
-            cells: words[K * HEADER + 2 * cells * at..][..2 * cells]
-                .as_chunks()
-                .0,
+            header: &headers.as_chunks().0[at],
+            cells: rest[start..][..cells].as_chunks().0,
         }
     }
 

@@ -185,33 +185,51 @@ impl Header {
     }
 }
 
-/// What becomes of a header by a patch of a value: [`Header::stamped`] for the most frequent case,
-/// word by word.
+/// Whether the header says that there is, or was, a document beside the cells.
+#[inline(always)]
+pub(super) fn has_document(header: &[AtomicU64; HEADER]) -> bool {
+    header[PACKED].own() >> 8 != 0
+}
+
+/// What becomes of the header of a value without a document: [`Header::stamped`] for the most
+/// frequent case, word by word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
     link: u64,
-    packed: u64,
+    invalidation: u64,
+    flags: u64,
+    whole_at: u64,
     is_same: bool,
 }
 
 impl Carried {
-    /// The update has to be a patch, not a whole message, and the header that of a value.
     #[inline(always)]
-    pub(super) fn new(from: &[AtomicU64; HEADER], stamp: &Stamp) -> Self {
-        let (old_link, old_packed) = (from[LINK].own(), from[PACKED].own());
-        let link = if stamp.trust { stamp.link } else { old_link };
-        let packed = old_packed | u64::from(stamp.flags);
+    pub(super) fn new(
+        from: &[AtomicU64; HEADER],
+        stamp: &Stamp,
+        now: impl FnOnce() -> u64,
+    ) -> Self {
+        let (old_link, old_flags) = (from[LINK].own(), from[PACKED].own());
+        let old_invalidation = from[INVALIDATION].own();
+        let (mut link, mut flags) = (old_link, old_flags | u64::from(stamp.flags));
+        let mut invalidation = old_invalidation;
+        let mut whole_at = from[WHOLE_AT].own();
+        if stamp.whole {
+            flags = u64::from(stamp.flags);
+            invalidation = stamp.invalidation.unwrap_or_else(now);
+            whole_at = stamp.received_at.as_nanos();
+        }
+        if stamp.whole || stamp.trust {
+            link = stamp.link;
+        }
+        let moved = link ^ old_link | invalidation ^ old_invalidation | flags ^ old_flags;
         Self {
             link,
-            packed,
-            is_same: link == old_link && packed == old_packed,
+            invalidation,
+            flags,
+            whole_at,
+            is_same: moved == 0,
         }
-    }
-
-    /// Whether there is, or was, a document beside the cells.
-    #[inline(always)]
-    pub(super) fn has_document(&self) -> bool {
-        self.packed >> 8 != 0
     }
 
     /// As [`Header::same_stamps`].
@@ -222,16 +240,21 @@ impl Carried {
 
     /// Stores the header of the next version.
     #[inline(always)]
-    pub(super) fn store(self, from: &[AtomicU64; HEADER], to: &[AtomicU64; HEADER], stamp: &Stamp) {
+    pub(super) fn store(
+        &self,
+        from: &[AtomicU64; HEADER],
+        to: &[AtomicU64; HEADER],
+        stamp: &Stamp,
+    ) {
         let sequence = stamp.sequence.unwrap_or_else(|| from[SEQUENCE].own());
         let words = [
             self.link,
-            from[INVALIDATION].own(),
+            self.invalidation,
             sequence,
             stamp.received_at.as_nanos(),
             stamp.turn,
-            self.packed,
-            from[WHOLE_AT].own(),
+            self.flags,
+            self.whole_at,
             stamp.source_time,
         ];
         for (word, value) in to.iter().zip(words) {
@@ -239,13 +262,14 @@ impl Carried {
         }
     }
 
-    /// As [`Header::store_times`], of a patch.
+    /// As [`Header::store_times`].
     #[inline(always)]
-    pub(super) fn refresh(from: &[AtomicU64; HEADER], stamp: &Stamp) {
+    pub(super) fn refresh(&self, from: &[AtomicU64; HEADER], stamp: &Stamp) {
         if let Some(sequence) = stamp.sequence {
             from[SEQUENCE].store(sequence, Ordering::Relaxed);
         }
         from[RECEIVED_AT].store(stamp.received_at.as_nanos(), Ordering::Relaxed);
+        from[WHOLE_AT].store(self.whole_at, Ordering::Relaxed);
         from[SOURCE_TIME].store(stamp.source_time, Ordering::Relaxed);
     }
 }

@@ -3,13 +3,13 @@
 mod next;
 mod replace;
 
-use next::{Next, all_behind};
+use next::{Next, all_behind, apply_near};
 use replace::{own_record, whole_tree};
 
 use crate::record::{self, Change, Document, Layout, Mode, Patch};
-use crate::store::block::{Block, Body, HEADER};
+use crate::store::block::{Block, Body, CHUNK, HEADER};
 use crate::store::epoch::Epoch;
-use crate::store::head::{Carried, Head, Header, Stamp, State, flags};
+use crate::store::head::{Carried, Head, Header, Stamp, State, flags, has_document};
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering, Own};
 
@@ -33,7 +33,7 @@ pub(super) struct Place<const K: usize> {
     pub(super) slot: Arc<Slot<K>>,
     /// The block that publications go to, if it is not the first.
     later: Option<Arc<Block<K>>>,
-    /// For each version, in which of the first [`CHUNK`](super::block::CHUNK) cells it is behind
+    /// For each version, in which of the first [`CHUNK`] cells it is behind
     /// the newest.
     behind: [u64; K],
 }
@@ -133,41 +133,62 @@ impl<const K: usize> Place<K> {
 
     /// As [`update`](Self::update), for what most updates are: there is a value, and the patch
     /// fits it at a glance. `None` if not; then nothing was done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn update_at_once(
         &mut self,
         patch: &Patch,
         stamp: &Stamp,
         batch: &mut Batch,
     ) -> Option<Outcome> {
-        let mut making = self.making()?;
-        let carried = Carried::new(making.from, stamp);
-        if !making.epoch.has_value()
-            || carried.has_document()
-            || !record::is_direct(patch, stamp.mode, &making.cells.body().layout)
+        let block = self.later.as_deref().unwrap_or(&self.slot.first);
+        let (body, epoch) = (block.body()?, block.epoch.own());
+        let from = body.version::<K>(epoch.number());
+        let to = body.version::<K>(epoch.number() + 1);
+        if !epoch.has_value()
+            || has_document(from.header)
+            || !record::is_direct(patch, stamp.mode, &body.layout, CHUNK as u32)
         {
             return None;
         }
-        making.block.epoch.begin();
-        let applied = record::apply_short(patch, &mut making.cells);
+        block.epoch.begin();
+        let (applied, put) = apply_near(patch, from.cells, to.cells);
         if applied < patch.len() {
-            return Some(making.update_rest(patch, applied, stamp, batch));
+            return Some(self.update_rest(patch, (applied, put), stamp, batch));
         }
-        let changed = making.cells.any();
-        if stamp.whole {
-            let change = Change {
-                cells: changed,
-                document: false,
-            };
-            return Some(making.settle(change, None, stamp, batch));
-        }
-        if !changed && carried.is_same() {
-            Carried::refresh(making.from, stamp);
+        let carried = Carried::new(from.header, stamp, || {
+            self.slot.invalidation_at(batch.base, batch.number)
+        });
+        if put == 0 && carried.is_same() {
+            carried.refresh(from.header, stamp);
             return Some(Outcome::Unchanged);
         }
-        carried.store(making.from, making.to, stamp);
-        making.publish();
+        carried.store(from.header, to.header, stamp);
+        let next = epoch.next();
+        Next::<K>::with(body, from.cells, to.cells, put).complete(next.number(), &mut self.behind);
+        block.epoch.publish(next);
         Some(Outcome::Applied)
+    }
+
+    /// Goes on with a patch of which so many operations are applied, by which these cells were put.
+    /// There is no document yet.
+    #[inline(never)]
+    fn update_rest(
+        &mut self,
+        patch: &Patch,
+        (applied, put): (usize, u64),
+        stamp: &Stamp,
+        batch: &mut Batch,
+    ) -> Outcome {
+        let Some(mut making) = self.making() else {
+            return Outcome::Unchanged;
+        };
+        making.cells = making.cells.after(put);
+        let mut document = None;
+        let layout = &making.cells.body().layout;
+        let mut change =
+            record::apply_rest(patch, applied, layout, &mut making.cells, &mut document);
+        change.cells = making.cells.any();
+        making.settle(change, document, stamp, batch)
     }
 
     /// Lays `patch` over the value and publishes the outcome, unless nothing changed. `layout` is
@@ -375,22 +396,6 @@ impl<const K: usize> Making<'_, K> {
         let mut document = self.document();
         let layout = &self.cells.body().layout;
         let change = record::apply(patch, stamp.mode, layout, &mut self.cells, &mut document);
-        self.settle(change, document, stamp, batch)
-    }
-
-    /// Goes on with a patch of which the first operations are applied. There is no document yet.
-    #[inline(never)]
-    fn update_rest(
-        mut self,
-        patch: &Patch,
-        applied: usize,
-        stamp: &Stamp,
-        batch: &mut Batch,
-    ) -> Outcome {
-        let mut document = None;
-        let layout = &self.cells.body().layout;
-        let mut change = record::apply_rest(patch, applied, layout, &mut self.cells, &mut document);
-        change.cells = self.cells.any();
         self.settle(change, document, stamp, batch)
     }
 

@@ -399,7 +399,7 @@ impl EntityWriter {
         self.batch.growths
     }
 
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Applied {
             self.changes.push(slot.0);

@@ -83,15 +83,16 @@ impl Patch {
                 rest: Rest::None,
             }
         }));
+        (self.end, self.resolved) = (planned.end, planned.resolved);
+        if others {
+            self.set_others(planned, schema, tokens);
+        }
+        // Only now, so that none of the others is taken for one that is named twice.
         if self.touched.len() < planned.touched.len() {
             self.touched.resize(planned.touched.len(), 0);
         }
         for (word, touched) in self.touched.iter_mut().zip(&planned.touched) {
             *word = *touched;
-        }
-        (self.end, self.resolved) = (planned.end, planned.resolved);
-        if others {
-            self.set_others(planned, schema, tokens);
         }
     }
 

@@ -5,7 +5,7 @@
 //! feed that changes the same fields again and again copies nothing.
 
 use super::{load, store};
-use crate::record::{ABSENT, Cells};
+use crate::record::{self, ABSENT, Cells, Patch};
 use crate::store::block::{Body, CHUNK};
 use crate::sync::{AtomicU64, Ordering, Own};
 
@@ -15,7 +15,7 @@ pub(super) struct Next<'a, const K: usize> {
     body: &'a Body,
     from: &'a [[AtomicU64; 2]],
     to: &'a [[AtomicU64; 2]],
-    /// Those put, of the first chunk. A register while the update is applied.
+    /// Those put, of the first chunk.
     put: u64,
     /// Others are put, too: they are marked in the body.
     far: bool,
@@ -29,13 +29,29 @@ impl<'a, const K: usize> Next<'a, K> {
         from: &'a [[AtomicU64; 2]],
         to: &'a [[AtomicU64; 2]],
     ) -> Self {
+        Self::with(body, from, to, 0)
+    }
+
+    /// As [`new`](Self::new), with these of the first cells put.
+    #[inline(always)]
+    pub(super) fn with(
+        body: &'a Body,
+        from: &'a [[AtomicU64; 2]],
+        to: &'a [[AtomicU64; 2]],
+        put: u64,
+    ) -> Self {
         Self {
             body,
             from,
             to,
-            put: 0,
+            put,
             far: false,
         }
+    }
+
+    /// The same, with these of the first cells put.
+    pub(super) fn after(self, put: u64) -> Self {
+        Self { put, ..self }
     }
 
     pub(super) fn body(&self) -> &'a Body {
@@ -54,8 +70,9 @@ impl<'a, const K: usize> Next<'a, K> {
     pub(super) fn complete(self, number: u64, behind: &mut [u64; K]) {
         let own = number as usize % K;
         self.copy(0, behind[own] & !self.put);
-        for (at, behind) in behind.iter_mut().enumerate() {
-            *behind = if at == own { 0 } else { *behind | self.put };
+        behind[own] = 0;
+        for other in 1..K {
+            behind[(own + other) % K] |= self.put;
         }
         if self.to.len() > CHUNK {
             self.complete_far(number);
@@ -136,6 +153,48 @@ impl<const K: usize> Cells for Next<'_, K> {
             self.far = true;
             self.mark_far(cell);
         }
+    }
+}
+
+/// As [`Next`], of the first [`CHUNK`] cells, and none is asked for after it was put: what a
+/// register is enough for.
+struct Near<'a> {
+    from: &'a [[AtomicU64; 2]],
+    to: &'a [[AtomicU64; 2]],
+    put: u64,
+}
+
+/// Applies the operations of a patch to the first [`CHUNK`] cells, as
+/// [`apply_short`](record::apply_short) does: how many, and which cells were put. A function of its
+/// own, so that the loop has all registers.
+#[inline(never)]
+pub(super) fn apply_near(
+    patch: &Patch,
+    from: &[[AtomicU64; 2]],
+    to: &[[AtomicU64; 2]],
+) -> (usize, u64) {
+    let to = &to[..from.len()];
+    let mut near = Near { from, to, put: 0 };
+    let applied = record::apply_short(patch, &mut near);
+    (applied, near.put)
+}
+
+impl Cells for Near<'_> {
+    #[inline(always)]
+    fn get(&self, cell: u32) -> [u64; 2] {
+        load(&self.from[cell as usize])
+    }
+
+    #[inline(always)]
+    fn put(&mut self, cell: u32, value: [u64; 2]) {
+        self.put_if(true, cell, value);
+    }
+
+    /// The cell as it was does no harm: nobody reads the version yet, and it may be behind in it.
+    #[inline(always)]
+    fn put_if(&mut self, changes: bool, cell: u32, value: [u64; 2]) {
+        self.put |= u64::from(changes) << (cell as usize % CHUNK);
+        store(&self.to[cell as usize], value);
     }
 }
 
