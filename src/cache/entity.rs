@@ -52,6 +52,13 @@ impl Field {
     }
 }
 
+impl From<Field> for store::Field {
+    #[inline(always)]
+    fn from(field: Field) -> Self {
+        field.inner
+    }
+}
+
 /// The fields cannot be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -125,9 +132,9 @@ impl Entity {
         let cells = self
             .0
             .core
-            .with(id, |slot| plainly_live(slot, expires, fields));
+            .with(id, |slot| plainly_live(slot, expires, &fields));
         match cells.flatten() {
-            Some(cells) => Ok(cells.map(Value::from_whole)),
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(id, fields),
         }
     }

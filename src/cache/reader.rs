@@ -65,10 +65,10 @@ impl Reader {
         let now = self.slot.surroundings();
         let cells = self
             .inner
-            .cells_if(fields.map(Field::inner), |value| is_undoubted(value, now));
+            .cells_if(&fields, |value| is_undoubted(value, now));
         match cells {
             Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
-                Ok(cells.map(Value::from_whole))
+                Ok(Value::from_cells_whole(&cells))
             }
             _ => self.slot.live_or_why(fields),
         }

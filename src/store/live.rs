@@ -5,7 +5,7 @@
 //! whole where it is asked: what a caller gets is made in its place, and never moved. All else is
 //! left to [`Slot::read`], which is total.
 
-use crate::record::is_whole;
+use crate::record::{ABSENT, is_whole};
 use crate::store::block::{Block, HEADER};
 use crate::store::head::Head;
 use crate::store::reader::{Field, SlotReader, first_cell};
@@ -52,9 +52,9 @@ impl Head {
 
 impl<const K: usize> Block<K> {
     #[inline(always)]
-    fn cells_if<const N: usize>(
+    fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
-        fields: [Field; N],
+        fields: &[F; N],
         accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
         let epoch = self.epoch.load();
@@ -62,7 +62,11 @@ impl<const K: usize> Block<K> {
             return None;
         }
         let (cells, stamps, document) = self.attempt(epoch, |body, version| {
-            let cells = fields.map(|field| first_cell(body, version, field));
+            // Not `map`, which is not sure to be inlined.
+            let mut cells = [ABSENT; N];
+            for (cell, field) in cells.iter_mut().zip(fields) {
+                *cell = first_cell(body, version, (*field).into());
+            }
             let (stamps, document) = Stamps::load(version.header);
             (cells, stamps, document)
         })?;
@@ -78,9 +82,9 @@ impl<const K: usize> Slot<K> {
     /// accepted, and each field [whole](is_whole) in its cell. `None` means no more than that a
     /// longer way has to be taken.
     #[inline(always)]
-    pub(crate) fn cells_if<const N: usize>(
+    pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
-        fields: [Field; N],
+        fields: &[F; N],
         accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
         match self.first.cells_if(fields, accept) {
@@ -91,9 +95,9 @@ impl<const K: usize> Slot<K> {
 
     /// As [`cells_if`](Self::cells_if), of a slot that has grown.
     #[inline(never)]
-    fn later_cells_if<const N: usize>(
+    fn later_cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
-        fields: [Field; N],
+        fields: &[F; N],
         accept: impl Fn(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
         self.newest().0.cells_if(fields, accept)
@@ -109,9 +113,9 @@ impl<const K: usize> Slot<K> {
 impl SlotReader {
     /// As [`Slot::cells_if`].
     #[inline(always)]
-    pub(crate) fn cells_if<const N: usize>(
+    pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &mut self,
-        fields: [Field; N],
+        fields: &[F; N],
         accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
         match self.block().cells_if(fields, accept) {
