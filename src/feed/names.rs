@@ -57,3 +57,39 @@ impl Names {
         Ok(entity)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::testing::Recording;
+
+    #[test]
+    fn a_name_has_one_number_whatever_came_before_it() {
+        let (mut names, mut sink) = (Names::default(), Recording::default());
+        let mut number = |name: &str| names.resolve(name, &mut sink).expect("room").index();
+        let (a, b, empty) = (number("a"), number("b"), number(""));
+        assert!(a != b && b != empty && empty != a);
+        for (name, expected) in [
+            ("a", a),
+            ("a", a),
+            ("", empty),
+            ("b", b),
+            ("a", a),
+            ("b", b),
+        ] {
+            assert_eq!(number(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_beyond_the_bound_are_asked_for_again_and_push_nothing_out() {
+        let (mut names, mut sink) = (Names::default(), Recording::default());
+        let first = names.resolve("0", &mut sink).expect("room");
+        for number in 1..MAX_NAMES + 10 {
+            names.resolve(&number.to_string(), &mut sink).expect("room");
+        }
+        assert_eq!(names.known.len(), MAX_NAMES);
+        assert_eq!(names.by_name.len(), MAX_NAMES);
+        assert_eq!(names.resolve("0", &mut sink), Ok(first));
+    }
+}
