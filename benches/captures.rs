@@ -307,6 +307,8 @@ fn varied(sample: Recording) -> Recording {
             .map(|text| later(text, by));
         texts.extend(again);
     }
+    let different: HashSet<_> = texts.iter().collect();
+    assert!(different.len() as u64 > VARIANTS, "messages are varied");
     let connection = 0..texts.len();
     Recording {
         name: sample.name,

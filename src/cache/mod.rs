@@ -25,6 +25,7 @@ mod builder;
 mod changes;
 mod cut;
 mod entity;
+mod entity_reader;
 mod error;
 mod feed;
 mod freshness;
@@ -62,6 +63,7 @@ pub use builder::{BuildError, CacheBuilder};
 pub use changes::{Changes, Polled};
 pub use cut::{Cut, CutError};
 pub use entity::{Entity, Field, FieldsError};
+pub use entity_reader::EntityReader;
 pub use error::NotLive;
 #[cfg(feature = "net")]
 pub use feed::Connect;

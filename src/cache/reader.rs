@@ -7,10 +7,11 @@ use std::ops::ControlFlow;
 
 use super::entity::Field;
 use super::error::NotLive;
-use super::freshness::Freshness;
-use super::slot::{Reading, Slot};
+use super::freshness::{Freshness, is_undoubted};
+use super::slot::{Reading, Slot, is_plain};
 use super::watch::Closed;
 use crate::Time;
+use crate::record::Value;
 use crate::store::{SlotReader, State};
 
 /// One thread's reader of one slot: as [`Slot`], and it remembers where a slot that has grown goes
@@ -57,17 +58,18 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Slot::live`].
-    #[inline]
-    pub fn live<const N: usize>(
-        &mut self,
-        fields: [Field; N],
-    ) -> Result<[crate::record::Value; N], NotLive> {
+    #[inline(always)]
+    pub fn live<const N: usize>(&mut self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
         let now = self.slot.surroundings();
-        let (head, values) = self.inner.read(fields.map(Field::inner));
-        if self.slot.is_plainly_live(&head, now, &fields) {
-            return Ok(values);
+        let cells = self
+            .inner
+            .cells_if(fields.map(Field::inner), |value| is_undoubted(value, now));
+        match cells {
+            Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
+                Ok(cells.map(Value::from_whole))
+            }
+            _ => self.slot.live_or_why(fields),
         }
-        self.slot.live_or_why(fields)
     }
 
     /// As [`Slot::freshness`].

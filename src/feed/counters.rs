@@ -213,6 +213,12 @@ counters! {
     bulk_bytes: Counter,
     /// Times that nothing was read until such messages were through.
     bulk_waits: Counter,
+    /// Messages that were laid out as one before them and needed no parser.
+    layout_hits: Counter,
+    /// Messages that were parsed, or found to be no JSON.
+    layout_misses: Counter,
+    /// Layouts learned; those of the last message are counted with the next one.
+    layouts_learned: Counter,
 }
 
 impl Counters {

@@ -42,10 +42,14 @@ pub(super) struct Header {
     pub(super) source_time: u64,
 }
 
-/// Where the words lie that a message without news stores in place.
+/// Where the words lie.
+const LINK: usize = 0;
+const INVALIDATION: usize = 1;
 const SEQUENCE: usize = 2;
 const RECEIVED_AT: usize = 3;
 pub(super) const TURN: usize = 4;
+/// The flags, and above them the document's version.
+const PACKED: usize = 5;
 const WHOLE_AT: usize = 6;
 const SOURCE_TIME: usize = 7;
 
@@ -178,6 +182,71 @@ impl Header {
         self.link == other.link
             && self.invalidation == other.invalidation
             && self.flags == other.flags
+    }
+}
+
+/// What becomes of a header by a patch of a value: [`Header::stamped`] for the most frequent case,
+/// word by word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried {
+    link: u64,
+    packed: u64,
+    is_same: bool,
+}
+
+impl Carried {
+    /// The update has to be a patch, not a whole message, and the header that of a value.
+    #[inline(always)]
+    pub(super) fn new(from: &[AtomicU64; HEADER], stamp: &Stamp) -> Self {
+        let (old_link, old_packed) = (from[LINK].own(), from[PACKED].own());
+        let link = if stamp.trust { stamp.link } else { old_link };
+        let packed = old_packed | u64::from(stamp.flags);
+        Self {
+            link,
+            packed,
+            is_same: link == old_link && packed == old_packed,
+        }
+    }
+
+    /// Whether there is, or was, a document beside the cells.
+    #[inline(always)]
+    pub(super) fn has_document(&self) -> bool {
+        self.packed >> 8 != 0
+    }
+
+    /// As [`Header::same_stamps`].
+    #[inline(always)]
+    pub(super) fn is_same(&self) -> bool {
+        self.is_same
+    }
+
+    /// Stores the header of the next version.
+    #[inline(always)]
+    pub(super) fn store(self, from: &[AtomicU64; HEADER], to: &[AtomicU64; HEADER], stamp: &Stamp) {
+        let sequence = stamp.sequence.unwrap_or_else(|| from[SEQUENCE].own());
+        let words = [
+            self.link,
+            from[INVALIDATION].own(),
+            sequence,
+            stamp.received_at.as_nanos(),
+            stamp.turn,
+            self.packed,
+            from[WHOLE_AT].own(),
+            stamp.source_time,
+        ];
+        for (word, value) in to.iter().zip(words) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// As [`Header::store_times`], of a patch.
+    #[inline(always)]
+    pub(super) fn refresh(from: &[AtomicU64; HEADER], stamp: &Stamp) {
+        if let Some(sequence) = stamp.sequence {
+            from[SEQUENCE].store(sequence, Ordering::Relaxed);
+        }
+        from[RECEIVED_AT].store(stamp.received_at.as_nanos(), Ordering::Relaxed);
+        from[SOURCE_TIME].store(stamp.source_time, Ordering::Relaxed);
     }
 }
 

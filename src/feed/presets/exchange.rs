@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::feed::config::Pace;
+use crate::feed::names::same;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Answer, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink,
@@ -170,7 +171,14 @@ impl<S: Sink> Emit<'_, S> {
     #[inline]
     #[must_use]
     pub fn channel(&self, word: &str) -> Option<usize> {
-        self.channels.iter().position(|channel| *channel == word)
+        self.channel_named(word.as_bytes())
+    }
+
+    /// As [`channel`](Self::channel), of the bytes of a word.
+    #[inline]
+    pub(super) fn channel_named(&self, word: &[u8]) -> Option<usize> {
+        let mut channels = self.channels.iter();
+        channels.position(|channel| same(channel.as_bytes(), word))
     }
 
     /// A value, or a part of one, of a symbol on the channel with this number.

@@ -146,9 +146,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             if let Some(leg) = leg_of(event.token())
                 && let Some(socket) = &mut self.sockets[leg.index()]
             {
-                // The end of the stream and errors are seen by reading.
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                socket.ready(readable, event.is_writable());
+                socket.notice(event);
             }
         }
     }

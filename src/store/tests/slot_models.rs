@@ -16,7 +16,7 @@ use crate::sync::{Arc, AtomicU64};
 struct Owner<const K: usize> {
     place: Place<K>,
     schema: Schema,
-    growths: u64,
+    batch: Batch,
 }
 
 impl<const K: usize> Owner<K> {
@@ -26,7 +26,10 @@ impl<const K: usize> Owner<K> {
         Self {
             place: Place::adopt(slot),
             schema: Schema::new(Limits::default()),
-            growths: 0,
+            batch: Batch {
+                number: 1,
+                ..Batch::default()
+            },
         }
     }
 
@@ -43,13 +46,6 @@ impl<const K: usize> Owner<K> {
             Token::new(Kind::String, text.as_bytes()),
         );
         let layout = self.schema.layout().clone();
-        let mut batch = Batch {
-            layout: &layout,
-            base: 0,
-            number: 1,
-            retired: &mut Vec::new(),
-            growths: &mut self.growths,
-        };
         let stamp = Stamp {
             mode: Mode::Replace,
             whole: true,
@@ -57,7 +53,7 @@ impl<const K: usize> Owner<K> {
             ..Stamp::default()
         };
         assert_eq!(
-            self.place.update(&patch, &stamp, &mut batch),
+            self.place.update(&patch, &stamp, &layout, &mut self.batch),
             Outcome::Applied
         );
     }
@@ -89,7 +85,7 @@ fn growth() {
     owner.publish("a", 1);
     let growing = thread::spawn(move || {
         owner.publish(LONG, 2);
-        assert_eq!(owner.growths, 1);
+        assert_eq!(owner.batch.growths, 1);
     });
     let (first, value) = text(&slot);
     expect(first, &value);
