@@ -30,6 +30,7 @@ mod error;
 mod feed;
 mod freshness;
 mod handle;
+mod latency;
 mod liveness;
 mod local;
 #[cfg(feature = "metrics")]

@@ -8,9 +8,11 @@ use std::ops::ControlFlow;
 use super::entity::Field;
 use super::error::NotLive;
 use super::freshness::{Freshness, is_undoubted};
+use super::latency::WakeTimer;
 use super::slot::{Reading, Slot, is_plain};
 use super::watch::Closed;
 use crate::Time;
+use crate::feed::Waiter;
 use crate::record::Value;
 use crate::store::{SlotReader, State};
 
@@ -137,10 +139,17 @@ impl Slot {
     pub fn spin<S: Step>(&self, mut f: impl FnMut(&mut Reader) -> S) -> Result<S::Break, Closed> {
         let mut reader = self.reader();
         let shared = self.entity().shared().clone();
+        let (mut timer, mut waited) = (WakeTimer::default(), false);
         loop {
             // Before the value is read: whatever moves afterwards is news.
             let now = reader.slot.surroundings();
             let epoch = reader.epoch();
+            if waited
+                && let Some(turn) = timer.marked(reader.slot.entity(), now.link)
+                && reader.slot.core().head().turn == turn
+            {
+                timer.woke(turn, Waiter::Spin, shared.clock.now());
+            }
             if let ControlFlow::Break(end) = f(&mut reader).step() {
                 return Ok(end);
             }
@@ -149,7 +158,9 @@ impl Slot {
             let is_due = || expires_at != Time::NEVER && shared.clock.now() >= expires_at;
             let was_due = is_due();
             let mut looks = 0;
+            waited = false;
             while reader.epoch() == epoch && reader.slot.surroundings() == now {
+                waited = true;
                 spin_loop();
                 looks += 1;
                 if looks == LOOKS_BETWEEN_CHECKS {

@@ -22,6 +22,7 @@ mod promote;
 mod shadow;
 mod silence;
 mod target;
+mod timing;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
@@ -51,6 +52,7 @@ use legs::Legs;
 use silence::Silence;
 use std::sync::Arc;
 use std::time::Duration;
+use timing::Timing;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -173,6 +175,8 @@ pub(crate) struct Ingest {
     raised: u64,
     /// Long messages, if they may be taken apart elsewhere.
     bulk: Option<Box<Board>>,
+    /// When what came could be read, of some batches.
+    timing: Timing,
 }
 
 impl Ingest {
@@ -244,6 +248,7 @@ impl Ingest {
             as_of: None,
             raised: 0,
             bulk: None,
+            timing: Timing::default(),
             config,
         }
     }
@@ -302,6 +307,14 @@ impl Ingest {
             self.patch_own(entity, id, update, value)
         } else {
             self.patch_elsewhere(entity, id, update, value)
+        }
+    }
+
+    /// Does what the staged items want.
+    #[inline]
+    fn apply_all(&mut self) {
+        for at in 0..self.staging.len() {
+            self.apply(at);
         }
     }
 
@@ -411,8 +424,10 @@ impl Transaction for Ingest {
         self.turn += 1;
         self.moved = true;
         self.behind = None;
-        for at in 0..items {
-            self.apply(at);
+        if self.timing.is_armed() {
+            self.apply_timed();
+        } else {
+            self.apply_all();
         }
         self.turns.finish(self.turn);
         self.staging.clear();

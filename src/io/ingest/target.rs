@@ -1,9 +1,11 @@
 //! What the driver of a feed tells its messages' landing place: batches, connections, deadlines.
 
+use super::super::clock::Clock;
 use super::super::command::Command;
 use super::super::inbox::CommandError;
 use super::super::target::{Target, Waste};
 use super::bulk::{Board, BulkOptions};
+use super::timing::Timing;
 use super::{Entry, Ingest, Role, promote};
 use crate::Time;
 use crate::feed::Leg;
@@ -184,6 +186,18 @@ impl Target for Ingest {
             self.moved = true;
             self.turns.finish(self.turn);
         }
+    }
+
+    fn measure(&mut self, clock: Clock) {
+        self.timing = Timing::with(clock);
+    }
+
+    fn time_first(&mut self) {
+        self.timing.arm();
+    }
+
+    fn first_visible_at(&mut self) -> Option<Time> {
+        self.timing.disarm()
     }
 
     fn take_apart_elsewhere(&mut self, options: BulkOptions) {
