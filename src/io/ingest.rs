@@ -289,7 +289,7 @@ impl Ingest {
         };
         let (limits, patch) = (&self.config.limits, self.staging.spare());
         json::compile(value, update.mode, limits, writer.schema(), patch).map_err(refusal)?;
-        match writer.expected(id) {
+        match writer.known(id) {
             Some(slot) => self.staging.push_patch(entity, slot, update),
             None => {
                 let what = What::Patch(self.staging.keep(), update);

@@ -38,6 +38,10 @@ pub(crate) enum Locate {
     Full,
 }
 
+/// So many more ids that come elsewhere than expected than ids that come there, and nothing is
+/// expected any more until that turns.
+const MOST_TRUST: u8 = 16;
+
 /// The one writer of an entity. Dropping it returns the claim.
 ///
 /// Every call is wait-free but for the cold ones: making, growing, purging a slot, and changing a
@@ -52,6 +56,8 @@ pub(crate) struct EntityWriter {
     last: u32,
     /// By number: the slot whose message came next, the last time.
     successors: Vec<u32>,
+    /// How far what is expected is trusted; 0: not at all.
+    trust: u8,
     batch: Batch,
     purged: Vec<Arc<Slot>>,
     /// What was published, for those who follow it, and in this batch, for those who wait.
@@ -77,6 +83,7 @@ impl EntityWriter {
             places: Vec::new(),
             last: 0,
             successors: Vec::new(),
+            trust: MOST_TRUST,
             batch: Batch::default(),
             purged: Vec::new(),
             changes,
@@ -120,22 +127,65 @@ impl EntityWriter {
     /// made.
     #[inline]
     pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        match self.expected(id) {
+        match self.known(id) {
             Some(slot) => self.again(slot, missing),
-            None => self.locate_other(id, missing),
+            None => self.locate_new(id, missing),
         }
     }
 
-    /// The slot of an id, if it is the one that came next the last time: ids come in the order of
-    /// before, or in runs, and comparing one is a fraction of hashing it.
+    /// The slot of an id, if this owner has used it before. Ids mostly come in the order of before,
+    /// and comparing one is a fraction of hashing it.
     #[inline]
-    pub(crate) fn expected(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+    pub(crate) fn known(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+        match self.expected(id) {
+            Some(slot) => Some(slot),
+            None => self.known_otherwise(id),
+        }
+    }
+
+    /// The slot of an id, if it is the one that came next the last time.
+    #[inline]
+    pub(super) fn expected(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+        if self.trust == 0 {
+            // Nothing of the other slot is looked at: that would be a miss of the cache for nothing.
+            return None;
+        }
         let next = *self.successors.get(self.last as usize)?;
         let place = self.places.get(next as usize)?.as_ref()?;
         place.slot.is(id).then(|| {
             self.last = next;
             SlotIx(next)
         })
+    }
+
+    /// The slot of an id that did not come where it was expected. Remembers what it came after,
+    /// unless it came twice.
+    #[inline(never)]
+    fn known_otherwise(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+        let before = self.last as usize;
+        if let Some(Some(place)) = self.places.get(before)
+            && place.slot.is(id)
+        {
+            return Some(SlotIx(self.last));
+        }
+        let number = match self.entity.text_of(id) {
+            Some(text) => self.look_up(IdRef::Text(text.as_str())),
+            None => self.look_up(id),
+        }?;
+        self.follow(before, number);
+        Some(SlotIx(number))
+    }
+
+    /// A slot came after another one.
+    fn follow(&mut self, before: usize, number: u32) {
+        if let Some(successor) = self.successors.get_mut(before) {
+            self.trust = match *successor == number {
+                true => MOST_TRUST.min(self.trust + 1),
+                false => self.trust.saturating_sub(1),
+            };
+            *successor = number;
+        }
+        self.last = number;
     }
 
     /// A slot that was found before, as [`locate`](Self::locate) would find it.
@@ -155,24 +205,16 @@ impl EntityWriter {
         Some(self.places.get(slot.0 as usize)?.as_ref()?.slot.id())
     }
 
-    /// The slot of an id that did not come where it was expected. Remembers what it came after,
-    /// unless it came twice.
-    #[inline(never)]
-    fn locate_other(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+    /// The slot of an id that this owner has not used.
+    #[cold]
+    fn locate_new(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
         let before = self.last as usize;
-        if let Some(Some(place)) = self.places.get(before)
-            && place.slot.is(id)
-        {
-            return Self::located(place, self.last, missing);
-        }
-        let located = match self.entity.text_of(id) {
-            Some(text) => self.look_up(IdRef::Text(text.as_str()), missing),
-            None => self.look_up(id, missing),
-        };
-        if let Some(successor) = self.successors.get_mut(before) {
-            *successor = self.last;
-        }
-        located
+        let number = match self.entity.text_of(id) {
+            Some(text) => self.adopt(IdRef::Text(text.as_str()), missing),
+            None => self.adopt(id, missing),
+        }?;
+        self.follow(before, number);
+        self.again(SlotIx(number), missing)
     }
 
     #[inline]
@@ -184,21 +226,11 @@ impl EntityWriter {
         }
     }
 
-    fn look_up(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+    fn look_up(&self, id: IdRef<'_>) -> Option<u32> {
         let index = self.entity.index();
-        let known = index.number(index.hash(id), |number| {
+        index.number(index.hash(id), |number| {
             matches!(self.places.get(number as usize), Some(Some(place)) if place.slot.is(id))
-        });
-        let number = match known {
-            Some(number) => number,
-            None => self.adopt(id, missing)?,
-        };
-        let place = self.places[number as usize]
-            .as_ref()
-            .ok_or(Locate::Missing)?;
-        let located = Self::located(place, number, missing);
-        self.last = number;
-        located
+        })
     }
 
     /// Takes over a slot that this owner has not used, or makes one.

@@ -70,3 +70,28 @@ fn what_is_expected_is_what_would_be_found() {
         }
     }
 }
+
+#[test]
+fn nothing_is_expected_of_ids_in_no_order_until_they_have_one() {
+    let (_store, mut writer) = owner(StoreConfig::default());
+    let mut dice = Dice(3);
+    let ids: Vec<String> = (0..64).map(|number| format!("id{number}")).collect();
+    for id in &ids {
+        publish(&mut writer, id, &json!({"x": 1}), whole());
+    }
+    let expected = |writer: &mut super::super::EntityWriter, id: &str| {
+        let expected = writer.expected(id.into());
+        let known = writer.known(id.into());
+        assert_eq!(writer.id(known.expect("it was used")), Some(id.into()));
+        expected.is_some()
+    };
+    for _ in 0..1_000 {
+        let id = &ids[dice.roll(64) as usize];
+        expected(&mut writer, id);
+    }
+    let by_chance = (0..200).filter(|_| expected(&mut writer, &ids[dice.roll(64) as usize]));
+    assert!(by_chance.count() < 20);
+    let rounds = (0..4).flat_map(|_| &ids);
+    let in_order = rounds.filter(|id| expected(&mut writer, id)).count();
+    assert!(in_order >= 128, "{in_order} of 256");
+}
