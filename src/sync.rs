@@ -54,13 +54,28 @@ pub(crate) trait Own {
     /// In models this is no access. loom remembers one access of each word: if it remembered this
     /// one, it would forget what another thread has loaded, and never try a store that follows
     /// before that load.
-    fn own(&self) -> u64;
+    fn own(&self) -> Self::Word;
+
+    /// What is in the word.
+    type Word;
 }
 
 #[cfg(not(tickcache_loom))]
 impl Own for AtomicU64 {
+    type Word = u64;
+
     #[inline]
     fn own(&self) -> u64 {
+        self.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(tickcache_loom))]
+impl Own for AtomicU32 {
+    type Word = u32;
+
+    #[inline]
+    fn own(&self) -> u32 {
         self.load(Ordering::Relaxed)
     }
 }
@@ -72,10 +87,11 @@ mod model {
     pub(crate) type Arc<T> = std::sync::Arc<T>;
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type Condvar = loom::sync::Condvar;
-    pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
     pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
     pub(crate) type AtomicUsize = loom::sync::atomic::AtomicUsize;
-    pub(crate) use super::stand_in::{ArcSwap, ArcSwapOption, ArrayQueue, AtomicU64, OnceLock};
+    pub(crate) use super::stand_in::{
+        ArcSwap, ArcSwapOption, ArrayQueue, AtomicU32, AtomicU64, OnceLock,
+    };
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
     pub(crate) use loom::thread;
@@ -94,46 +110,55 @@ mod stand_in {
     use std::sync::PoisonError;
 
     /// loom's, and what was stored last, for [`Own`].
-    #[derive(Debug)]
-    pub(crate) struct AtomicU64 {
-        word: loom::sync::atomic::AtomicU64,
-        stored: std::sync::atomic::AtomicU64,
-    }
-
-    impl AtomicU64 {
-        pub(crate) fn new(value: u64) -> Self {
-            Self {
-                word: loom::sync::atomic::AtomicU64::new(value),
-                stored: std::sync::atomic::AtomicU64::new(value),
+    macro_rules! atomic {
+        ($Atomic:ident, $word:ty) => {
+            #[derive(Debug)]
+            pub(crate) struct $Atomic {
+                word: loom::sync::atomic::$Atomic,
+                stored: std::sync::atomic::$Atomic,
             }
-        }
 
-        pub(crate) fn store(&self, value: u64, order: Ordering) {
-            self.word.store(value, order);
-            self.stored.store(value, Ordering::Relaxed);
-        }
+            impl $Atomic {
+                pub(crate) fn new(value: $word) -> Self {
+                    Self {
+                        word: loom::sync::atomic::$Atomic::new(value),
+                        stored: std::sync::atomic::$Atomic::new(value),
+                    }
+                }
+
+                pub(crate) fn store(&self, value: $word, order: Ordering) {
+                    self.word.store(value, order);
+                    self.stored.store(value, Ordering::Relaxed);
+                }
+            }
+
+            impl Own for $Atomic {
+                type Word = $word;
+
+                fn own(&self) -> $word {
+                    self.stored.load(Ordering::Relaxed)
+                }
+            }
+
+            impl Default for $Atomic {
+                fn default() -> Self {
+                    Self::new(0)
+                }
+            }
+
+            /// Loads, and what reads and writes at once; for a word that is [`Own`] only loads.
+            impl std::ops::Deref for $Atomic {
+                type Target = loom::sync::atomic::$Atomic;
+
+                fn deref(&self) -> &Self::Target {
+                    &self.word
+                }
+            }
+        };
     }
 
-    impl Own for AtomicU64 {
-        fn own(&self) -> u64 {
-            self.stored.load(Ordering::Relaxed)
-        }
-    }
-
-    impl Default for AtomicU64 {
-        fn default() -> Self {
-            Self::new(0)
-        }
-    }
-
-    /// Loads, and what reads and writes at once; for a word that is [`Own`] only loads.
-    impl std::ops::Deref for AtomicU64 {
-        type Target = loom::sync::atomic::AtomicU64;
-
-        fn deref(&self) -> &Self::Target {
-            &self.word
-        }
-    }
+    atomic!(AtomicU32, u32);
+    atomic!(AtomicU64, u64);
 
     /// A mutex around the pointer; see the head of this file for what that can show.
     #[derive(Debug)]

@@ -56,6 +56,7 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Adds an item.
+    #[inline]
     pub(super) fn push(&mut self, entity: EntityIx, id: Option<IdRef<'_>>, what: What) {
         let id = match id {
             None => StagedId::None,
@@ -72,6 +73,13 @@ impl Staging {
         self.items.push(Item { entity, id, what });
     }
 
+    /// Adds the patch that was compiled into the spare one.
+    #[inline]
+    pub(super) fn push_patch(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) {
+        let number = self.keep();
+        self.push(entity, Some(id), What::Patch(number, update));
+    }
+
     /// Adds the connection's number of what follows.
     pub(super) fn advance(&mut self, number: u64) {
         let (entity, id) = (EntityIx::new(u32::MAX), StagedId::None);
@@ -80,6 +88,7 @@ impl Staging {
     }
 
     /// A patch to be compiled into. It is taken by [`keep`](Self::keep), or else reused.
+    #[inline]
     pub(super) fn spare(&mut self) -> &mut Patch {
         if self.used == self.patches.len() {
             self.patches.push(Patch::new());
@@ -97,11 +106,19 @@ impl Staging {
         self.items.len()
     }
 
+    /// An item, copied: for what changes the staging, or all of its owner, while it is done.
     pub(super) fn item(&self, at: usize) -> Item {
         self.items[at]
     }
 
+    /// An item, where it is.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<&Item> {
+        self.items.get(at)
+    }
+
     /// The id of an item; `None` stands for the whole entity.
+    #[inline]
     pub(super) fn id(&self, item: &Item) -> Option<IdRef<'_>> {
         match item.id {
             StagedId::None => None,
@@ -110,6 +127,7 @@ impl Staging {
         }
     }
 
+    #[inline]
     pub(super) fn patch(&self, number: usize) -> &Patch {
         &self.patches[number]
     }
@@ -126,19 +144,20 @@ impl Staging {
     }
 
     /// Empties it, and gives back what an unusual message made it hold.
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.items.clear();
         self.texts.clear();
         self.used = 0;
-        if self.patches.len() > KEPT_PATCHES {
+        if self.patches.len() > KEPT_PATCHES || self.texts.capacity() > KEPT_ID_BYTES {
             self.shrink();
         }
-        self.texts.shrink_to(KEPT_ID_BYTES);
     }
 
     #[cold]
     fn shrink(&mut self) {
         self.patches.truncate(KEPT_PATCHES);
         self.items.shrink_to(KEPT_PATCHES);
+        self.texts.shrink_to(KEPT_ID_BYTES);
     }
 }

@@ -21,6 +21,7 @@ mod cell;
 mod composed;
 mod de;
 mod decimal;
+mod digits;
 mod document;
 #[cfg(test)]
 mod harness;

@@ -1,7 +1,8 @@
 //! What changed in an entity: a ring of slot numbers, one producer, any number of subscribers.
 //!
 //! The owner appends the number of each slot it publishes. It costs two stores whatever the number
-//! of subscribers, none of whom it ever waits for. A subscriber reads on from where it was; one that
+//! of subscribers, none of whom it ever waits for. The same words are its own notes of what moved
+//! in the present batch, which it reads back at the end ([`Producer::end_batch`]). A subscriber reads on from where it was; one that
 //! was overtaken by the ring ([lapped](Polled::lapped)) compares the epochs of all slots instead.
 //!
 //! # Why nothing is lost
@@ -22,8 +23,8 @@
 //! Appending is wait-free, but for a growth, which allocates. Subscribers are wait-free, but for
 //! the lock around a link, which the owner has let go of before they can know of it.
 
-use super::wake::{Fault, Seen, Watched, injected};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
+use super::wake::{Bell, Fault, Seen, Watched, injected};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Own};
 use std::fmt;
 use std::sync::PoisonError;
 
@@ -96,7 +97,7 @@ pub(crate) struct Changes {
     first: Arc<Ring>,
     /// How many numbers were appended, over all rings.
     position: AtomicU64,
-    mask: AtomicU32,
+    bell: Bell,
 }
 
 impl Changes {
@@ -105,7 +106,7 @@ impl Changes {
         Self {
             first: Ring::new(FIRST),
             position: AtomicU64::new(0),
-            mask: AtomicU32::new(0),
+            bell: Bell::new(),
         }
     }
 
@@ -116,9 +117,12 @@ impl Changes {
 
     /// The producer's end. There must be one at a time: the entity's owner, which holds its claim.
     pub(crate) fn producer(self: &Arc<Self>) -> Producer {
+        let position = self.position();
         Producer {
             ring: self.last(),
-            position: self.position(),
+            position,
+            batch: position,
+            has_grown: false,
             changes: Arc::clone(self),
         }
     }
@@ -151,8 +155,8 @@ impl Changes {
 /// Waits for the position alone; [`Seen::epoch`] is [`Subscriber::position`]. An entity, whose
 /// freshness moves without publications, watches its generations as well.
 impl Watched for Changes {
-    fn mask(&self) -> &AtomicU32 {
-        &self.mask
+    fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn moved(&self, seen: &Seen) -> bool {
@@ -171,12 +175,16 @@ pub(crate) struct Producer {
     changes: Arc<Changes>,
     ring: Arc<Ring>,
     position: u64,
+    /// The position at which the present batch began.
+    batch: u64,
+    /// Some numbers of this batch are in a ring before this one.
+    has_grown: bool,
 }
 
 impl Producer {
     /// Appends the number of a slot that was just published. Two stores, whoever listens; a cold
     /// growth when the number is beyond the ring.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, slot: u32) {
         if u64::from(slot) >= self.ring.capacity() {
             self.grow(slot);
@@ -189,10 +197,42 @@ impl Producer {
             .store(self.position, Ordering::Release);
     }
 
-    #[cfg(test)]
-    /// The shared half.
+    /// Whether nothing was appended since the last [`end_batch`](Self::end_batch).
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.batch == self.position
+    }
+
+    /// The shared half, which is itself waited for.
     pub(crate) fn changes(&self) -> &Arc<Changes> {
         &self.changes
+    }
+
+    /// Ends a batch: calls `each` with the numbers appended since the last one, some of them more
+    /// than once. Where the ring does not hold all of them any more, with every number below
+    /// `slots`: that is no more than were appended, but for a ring that has just grown.
+    pub(crate) fn end_batch(&mut self, slots: u32, mut each: impl FnMut(u32)) {
+        if self.has_grown || self.position - self.batch > self.ring.capacity() {
+            (0..slots).for_each(each);
+        } else {
+            let mut last = None;
+            for position in self.batch..self.position {
+                let slot = self.ring.place(position).own() as u32;
+                // Ids often come in runs.
+                if last != Some(slot) {
+                    each(slot);
+                    last = Some(slot);
+                }
+            }
+        }
+        self.forget_batch();
+    }
+
+    /// Ends a batch that nobody is to be told of.
+    #[inline]
+    pub(crate) fn forget_batch(&mut self) {
+        self.batch = self.position;
+        self.has_grown = false;
     }
 
     #[cold]
@@ -213,6 +253,7 @@ impl Producer {
         // Released by the position that follows.
         self.ring.end.store(self.position, Ordering::Relaxed);
         self.ring = next;
+        self.has_grown = true;
     }
 }
 

@@ -13,9 +13,9 @@ use crate::store::link::{Link, LinkWord};
 use crate::store::schema::SharedSchema;
 use crate::store::shared::Shared;
 use crate::store::slot::{NO_NUMBER, Slot};
-use crate::store::wake::{Seen, Watched};
+use crate::store::wake::{Bell, Seen, Watched};
 use crate::store::writer::EntityWriter;
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// What a patch for an id without a value does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl Entity {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// As [`Slot::family`], of its slots.
+    pub(crate) fn family(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
     }
 
     pub(super) fn index(&self) -> &Index {
@@ -367,8 +372,8 @@ impl Entity {
 
 /// Waits for publications, and for what makes or breaks the freshness of any slot.
 impl Watched for Entity {
-    fn mask(&self) -> &AtomicU32 {
-        self.changes.mask()
+    fn bell(&self) -> &Bell {
+        self.changes.bell()
     }
 
     fn moved(&self, seen: &Seen) -> bool {

@@ -85,6 +85,8 @@ mod fault;
 mod head;
 mod index;
 mod link;
+mod live;
+mod lookup;
 mod publish;
 mod reader;
 mod schema;
@@ -111,12 +113,14 @@ pub(crate) use entity::ConfiguredLate;
 pub(crate) use entity::{Entity, EntityConfig, Missing};
 pub(crate) use head::{Head, Stamp, State, flags};
 pub(crate) use link::Link;
+pub(crate) use live::Stamps;
+pub(crate) use lookup::Lookup;
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
 pub(crate) use slot::Slot;
 #[cfg(test)]
 pub(crate) use wake::Runner;
-pub(crate) use wake::{Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
+pub(crate) use wake::{Bell, Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
 pub(crate) use writer::{EntityWriter, Locate, Moment, SlotIx};
 
 /// Bounds of a store.

@@ -99,13 +99,18 @@ impl<const K: usize> Place<K> {
     }
 
     /// The newest version's head; the owner needs no check.
+    #[inline]
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
         let header = match self.block().body() {
             Some(body) => Header::own(body.version::<K>(epoch.number()).header),
             None => Header::BLANK,
         };
-        Head::without_value(epoch, &header)
+        if epoch.has_value() && header.flags & flags::REMOVED == 0 {
+            Head::new(epoch, &header)
+        } else {
+            Head::without_value(epoch, &header)
+        }
     }
 
     /// The version after the newest one of a body of the present block.

@@ -288,7 +288,7 @@ fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
 
 /// What the first cell of a field holds: absent if the block has none.
 #[inline(always)]
-fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
+pub(super) fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
     let region = body.layout.region(field.0);
     let cell = region.and_then(|region| version.cells.get(region.cell as usize));
     cell.map_or(record::ABSENT, load)
@@ -353,7 +353,7 @@ impl SlotReader {
     }
 
     #[inline]
-    fn block(&self) -> &Block<VERSIONS> {
+    pub(super) fn block(&self) -> &Block<VERSIONS> {
         self.later.as_deref().unwrap_or(&self.slot.first)
     }
 

@@ -7,8 +7,8 @@ use crate::store::block::{Block, VERSIONS};
 use crate::store::epoch::Epoch;
 use crate::store::reader::Cached;
 use crate::store::shared::{Begun, Shared};
-use crate::store::wake::{Seen, Watched};
-use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::store::wake::{Bell, Seen, Watched};
+use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 
 /// The newest value of one key. See the room's head for the contract.
 ///
@@ -17,18 +17,19 @@ use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU32, AtomicU64, Ordering
 /// the handle bounce.
 #[repr(C)]
 pub(crate) struct Slot<const K: usize = VERSIONS> {
-    id: SlotId,
+    id: Id,
     shared: Arc<Shared>,
     /// Invalidations of this slot alone, and the owner's batch in which the last one came.
     invalidated: AtomicU64,
+    /// Beside the epoch, on a line that the owner writes anyway: so its look at the bell misses no
+    /// cache, and neither does a waiter's that looks at the epoch next.
+    bell: Bell,
     /// The first ring, inline: most slots never need another.
     pub(super) first: Block<K>,
     pub(super) cached: ArcSwapOption<Cached>,
     /// Somebody is about to replace `cached`.
     pub(super) caching: AtomicBool,
     number: u32,
-    /// Bits of the hubs that have waiters here.
-    mask: AtomicU32,
 }
 
 /// The number of a slot that is in no index. No index has so many.
@@ -42,15 +43,15 @@ impl<const K: usize> Slot<K> {
     /// A slot without a value. Its first publication gets the number after `start`.
     pub(super) fn new(id: IdRef<'_>, number: u32, start: u64, shared: Arc<Shared>) -> Self {
         Self {
-            id: SlotId::new(id),
+            id: id.to_owned(),
             shared,
             // A batch that no owner has yet: see `invalidation_at`.
             invalidated: AtomicU64::new(BATCH_MASK),
+            bell: Bell::new(),
             first: Block::new(Epoch::empty(start)),
             cached: ArcSwapOption::new(None),
             caching: AtomicBool::new(false),
             number,
-            mask: AtomicU32::new(0),
         }
     }
 
@@ -68,6 +69,11 @@ impl<const K: usize> Slot<K> {
     /// The id it is for. Costs a UTF-8 check.
     pub(crate) fn id(&self) -> IdRef<'_> {
         self.id.as_ref()
+    }
+
+    /// As [`id`](Self::id), without the check.
+    pub(crate) fn own_id(&self) -> &Id {
+        &self.id
     }
 
     #[inline]
@@ -183,8 +189,8 @@ impl<const K: usize> Slot<K> {
 
 /// Waits for a publication, and for what makes or breaks the freshness of the value.
 impl<const K: usize> Watched for Slot<K> {
-    fn mask(&self) -> &AtomicU32 {
-        &self.mask
+    fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn moved(&self, seen: &Seen) -> bool {
@@ -199,89 +205,5 @@ impl<const K: usize> fmt::Debug for Slot<K> {
             .field("number", &self.number)
             .field("epoch", &self.epoch().number())
             .finish_non_exhaustive()
-    }
-}
-
-/// An [`Id`] that keeps short texts inline: finding a slot then touches no other memory.
-#[derive(Clone, Debug)]
-enum SlotId {
-    Int(i128),
-    Short { len: u8, bytes: [u8; SHORT_ID] },
-    Long(Arc<str>),
-}
-
-const SHORT_ID: usize = 30;
-const _: () = assert!(
-    size_of::<SlotId>() <= size_of::<Id>(),
-    "short texts cost no space"
-);
-
-impl SlotId {
-    fn new(id: IdRef<'_>) -> Self {
-        match id {
-            IdRef::Int(number) => Self::Int(number),
-            IdRef::Text(text) if text.len() <= SHORT_ID => {
-                let mut bytes = [0; SHORT_ID];
-                bytes[..text.len()].copy_from_slice(text.as_bytes());
-                Self::Short {
-                    len: text.len() as u8,
-                    bytes,
-                }
-            }
-            IdRef::Text(text) => Self::Long(text.into()),
-        }
-    }
-
-    fn as_ref(&self) -> IdRef<'_> {
-        match self {
-            Self::Int(number) => IdRef::Int(*number),
-            Self::Short { len, bytes } => {
-                let text = std::str::from_utf8(&bytes[..usize::from(*len)]);
-                IdRef::Text(text.expect("it was copied from a text"))
-            }
-            Self::Long(text) => IdRef::Text(text),
-        }
-    }
-
-    #[inline]
-    fn is(&self, id: IdRef<'_>) -> bool {
-        match (self, id) {
-            (Self::Int(own), IdRef::Int(other)) => *own == other,
-            (Self::Short { len, bytes }, IdRef::Text(text)) => {
-                let len = usize::from(*len);
-                len == text.len() && bytes[..len] == *text.as_bytes()
-            }
-            (Self::Long(own), IdRef::Text(other)) => **own == *other,
-            _ => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_id_is_the_id_it_was_made_from() {
-        let texts = [
-            "",
-            "BTCUSDT",
-            "30 bytes are kept in the slot.",
-            "31 bytes are shared instead ...",
-            "ä",
-        ];
-        let ids: Vec<IdRef<'_>> = texts
-            .iter()
-            .map(|text| IdRef::Text(text))
-            .chain([0, -1, 7, i128::MAX].map(IdRef::Int))
-            .chain([IdRef::Text("7")])
-            .collect();
-        for (at, id) in ids.iter().enumerate() {
-            let slot_id = SlotId::new(*id);
-            assert_eq!(slot_id.as_ref(), *id);
-            for (other_at, other) in ids.iter().enumerate() {
-                assert_eq!(slot_id.is(*other), at == other_at, "{id:?} {other:?}");
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::head::{Head, Stamp, State, flags};
 use crate::store::publish::{Batch, Outcome, Place};
 use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
-use crate::store::wake::{Batch as WakesBatch, Notes};
+use crate::store::wake::Batch as WakesBatch;
 use crate::sync::Arc;
 
 /// A slot, as its owner names it: its number.
@@ -48,12 +48,13 @@ pub(crate) struct EntityWriter {
     schema: SchemaHandle,
     /// By number; `None` until the slot's first use here.
     places: Vec<Option<Place<VERSIONS>>>,
-    /// The slot of the message before: ids often come in runs.
+    /// The slot of the message before.
     last: u32,
+    /// By number: the slot whose message came next, the last time.
+    successors: Vec<u32>,
     batch: Batch,
-    /// What was published in this batch, for those who wait.
-    notes: Notes,
     purged: Vec<Arc<Slot>>,
+    /// What was published, for those who follow it, and in this batch, for those who wait.
     changes: Producer,
     /// A value has become partial, or one with a gap, since this was last asked for.
     suspect: bool,
@@ -75,8 +76,8 @@ impl EntityWriter {
             schema,
             places: Vec::new(),
             last: 0,
+            successors: Vec::new(),
             batch: Batch::default(),
-            notes: Notes::new(),
             purged: Vec::new(),
             changes,
             suspect: false,
@@ -119,16 +120,36 @@ impl EntityWriter {
     /// made.
     #[inline]
     pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        // Compared before it is hashed.
-        if let Some(Some(place)) = self.places.get(self.last as usize)
+        // Ids come in runs, or in the order of before: compared before it is hashed.
+        let expected = self.successors.get(self.last as usize).copied();
+        let expected = expected.unwrap_or_default();
+        if let Some(Some(place)) = self.places.get(expected as usize)
+            && place.slot.is(id)
+        {
+            self.last = expected;
+            return Self::located(place, expected, missing);
+        }
+        self.locate_other(id, missing)
+    }
+
+    /// The slot of an id that did not come where it was expected. Remembers what it came after,
+    /// unless it came twice.
+    #[inline(never)]
+    fn locate_other(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+        let before = self.last as usize;
+        if let Some(Some(place)) = self.places.get(before)
             && place.slot.is(id)
         {
             return Self::located(place, self.last, missing);
         }
-        match self.entity.text_of(id) {
+        let located = match self.entity.text_of(id) {
             Some(text) => self.look_up(IdRef::Text(text.as_str()), missing),
             None => self.look_up(id, missing),
+        };
+        if let Some(successor) = self.successors.get_mut(before) {
+            *successor = self.last;
         }
+        located
     }
 
     #[inline]
@@ -174,6 +195,7 @@ impl EntityWriter {
         let number = slot.number();
         if self.places.len() <= number as usize {
             self.places.resize_with(number as usize + 1, || None);
+            self.successors.resize(number as usize + 1, 0);
         }
         self.places[number as usize] = Some(Place::adopt(slot));
         Ok(number)
@@ -189,6 +211,7 @@ impl EntityWriter {
     }
 
     /// What the slot holds now. [`State::Dead`] after a purge.
+    #[inline]
     pub(crate) fn head(&self, slot: SlotIx) -> Head {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => place.head(),
@@ -345,16 +368,20 @@ impl EntityWriter {
     /// Ends a batch: tells those who wait for what was published in it. `wakes` is the end of the
     /// owner's batch, over all its entities.
     pub(crate) fn end_batch(&mut self, wakes: &mut WakesBatch<'_>) {
-        if self.notes.is_empty() && self.purged.is_empty() {
+        if self.changes.is_quiet() {
             return;
         }
-        wakes.one(&**self.entity.changes());
+        if wakes.is_quiet() {
+            self.changes.forget_batch();
+            self.purged.clear();
+            return;
+        }
+        wakes.one(&**self.changes.changes());
         let places = &self.places;
-        wakes.notes(&mut self.notes, |number| {
-            places
-                .get(number as usize)?
-                .as_ref()
-                .map(|place| &*place.slot)
+        self.changes.end_batch(places.len() as u32, |number| {
+            if let Some(Some(place)) = places.get(number as usize) {
+                wakes.one(&*place.slot);
+            }
         });
         for slot in self.purged.drain(..) {
             wakes.one(&*slot);
@@ -375,7 +402,6 @@ impl EntityWriter {
     #[inline]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Applied {
-            self.notes.note(slot.0);
             self.changes.push(slot.0);
         }
         outcome

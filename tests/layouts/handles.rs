@@ -38,6 +38,7 @@ fn shown(decoder: &mut Decoder, message: &[u8], deep: bool) -> Result<String, Js
 }
 
 static NAMES: [&str; 4] = ["s", "data", "no such name", "id"];
+static OTHERS: [&str; 4] = ["payload", "s", "id", "params"];
 
 fn show(value: Value<'_>, deep: bool, out: &mut String) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -57,12 +58,14 @@ fn show(value: Value<'_>, deep: bool, out: &mut String) {
         value.is_object(),
     )
     .expect("a string");
-    let picked = value
-        .pick(&NAMES)
-        .map(|member| member.map(|member| text(member.raw())));
-    let got = NAMES.map(|name| value.get(name).map(|member| text(member.raw())));
-    assert_eq!(picked, got);
-    writeln!(out, "{picked:?}").expect("a string");
+    for names in [&NAMES, &OTHERS] {
+        let picked = value
+            .pick(names)
+            .map(|member| member.map(|member| text(member.raw())));
+        let got = names.map(|name| value.get(name).map(|member| text(member.raw())));
+        assert_eq!(picked, got);
+        writeln!(out, "{picked:?}").expect("a string");
+    }
     for (name, member) in value.members() {
         writeln!(out, "{} {} {name:?}", name.as_str(), text(name.raw())).expect("a string");
         let path = format!("/{}", name.as_str().replace('~', "~0").replace('/', "~1"));

@@ -15,6 +15,26 @@ impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
     #[inline]
     pub(super) fn apply(&mut self, at: usize) {
+        let is_plain = self.behind.is_none() && !self.legs.special;
+        match self.staging.get(at) {
+            Some(Item {
+                entity,
+                what: What::Patch(..) | What::Remove(_),
+                ..
+            }) if is_plain => {
+                self.counters.patches.bump();
+                self.entries[entity.index()].heard_at = self.now;
+                self.update(at);
+            }
+            _ => self.apply_closely(at),
+        }
+    }
+
+    /// As [`apply`](Self::apply), for everything but an update of the only leg's, which is what
+    /// nearly all messages bring.
+    #[cold]
+    #[inline(never)]
+    fn apply_closely(&mut self, at: usize) {
         let item = self.staging.item(at);
         if self.behind.is_some() && self.is_behind(&item) {
             return;
@@ -23,10 +43,10 @@ impl Ingest {
             return;
         }
         match item.what {
-            What::Patch(_, update) | What::Remove(update) => {
+            What::Patch(..) | What::Remove(_) => {
                 self.counters.patches.bump();
                 self.entries[item.entity.index()].heard_at = self.now;
-                self.update(&item, &update);
+                self.update(at);
             }
             What::Forward(number, update) => {
                 self.counters.patches.bump();
@@ -100,13 +120,27 @@ impl Ingest {
         }
     }
 
+    /// Publishes the update that an item is, unless it is overtaken by what is there.
     #[inline]
-    pub(super) fn update(&mut self, item: &Item, update: &Update) {
-        let entry = &self.entries[item.entity.index()];
-        if entry.attention.is_some() && self.is_attended(item) {
-            return self.update_attended(item, update);
+    pub(super) fn update(&mut self, at: usize) {
+        let has_attention = match self.staging.get(at) {
+            Some(item) => self.entries[item.entity.index()].attention.is_some(),
+            None => false,
+        };
+        if !has_attention || !self.update_if_attended(at) {
+            self.update_plain(at);
         }
-        let Some(id) = self.staging.id(item) else {
+    }
+
+    /// As [`update`](Self::update), for an id that nobody looks after.
+    #[inline]
+    fn update_plain(&mut self, at: usize) {
+        let Some(item) = self.staging.get(at) else {
+            return;
+        };
+        let (Some(id), What::Patch(_, update) | What::Remove(update)) =
+            (self.staging.id(item), &item.what)
+        else {
             return;
         };
         let entry = &mut self.entries[item.entity.index()];
@@ -114,7 +148,7 @@ impl Ingest {
             return;
         };
         let counters = &*self.counters;
-        let missing = match (item.what, update.missing) {
+        let missing = match (&item.what, update.missing) {
             (What::Patch(..), Missing::Insert) => store::Missing::Insert,
             _ => store::Missing::Ignore,
         };
@@ -151,7 +185,7 @@ impl Ingest {
                 }
                 Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
-                    return self.update_after_gap(item, update, (slot, stamp), (expected, found));
+                    return self.update_after_gap(at, (slot, stamp), (expected, found));
                 }
             }
         }
@@ -164,16 +198,20 @@ impl Ingest {
 
     /// Messages of the slot are missing before this update.
     #[cold]
+    #[inline(never)]
     fn update_after_gap(
         &mut self,
-        item: &Item,
-        update: &Update,
+        at: usize,
         (slot, mut stamp): (SlotIx, Stamp),
         (expected, found): (u64, u64),
     ) {
-        if self.legs.has_company() && self.bridge(item.entity, slot, update) {
+        let item = self.staging.item(at);
+        let (What::Patch(_, update) | What::Remove(update)) = item.what else {
+            return;
+        };
+        if self.legs.has_company() && self.bridge(item.entity, slot, &update) {
             // What another leg has brought may be ahead of it.
-            return self.update(item, update);
+            return self.update(at);
         }
         self.counters.gaps.bump();
         tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
@@ -191,10 +229,11 @@ impl Ingest {
         if !entry.whole_seen && self.opens > 1 && !stamp.trust {
             watch_recovery(entry, slot, &self.config, &self.counters);
         }
-        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
+        publish(entry, slot, &item, &self.staging, &stamp, &self.counters);
     }
 
     #[cold]
+    #[inline(never)]
     fn mark_invalid(&mut self, item: &Item) {
         if self.legs.has_company() {
             self.note_mark(item);

@@ -15,8 +15,8 @@ use super::settings::Settings;
 use crate::Time;
 use crate::key::Key;
 use crate::query::{FetchStatus, Info, Look, QueryIx};
-use crate::store::{Flag, Seen, Watched};
-use crate::sync::{Arc, ArcSwap, AtomicU32};
+use crate::store::{Bell, Flag, Seen, Watched};
+use crate::sync::{Arc, ArcSwap};
 
 /// What is known of a query besides its data. Whether that is stale is a matter of the moment, see
 /// [`Query::look`].
@@ -234,8 +234,8 @@ impl Query {
 }
 
 impl Watched for Query {
-    fn mask(&self) -> &AtomicU32 {
-        self.news.mask()
+    fn bell(&self) -> &Bell {
+        self.news.bell()
     }
 
     fn moved(&self, seen: &Seen) -> bool {

@@ -48,7 +48,7 @@ impl Side {
             .expect("polled");
         assert!(!self.events.is_empty(), "nothing happened in time");
         for event in &self.events {
-            self.socket.ready(event.is_readable(), event.is_writable());
+            self.socket.notice(event);
         }
         // What rustls holds goes when there is room, as a feed's thread does each turn.
         self.socket.flush().expect("flushed");

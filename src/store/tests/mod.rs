@@ -7,6 +7,10 @@ mod changes_models;
 #[cfg(not(tickcache_loom))]
 mod kit;
 #[cfg(not(tickcache_loom))]
+mod live;
+#[cfg(not(tickcache_loom))]
+mod lookup;
+#[cfg(not(tickcache_loom))]
 mod oracle;
 #[cfg(not(tickcache_loom))]
 mod replace;
@@ -25,14 +29,16 @@ mod wake_models;
 #[cfg(not(tickcache_loom))]
 mod wake_stress;
 
-use super::wake::{Seen, Watched};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering};
+use super::wake::{Bell, Seen, Watched};
+#[cfg(not(tickcache_loom))]
+use super::{changes::Producer, wake::Wakes};
+use crate::sync::{Arc, AtomicU64, Ordering};
 
-/// The least that can be waited for: an epoch, a generation, a mask.
+/// The least that can be waited for: an epoch, a generation, a bell.
 pub(super) struct Cell {
     epoch: AtomicU64,
     link: AtomicU64,
-    mask: AtomicU32,
+    bell: Bell,
 }
 
 impl Cell {
@@ -40,7 +46,7 @@ impl Cell {
         Arc::new(Self {
             epoch: AtomicU64::new(0),
             link: AtomicU64::new(0),
-            mask: AtomicU32::new(0),
+            bell: Bell::new(),
         })
     }
 
@@ -62,13 +68,25 @@ impl Cell {
 }
 
 impl Watched for Cell {
-    fn mask(&self) -> &AtomicU32 {
-        &self.mask
+    fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn moved(&self, seen: &Seen) -> bool {
         self.seen() != *seen
     }
+}
+
+/// Ends a batch over these cells, which are the slots by number.
+#[cfg(not(tickcache_loom))]
+fn flush(wakes: &mut Wakes, moved: &mut Producer, cells: &[Arc<Cell>]) {
+    let mut batch = wakes.batch();
+    moved.end_batch(cells.len() as u32, |slot| {
+        // A number without a slot is passed over, as that of a purged slot is.
+        if let Some(cell) = cells.get(slot as usize) {
+            batch.one(&**cell);
+        }
+    });
 }
 
 /// Runs a test that would hang if it failed; then it fails after a minute instead.

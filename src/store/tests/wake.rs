@@ -1,8 +1,9 @@
 //! The hub turned by hand, in one thread, against a clock that the test sets.
 
-use super::{Cell, guarded};
+use super::{Cell, flush, guarded};
 use crate::Time;
-use crate::store::wake::{Flag, Hub, Notes, Registration, Runner, Seen, Watched, Woken};
+use crate::store::changes::Changes;
+use crate::store::wake::{Flag, Hub, Registration, Runner, Seen, Watched, Woken};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -55,9 +56,8 @@ const fn at(nanos: u64) -> Time {
 #[test]
 fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
     let (hub, mut runner) = Hub::new();
-    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
     let cells = [Cell::new(), Cell::new()];
-    let resolve = |slot: u32| cells.get(slot as usize).map(|cell| &**cell);
     let mut waiting = cells
         .each_ref()
         .map(|cell| (hub.register(vec![source(cell)]), Counter::new()));
@@ -66,10 +66,10 @@ fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
     }
 
     cells[1].publish(1);
-    notes.note(1);
-    notes.note(7); // A number without a slot is passed over.
-    wakes.flush(&mut notes, resolve);
-    assert!(notes.is_empty());
+    moved.push(1);
+    moved.push(7); // A number without a slot is passed over.
+    flush(&mut wakes, &mut moved, &cells);
+    assert!(moved.is_quiet());
     turn(&mut runner);
     let counts = waiting.each_ref().map(|(_, (counter, _))| counter.count());
     assert_eq!(counts, [0, 1]);
@@ -82,9 +82,9 @@ fn a_publication_wakes_those_who_wait_for_it_and_nobody_else() {
     );
     for (slot, cell) in cells.iter().enumerate() {
         cell.publish(2);
-        notes.note(slot as u32);
+        moved.push(slot as u32);
     }
-    wakes.flush(&mut notes, resolve);
+    flush(&mut wakes, &mut moved, &cells);
     turn(&mut runner);
     let counts = waiting.each_ref().map(|(_, (counter, _))| counter.count());
     assert_eq!(counts, [1, 1]);
@@ -276,7 +276,7 @@ fn whoever_is_dropped_leaves_nothing_behind_and_is_not_woken() {
 fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
     const SLOTS: u32 = 3000;
     let (hub, mut runner) = Hub::new();
-    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
     let cells: Vec<_> = (0..SLOTS).map(|_| Cell::new()).collect();
     let mut waiting: Vec<_> = cells
         .iter()
@@ -294,9 +294,9 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
         }
         for slot in 0..SLOTS {
             cells[slot as usize].publish(epoch);
-            notes.note(slot);
+            moved.push(slot);
         }
-        wakes.flush(&mut notes, |slot| {
+        wakes.flush(&mut moved, |slot| {
             cells.get(slot as usize).map(|cell| &**cell)
         });
         turn(&mut runner);
@@ -325,7 +325,7 @@ fn a_crowd_that_waits_for_one_slot_is_woken_in_parts() {
 #[test]
 fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
     let (hub, mut runner) = Hub::new();
-    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
     let crowd: Vec<_> = (0..1100).map(|_| Cell::new()).collect();
     let mut waiting: Vec<_> = crowd
         .iter()
@@ -343,9 +343,9 @@ fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
     assert!(poll(registration, &waker, &[last.seen()]).is_pending());
     for (slot, cell) in (0..).zip(&crowd) {
         cell.publish(1);
-        notes.note(slot);
+        moved.push(slot);
     }
-    wakes.flush(&mut notes, |slot| {
+    wakes.flush(&mut moved, |slot| {
         crowd.get(slot as usize).map(|cell| &**cell)
     });
     turn(&mut runner);
@@ -514,7 +514,7 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
 #[test]
 fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
     let (hub, mut runner) = Hub::new();
-    let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+    let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
     let cell = Cell::new();
     let mut registration = hub.register(vec![source(&cell)]);
     let unasked = || panic!("nothing has moved yet");
@@ -522,8 +522,8 @@ fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
     assert_eq!(registration.take_moved_at(), None);
     for (epoch, time) in [(1, 5), (2, 9)] {
         cell.publish(epoch);
-        notes.note(0);
-        wakes.flush(&mut notes, |_| Some(&*cell));
+        moved.push(0);
+        wakes.flush(&mut moved, |_| Some(&*cell));
         runner.turn(at(time));
     }
     assert_eq!(

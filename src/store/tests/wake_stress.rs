@@ -1,9 +1,9 @@
 //! Real threads: whoever waits sees the last publication, and nobody waits for ever.
 
-use super::{Cell, guarded};
+use super::{Cell, flush, guarded};
 use crate::Time;
 use crate::store::changes::Changes;
-use crate::store::wake::{Hub, Notes, Registration, Seen, Watched, Woken};
+use crate::store::wake::{Hub, Registration, Seen, Watched, Woken};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::future::poll_fn;
 use std::thread;
@@ -64,15 +64,15 @@ fn everybody_sees_the_last_of_many_publications() {
                 }
             })
         };
-        let (mut wakes, mut notes) = (hub.wakes(), Notes::new());
+        let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
         for epoch in 1..=BUMPS {
             for (slot, cell) in (0..).zip(&cells) {
                 cell.publish(epoch);
-                notes.note(slot);
+                moved.push(slot);
             }
             // Batches of one, and of a few.
             if epoch % 7 < 4 || epoch == BUMPS {
-                wakes.flush(&mut notes, |slot| {
+                wakes.flush(&mut moved, |slot| {
                     cells.get(slot as usize).map(|cell| &**cell)
                 });
             }

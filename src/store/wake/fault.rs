@@ -8,18 +8,20 @@
     allow(dead_code, reason = "only the models inject")
 )]
 pub(in crate::store) enum Fault {
-    /// The owner publishes and looks at the mask without a fence between.
+    /// The owner publishes and looks at the bell without a fence between.
     OwnerFence,
-    /// The waiter sets its bit and checks without a fence between.
+    /// The waiter rings and checks without a fence between.
     WaiterFence,
     /// A generation is changed and the waiters looked for without a fence between.
     ChangerFence,
-    /// The waiter checks before it sets its bit.
+    /// The waiter checks before it rings.
     CheckFirst,
-    /// The waiter sets its bit and sleeps without checking again.
+    /// The waiter rings and sleeps without checking again.
     NoRecheck,
-    /// The mask is cleared after the hub was told.
-    ClearLate,
+    /// The waiter rings before it enters its waker.
+    RingFirst,
+    /// The hub is told before the ring is noted as told.
+    TellLate,
     /// Shutting down wakes who sleeps, but does not stop others from falling asleep.
     CloseUnmarked,
     /// The hub reads the clock before it takes the reasons it was woken for.

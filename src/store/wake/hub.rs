@@ -16,6 +16,10 @@ use std::fmt;
 /// How many wakers are taken before the lock is released to call them.
 pub(super) const CHUNK: usize = if cfg!(tickcache_loom) { 1 } else { 32 };
 
+/// How many waiters or sources are looked at before the lock is released, whether or not anybody
+/// is to be woken: waiters wait for this lock.
+pub(super) const LOOKS: usize = if cfg!(tickcache_loom) { 2 } else { 128 };
+
 /// Why the hub is woken. A set of bits: what is raised twice is done once.
 pub(super) mod reason {
     /// An owner listed slots.
@@ -268,14 +272,30 @@ impl Runner {
     fn wake_listed(&mut self) {
         let Self { hub, lanes, woken } = self;
         for lane in &*lanes {
-            lane.drain(|key: Key| {
-                let mut cursor = None;
-                // The lock is taken for each key, so that no waiter has to wait for a whole list.
-                while !lock(&hub.waiters).take_listed(key, &mut cursor, woken) {
-                    hub.wake(woken);
+            let mut keys = lane.published();
+            // The one that was begun, and how far.
+            let mut begun: Option<(Key, Option<usize>)> = None;
+            loop {
+                let mut waiters = lock(&hub.waiters);
+                let mut looks = 0;
+                while looks < LOOKS {
+                    let Some((key, mut cursor)) =
+                        begun.take().or_else(|| Some((keys.next()?, None)))
+                    else {
+                        break;
+                    };
+                    looks += 1;
+                    if !waiters.take_listed(key, &mut cursor, woken) {
+                        begun = Some((key, cursor));
+                        break;
+                    }
                 }
+                drop(waiters);
                 hub.wake(woken);
-            });
+                if looks == 0 {
+                    break;
+                }
+            }
         }
     }
 

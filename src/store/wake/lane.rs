@@ -40,16 +40,13 @@ impl Lane {
         )
     }
 
-    /// Hands what was published to `take`. The runner alone calls this.
-    pub(super) fn drain(&self, mut take: impl FnMut(Key)) {
-        // Pairs with the release in `publish`.
-        let tail = self.tail.load(Ordering::Acquire);
-        let mut head = self.head.load(Ordering::Relaxed);
-        while head != tail {
-            take(self.keys[head as usize & (LANE - 1)].load(Ordering::Relaxed));
-            head += 1;
-            // Pairs with the acquire in `room`: the place is read before it is written again.
-            self.head.store(head, Ordering::Release);
+    /// What was published by now, to be read once. The runner alone calls this.
+    pub(super) fn published(&self) -> Published<'_> {
+        Published {
+            lane: self,
+            head: self.head.load(Ordering::Relaxed),
+            // Pairs with the release in `publish`.
+            tail: self.tail.load(Ordering::Acquire),
         }
     }
 
@@ -58,6 +55,29 @@ impl Lane {
         // In this order: the owner publishes before it goes.
         self.gone.load(Ordering::Acquire)
             && self.head.load(Ordering::Relaxed) == self.tail.load(Ordering::Relaxed)
+    }
+}
+
+/// Keys on their way out of a lane. Those that are not taken stay.
+#[derive(Debug)]
+pub(super) struct Published<'a> {
+    lane: &'a Lane,
+    head: u64,
+    tail: u64,
+}
+
+impl Iterator for Published<'_> {
+    type Item = Key;
+
+    fn next(&mut self) -> Option<Key> {
+        if self.head == self.tail {
+            return None;
+        }
+        let key = self.lane.keys[self.head as usize & (LANE - 1)].load(Ordering::Relaxed);
+        self.head += 1;
+        // Pairs with the acquire in `has_room`: the place is read before it is written again.
+        self.lane.head.store(self.head, Ordering::Release);
+        Some(key)
     }
 }
 
@@ -73,15 +93,22 @@ pub(super) struct Sender {
 
 impl Sender {
     /// Whether there is room for one more.
+    #[inline(always)]
     pub(super) fn has_room(&mut self) -> bool {
         if self.tail - self.head < LANE as u64 {
             return true;
         }
+        self.look_again()
+    }
+
+    #[cold]
+    fn look_again(&mut self) -> bool {
         self.head = self.lane.head.load(Ordering::Acquire);
         self.tail - self.head < LANE as u64
     }
 
     /// Adds a key; there has to be room. The hub sees it once published.
+    #[inline(always)]
     pub(super) fn push(&mut self, key: Key) {
         debug_assert!(
             self.tail - self.head < LANE as u64,

@@ -11,33 +11,35 @@
 //! | waiter ([`Registration`]) | owner ([`Wakes`]) | changer of a generation ([`Hub::scan`]) |
 //! |---|---|---|
 //! | enter the waker under the hub's lock | publish | store the generation |
-//! | set the hub's bit in the mask | | |
+//! | ring the source's [`Bell`], unless it is rung | | |
 //! | `fence(SeqCst)` | `fence(SeqCst)` | `fence(SeqCst)` |
-//! | check the predicate | look at the mask | look whether the hub has waiters |
-//! | sleep | `swap(0)`, list the slot, wake the hub | mark SCAN, wake the hub |
+//! | check the predicate | look at the bell | look whether the hub has waiters |
+//! | sleep | note the ring as told, list the slot, wake the hub | mark SCAN, wake the hub |
 //!
-//! - Of two `SeqCst` fences one comes first. If it is the waiter's, the other side sees the bit (or
+//! - Of two `SeqCst` fences one comes first. If it is the waiter's, the other side sees the ring (or
 //!   the count of waiters) and the hub is told. If it is the other side's, the waiter sees the
 //!   publication when it checks, and does not sleep.
-//! - The bit is set by a read-modify-write and taken by one. So a `swap` that takes the bit has
-//!   acquired the entry made before it, and hands it on to the hub with the list; a bit set after
-//!   the `swap` was set by a waiter that has acquired the publication.
-//! - The bit is taken *before* the hub is told. Cleared afterwards, it could be the bit of a waiter
-//!   that was woken already and has armed again.
-//! - The hub takes every armed waiter of a listed slot, whether its predicate holds or not: the bit
-//!   is gone, so a waiter left asleep would not be listed again. A woken waiter checks, and arms
-//!   again. In a scan the bits stay, and only those whose predicate holds are woken.
-//! - A full list is answered by a scan, with the masks left as they are.
+//! - The ring releases the waiter's entry, the owner's look acquires it and hands it on to the hub
+//!   with the list. Who finds the bell rung already entered before the hub's next look: see
+//!   [`bell`].
+//! - The ring is noted as told *before* the hub is told. Noted afterwards, it could be the ring of a
+//!   waiter that was woken already and has armed again.
+//! - The hub takes every armed waiter of a listed slot, whether its predicate holds or not: their
+//!   ring is told, so a waiter left asleep would not be listed again. A woken waiter checks, and
+//!   arms again. A scan tells of no ring, and only those whose predicate holds are woken.
+//! - A full list is answered by a scan, with the rings left untold.
 //!
 //! Everything is level-triggered: a duplicate, a stale entry or a dropped waiter costs one look.
 //!
 //! # Progress
 //!
 //! Owner: wait-free apart from one `unpark` a batch, and only if somebody waits for what moved.
-//! Waiters and hub share one lock, held for the look-up of at most [`CHUNK`](hub::CHUNK) wakers; no
-//! waker is called, cloned or dropped under it.
+//! Waiters and hub share one lock, held for at most [`CHUNK`](hub::CHUNK) wakers and
+//! [`LOOKS`](hub::LOOKS) looks; no waker is called, cloned or dropped under it, and no owner takes
+//! it.
 
 mod batch;
+mod bell;
 mod deadlines;
 mod fault;
 mod hub;
@@ -47,7 +49,8 @@ mod registration;
 mod slab;
 mod waiters;
 
-pub(crate) use batch::{Batch, Notes, Wakes};
+pub(crate) use batch::{Batch, Wakes};
+pub(crate) use bell::Bell;
 #[cfg(all(test, tickcache_loom))]
 pub(super) use fault::inject;
 pub(super) use fault::{Fault, injected};
@@ -56,7 +59,7 @@ pub(crate) use hub::Hub;
 pub(crate) use hub::Runner;
 pub(crate) use registration::{Registration, Woken};
 
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::sync::PoisonError;
 
 /// What a waiter has seen of one source; it waits until the source differs from it.
@@ -74,40 +77,21 @@ pub(crate) struct Seen {
 
 /// Something that can be waited for: a slot, an entity's changes, a [`Flag`].
 ///
-/// Its mask must keep its address while anybody waits: the address is the name under which the
-/// hub knows the source.
+/// Its bell must keep its address while anybody waits: the address is the name under which the hub
+/// knows the source. One hub per source, and one at a time who tells it: the owner.
 pub(crate) trait Watched: Send + Sync {
-    /// The word in which waiting hubs set their bit. Zero at the start; nobody else writes it.
-    fn mask(&self) -> &AtomicU32;
+    /// What waiters ring. Nobody but this room touches it.
+    fn bell(&self) -> &Bell;
 
     /// Whether this is no longer as `seen`. Called under the hub's lock: a few loads, no locks.
     fn moved(&self, seen: &Seen) -> bool;
 }
 
-/// The bit of the cache's hub in a mask.
-const HUB: u32 = 1;
-
-/// The name of a source: the address of its mask.
+/// The name of a source: the address of its bell.
 type Key = u64;
 
-fn key_of(mask: &AtomicU32) -> Key {
-    std::ptr::from_ref(mask) as usize as Key
-}
-
-/// Says that a waiter of the hub is asleep, or about to be. Pairs with [`take_mask`].
-fn set_mask(mask: &AtomicU32) {
-    mask.fetch_or(HUB, Ordering::AcqRel);
-}
-
-/// Whether anybody waits. Comes after the `fence(SeqCst)` that pairs with the waiter's.
-fn is_masked(mask: &AtomicU32) -> bool {
-    mask.load(Ordering::Relaxed) != 0
-}
-
-/// Takes the bits. Acquires what the waiters entered before [`set_mask`], and releases what was
-/// published to those that set their bit afterwards.
-fn take_mask(mask: &AtomicU32) -> u32 {
-    mask.swap(0, Ordering::AcqRel)
+fn key_of(bell: &Bell) -> Key {
+    std::ptr::from_ref(bell) as usize as Key
 }
 
 /// Locks; a panic of another thread under the lock leaves nothing half-done here.
@@ -126,7 +110,7 @@ type MutexGuardOf<'a, T> = loom::sync::MutexGuard<'a, T>;
 #[derive(Debug)]
 pub(crate) struct Flag {
     level: AtomicU64,
-    mask: AtomicU32,
+    bell: Bell,
 }
 
 impl Flag {
@@ -134,7 +118,7 @@ impl Flag {
     pub(crate) fn new() -> Self {
         Self {
             level: AtomicU64::new(0),
-            mask: AtomicU32::new(0),
+            bell: Bell::new(),
         }
     }
 
@@ -151,8 +135,8 @@ impl Flag {
 }
 
 impl Watched for Flag {
-    fn mask(&self) -> &AtomicU32 {
-        &self.mask
+    fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn moved(&self, seen: &Seen) -> bool {

@@ -5,7 +5,7 @@ use super::hub::{Hub, reason};
 use super::park::Parker;
 use super::slab::Ticket;
 use super::waiters::{Armed, Sleeper, Sources, moved};
-use super::{Seen, lock, set_mask};
+use super::{Seen, lock};
 use crate::Time;
 use crate::sync::{Arc, Ordering, fence};
 use std::fmt;
@@ -122,6 +122,9 @@ impl Registration {
         if injected(Fault::CheckFirst) && self.moved(seen) {
             return Some(Woken::Moved);
         }
+        if injected(Fault::RingFirst) {
+            self.ring();
+        }
         // What it replaces may be a user's waker and is dropped here, after the lock.
         let (armed, _replaced) =
             lock(&self.hub.waiters).arm(self.ticket, sleeper, seen, until, hub_keeps_time);
@@ -131,14 +134,21 @@ impl Registration {
             Armed::Asleep { sooner: true } => self.hub.raise(reason::TIME),
             Armed::Asleep { sooner: false } => {}
         }
-        for source in self.sources.iter() {
-            set_mask(source.mask());
+        if !injected(Fault::RingFirst) {
+            self.ring();
         }
         if !injected(Fault::WaiterFence) {
             fence(Ordering::SeqCst);
         }
         let check = !injected(Fault::CheckFirst) && !injected(Fault::NoRecheck);
         (check && self.moved(seen)).then_some(Woken::Moved)
+    }
+
+    /// Says to the owner of each source that somebody sleeps.
+    fn ring(&self) {
+        for source in self.sources.iter() {
+            source.bell().ring();
+        }
     }
 
     /// This thread's parker.

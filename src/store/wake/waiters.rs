@@ -1,7 +1,7 @@
 //! Who waits for what: the hub's table, kept under its lock.
 
 use super::deadlines::Deadlines;
-use super::hub::CHUNK;
+use super::hub::{CHUNK, LOOKS};
 use super::park::Parker;
 use super::slab::{Slab, Ticket};
 use super::{Key, Seen, Watched, key_of};
@@ -103,7 +103,7 @@ impl Waiters {
             moved_at: Time::NEVER,
         });
         for source in sources.iter() {
-            let tickets = self.listed.entry(key_of(source.mask())).or_default();
+            let tickets = self.listed.entry(key_of(source.bell())).or_default();
             // The same source named twice stands next to itself.
             if tickets.last() != Some(&ticket) {
                 tickets.push(ticket);
@@ -116,7 +116,7 @@ impl Waiters {
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.slab.remove(ticket)?;
         for source in waiter.sources.iter() {
-            let key = key_of(source.mask());
+            let key = key_of(source.bell());
             let Some(tickets) = self.listed.get_mut(&key) else {
                 continue;
             };
@@ -192,8 +192,8 @@ impl Waiters {
         (moved_at != Time::NEVER).then_some(moved_at)
     }
 
-    // Each of the following moves sleepers into `woken` until it holds `CHUNK`, and answers whether
-    // it is done. If not: release the lock, wake them, and call it again with the same cursor,
+    // Each of the following moves sleepers into `woken` until it holds `CHUNK`, or it has looked at
+    // `LOOKS`, and answers whether it is done. If not: release the lock, wake them, and call it again with the same cursor,
     // which is `None` at first.
 
     /// Everybody armed who waits for `key`.
@@ -230,8 +230,9 @@ impl Waiters {
         cursor: &mut Option<usize>,
         woken: &mut Vec<Sleeper>,
     ) -> bool {
-        for at in cursor.unwrap_or(0)..self.slab.places() {
-            if woken.len() >= CHUNK {
+        let start = cursor.unwrap_or(0);
+        for at in start..self.slab.places() {
+            if woken.len() >= CHUNK || at - start >= LOOKS {
                 *cursor = Some(at);
                 return false;
             }
