@@ -28,7 +28,7 @@ mod template;
 
 use isa::Isa;
 use learn::Outline;
-pub(super) use template::{Hole, NO_HOLE, Place, Template};
+pub(super) use template::{Hole, Template};
 
 use super::items::Decoded;
 
