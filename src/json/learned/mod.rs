@@ -201,10 +201,10 @@ impl Learned {
     #[cold]
     fn find_hindered(&mut self, message: &[u8]) -> bool {
         self.drop_opened();
-        if self.pause == 0 && !self.templates.is_empty() {
+        if self.pause == 0 {
             return self.find_other(usize::MAX, message);
         }
-        self.pause = self.pause.saturating_sub(1);
+        self.pause -= 1;
         self.counts.misses += 1;
         false
     }

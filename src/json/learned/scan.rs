@@ -1,10 +1,11 @@
 //! Whether a message fits a layout: literals compared, tokens found by their own grammar.
 //!
-//! The loop of [`fit`] is the hot path of every message. For each hole it compares the literal
+//! The loop of [`run`] is the hot path of every message. For each hole it compares the literal
 //! before it with one load, looks at the first byte of the token, finds the token's end in a mask of
-//! the sixteen bytes from there, and cuts its cell out of the same register. What is rarer, and what
-//! is near the end (no load reaches beyond the message), is done by [`token`], byte by byte or in a
-//! loop. What no string may have is looked for once, in the whole message.
+//! the sixteen bytes from there, and cuts its cell out of the same register. It calls nothing, so
+//! that its state stays in registers: what is rarer, and what is near the end (no load reaches
+//! beyond the message), is done by [`step`], one hole at a time. What no string may have is looked
+//! for once, in the whole message.
 
 use std::hint::black_box;
 
@@ -114,7 +115,7 @@ fn run<B: Block>(
             break;
         };
         // Where the literal after the hole began in the last message, counted from the token.
-        let usual = token + hole.width();
+        let usual = token.wrapping_add(hole.width());
         *hole = if *first == b'"' {
             let block = B::load(text);
             let quotes = block.equal(b'"');

@@ -7,10 +7,8 @@ mod model;
 mod mutate;
 mod streams;
 
-use super::{
-    super::tape::{Decoder, items_of},
-    Learned, Outline, Template,
-};
+use super::super::tape::{Decoder, items_of};
+use super::{Outline, Template};
 
 /// As deep as the decoders of these tests allow.
 const DEPTH: u32 = 8;
