@@ -20,7 +20,10 @@ const PLANS: usize = 8;
 /// Added to the number of an item that is no hole, to tell it from a hole.
 const FIXED: u32 = 1 << 31;
 /// The most messages that pass without a plan before the next one is made.
-const MAX_WAIT: u32 = 1024;
+const MAX_WAIT: u32 = 1 << 14;
+/// Uses of a plan that has to go, halved with each that was made since, below which it was hardly
+/// worth making.
+const FEW: u32 = 16;
 
 /// What readers have found out about one template.
 #[derive(Debug, Default)]
@@ -126,9 +129,10 @@ impl Plans {
         let Some(at) = least.map(|(at, _)| at) else {
             return;
         };
-        let patience = match kept[at].uses.get() {
-            0 => (2 * self.patience.get() + 1).min(MAX_WAIT),
-            _ => 0,
+        let patience = if kept[at].uses.get() < FEW {
+            (2 * self.patience.get() + 1).min(MAX_WAIT)
+        } else {
+            self.patience.get() / 2
         };
         self.patience.set(patience);
         self.wait.set(patience);

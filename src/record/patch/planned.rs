@@ -74,11 +74,12 @@ impl Patch {
         if self.tree.is_some() {
             self.tree = None;
         }
-        let mut others = false;
-        let steps = planned.ops.iter().zip(&planned.sources);
-        self.ops.extend(steps.map(|(op, source)| {
+        // Operations that are left, by their place modulo 64.
+        let mut others = 0_u64;
+        let steps = planned.ops.iter().zip(&planned.sources).enumerate();
+        self.ops.extend(steps.map(|(at, (op, source))| {
             let first = tokens.cell(*source).unwrap_or_else(|| {
-                others |= *source != IS_OBJECT;
+                others |= u64::from(*source != IS_OBJECT) << (at % 64);
                 &OBJECT
             });
             Op {
@@ -87,10 +88,10 @@ impl Patch {
             }
         }));
         (self.end, self.resolved) = (planned.end, planned.resolved);
-        if others {
+        if others != 0 {
             // None of them is taken for one that is named twice.
             self.touched.fill(0);
-            self.set_others(planned, schema, tokens);
+            self.set_others(others, planned, schema, tokens);
         }
         match (&mut *self.touched, &*planned.touched) {
             ([all], [touched]) => *all = *touched,
@@ -110,20 +111,26 @@ impl Patch {
     #[inline(never)]
     fn set_others(
         &mut self,
+        mut others: u64,
         planned: &Planned,
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
-        for (at, (op, source)) in planned.ops.iter().zip(&planned.sources).enumerate() {
-            if *source == IS_OBJECT || tokens.cell(*source).is_some() {
-                continue;
-            }
-            match tokens.token(*source) {
-                Some(token) => self.set(schema, op.node, token),
-                None => self.delete(schema.layout(), op.node),
-            }
-            if let Some(op) = self.ops.pop() {
-                self.ops[at] = op;
+        while others != 0 {
+            let first = others.trailing_zeros() as usize;
+            others &= others - 1;
+            for at in (first..planned.ops.len()).step_by(64) {
+                let (node, source) = (planned.ops[at].node, planned.sources[at]);
+                if source == IS_OBJECT || tokens.cell(source).is_some() {
+                    continue;
+                }
+                match tokens.token(source) {
+                    Some(token) => self.set(schema, node, token),
+                    None => self.delete(schema.layout(), node),
+                }
+                if let Some(op) = self.ops.pop() {
+                    self.ops[at] = op;
+                }
             }
         }
     }
