@@ -155,6 +155,9 @@ fn sum(value: tickcache::json::Value<'_>) -> f64 {
     }
 }
 
+/// What is done with each message.
+type With = Box<dyn FnMut(&[u8])>;
+
 fn contest(group: &str, (venue, take_in): Preset, recording: &Recording) {
     let texts: Vec<_> = recording.texts[half(recording)..]
         .iter()
@@ -162,7 +165,7 @@ fn contest(group: &str, (venue, take_in): Preset, recording: &Recording) {
         .map(String::as_bytes)
         .collect();
     let per = texts.len() as f64;
-    let each = |mut with: Box<dyn FnMut(&[u8])>| {
+    let each = |mut with: With| {
         let texts = &texts;
         move |times| {
             for _ in 0..times {
@@ -307,6 +310,8 @@ fn varied(sample: Recording) -> Recording {
             .map(|text| later(text, by));
         texts.extend(again);
     }
+    let different: HashSet<_> = texts.iter().collect();
+    assert!(different.len() as u64 > VARIANTS, "messages are varied");
     let connection = 0..texts.len();
     Recording {
         name: sample.name,

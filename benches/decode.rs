@@ -297,8 +297,8 @@ fn each<'a>(messages: &'a [Vec<u8>], mut with: impl FnMut(&'a [u8])) -> impl FnM
     let mut at = 0;
     move |times| {
         visit(&mut messages, &mut at, times, |message| {
-            with(black_box(*message))
-        })
+            with(black_box(*message));
+        });
     }
 }
 

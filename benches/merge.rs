@@ -142,6 +142,7 @@ fn at_hand(slots: usize) {
         })
         .row("serde_json Value, in place under a Mutex", |times| {
             visit(&mut locked, &mut locked_at, times, |slot| {
+                let slot: &Mutex<_> = slot;
                 let mut value = slot.lock().expect("no panic");
                 merge_serde_ref(&mut value, black_box(kept.next()));
             });

@@ -76,12 +76,12 @@ fn by_handle(name: &str, slots: usize) {
     Contest::new(format!("read/{name}"))
         .row("tickcache", |times| {
             visit(&mut own, &mut at, times, |slot| {
-                tokens(slot, black_box(fields))
+                tokens(slot, black_box(fields));
             });
         })
         .row("tickcache, to f64", |times| {
             visit(&mut same, &mut same_at, times, |slot| {
-                numbers(slot, black_box(fields))
+                numbers(slot, black_box(fields));
             });
         })
         .numbers()
@@ -90,12 +90,12 @@ fn by_handle(name: &str, slots: usize) {
         })
         .row("arc_swap Cache load", |times| {
             visit(&mut caches, &mut cache_at, times, |cache| {
-                both(cache.load())
+                both(cache.load());
             });
         })
         .row("tokio watch borrow", |times| {
             visit(&mut watches, &mut watch_at, times, |watch| {
-                both(&watch.borrow())
+                both(&watch.borrow());
             });
         })
         .row("left-right enter", |times| {

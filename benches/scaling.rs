@@ -115,11 +115,11 @@ fn against_slots() {
             (0..times).for_each(|_| read(handles.next(), fields));
         });
         let ids = in_random_order((0..count).map(id));
-        let mut own_ids = Round::new(ids.clone());
+        let (mut own_ids, mut reader) = (Round::new(ids.clone()), entity.reader());
         curve.point("tickcache, a read by key", x, move |times| {
             for _ in 0..times {
-                let slot = entity.find(black_box(own_ids.next().as_str()));
-                read(&slot.expect("there"), fields);
+                let both = reader.live(black_box(own_ids.next().as_str()), fields);
+                black_box(&both.expect("live"));
             }
         });
         let (swaps, mut at) = (&mut slots.swaps, 0);

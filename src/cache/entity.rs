@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::changes::Changes;
 use super::entity_reader::EntityReader;
 use super::error::NotLive;
-use super::freshness::{Freshness, Policy};
+use super::freshness::Policy;
 use super::order::{By, Ordered};
 use super::ready::{ReadyError, ready};
 use super::shared::Shared;
@@ -49,6 +49,13 @@ impl Field {
     #[inline(always)]
     pub(crate) fn is_of(self, slot: &store::Slot) -> bool {
         self.of == slot.family()
+    }
+}
+
+impl From<Field> for store::Field {
+    #[inline(always)]
+    fn from(field: Field) -> Self {
+        field.inner
     }
 }
 
@@ -112,8 +119,8 @@ impl Entity {
     /// [`reader`](Self::reader).
     ///
     /// # Errors
-    /// [`NotLive`], with the state, the reasons and the age; [`Freshness::Empty`] if there is no
-    /// such id.
+    /// [`NotLive`], with the state, the reasons and the age. Without such an id the state is
+    /// [`Empty`](super::Freshness::Empty).
     #[inline]
     pub fn live<'id, const N: usize>(
         &self,
@@ -125,9 +132,9 @@ impl Entity {
         let cells = self
             .0
             .core
-            .with(id, |slot| plainly_live(slot, expires, fields));
+            .with(id, |slot| plainly_live(slot, expires, &fields));
         match cells.flatten() {
-            Some(cells) => Ok(cells.map(Value::from_whole)),
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(id, fields),
         }
     }
@@ -148,7 +155,7 @@ impl Entity {
     /// That there is no slot of this id.
     #[cold]
     pub(super) fn none_of(&self, id: IdRef<'_>) -> NotLive {
-        NotLive::new(self, &self.0.core.canonical(id), Freshness::Empty, None)
+        NotLive::none(self, self.0.core.canonical(id))
     }
 
     /// One thread's reader of values by id: the quickest way to read by key.

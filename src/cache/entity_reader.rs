@@ -53,9 +53,9 @@ impl EntityReader {
         let expires = self.expires;
         let cells = self
             .known
-            .known(id, |slot| plainly_live(slot, expires, fields));
+            .known(id, |slot| plainly_live(slot, expires, &fields));
         match cells {
-            Some(cells) => Ok(cells.map(Value::from_whole)),
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(id, fields),
         }
     }

@@ -1,83 +1,112 @@
 //! One error type for the whole face, composed of the small ones that each room gives.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::entity::Entity;
 use super::freshness::{Freshness, Reasons};
+use super::slot::Slot;
 use crate::key::Id;
 use crate::record::TypeError;
+use crate::store;
+use crate::sync::Arc;
 
 /// A value that is not live, and why: what `live(..)` answers instead of a suspect value.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct NotLive(Box<Inner>);
-
-/// Boxed, so that the answer of a read is no larger for what it hardly ever is.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("[{}, {}] is not live: {freshness}{}", entity.name(), id, .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
-struct Inner {
+#[derive(Clone, Debug)]
+pub struct NotLive {
     entity: Entity,
-    id: Id,
+    of: Of,
     freshness: Freshness,
     age: Option<Duration>,
     decode: Option<Box<TypeError>>,
 }
 
+/// Whose value it is. A slot knows its id, and refusing to read one allocates nothing.
+#[derive(Clone, Debug)]
+enum Of {
+    Slot(Arc<store::Slot>),
+    NoSlot(Box<Id>),
+}
+
 impl NotLive {
-    pub(crate) fn new(
-        entity: &Entity,
-        id: &Id,
-        freshness: Freshness,
-        age: Option<Duration>,
-    ) -> Self {
-        Self(Box::new(Inner {
-            entity: entity.clone(),
-            id: id.clone(),
+    pub(crate) fn new(slot: &Slot, freshness: Freshness, age: Option<Duration>) -> Self {
+        Self {
+            entity: slot.entity().clone(),
+            of: Of::Slot(slot.core().clone()),
             freshness,
             age,
             decode: None,
-        }))
+        }
     }
 
-    pub(crate) fn because(mut self, error: TypeError) -> Self {
-        self.0.decode = Some(Box::new(error));
-        self
+    /// There is no slot with this id.
+    pub(crate) fn none(entity: &Entity, id: Id) -> Self {
+        Self {
+            entity: entity.clone(),
+            of: Of::NoSlot(Box::new(id)),
+            freshness: Freshness::Empty,
+            age: None,
+            decode: None,
+        }
+    }
+
+    pub(crate) fn because(self, error: TypeError) -> Self {
+        Self {
+            decode: Some(Box::new(error)),
+            ..self
+        }
     }
 
     /// Of which entity the value is.
     #[must_use]
     pub fn entity(&self) -> &Entity {
-        &self.0.entity
+        &self.entity
     }
 
     /// The id of the value.
     #[must_use]
     pub fn id(&self) -> &Id {
-        &self.0.id
+        match &self.of {
+            Of::Slot(slot) => slot.own_id(),
+            Of::NoSlot(id) => id,
+        }
     }
 
     /// The state of the slot. [`Freshness::Live`] only if the value is live and cannot be decoded
     /// into the type asked for.
     #[must_use]
     pub fn freshness(&self) -> Freshness {
-        self.0.freshness
+        self.freshness
     }
 
     /// The reasons of a stale value; none if there is no value, or it cannot be decoded.
     #[must_use]
     pub fn reasons(&self) -> Reasons {
-        self.0.freshness.reasons()
+        self.freshness.reasons()
     }
 
     /// Time since the last data of any kind for this slot; `None` if there was none.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.0.age
+        self.age
     }
 
     /// Why the value could not be decoded into the type asked for, if that is what failed.
     #[must_use]
     pub fn decode_error(&self) -> Option<&TypeError> {
-        self.0.decode.as_deref()
+        self.decode.as_deref()
     }
 }
+
+impl fmt::Display for NotLive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entity, id) = (self.entity.name(), self.id());
+        write!(f, "[{entity}, {id}] is not live: {}", self.freshness)?;
+        match &self.decode {
+            Some(error) => write!(f, ", and cannot be decoded: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NotLive {}

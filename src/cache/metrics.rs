@@ -157,12 +157,31 @@ mod tests {
         feed.message_text(r#"{"entity":"e","id":1,"payload":{"a":1}}"#)
             .expect("taken");
         feed.message_text("nonsense").expect_err("refused");
+        let counters = cache.shared().owners().counters_of("events");
+        let latency = std::time::Duration::from_nanos(40);
+        let counters = counters.expect("the feed is known");
+        counters.measure().last_visible.add(latency);
         let seen = Seen::default();
         metrics::with_local_recorder(&Recording(Arc::clone(&seen)), || cache.record_metrics());
         let seen = seen.lock().expect("not poisoned");
         assert_eq!(seen["tickcache_messages_total{feed=events}"], 2.0);
         assert_eq!(seen["tickcache_applied_total{feed=events}"], 1.0);
         assert_eq!(seen["tickcache_queue_depth{feed=events}"], 0.0);
+        let samples = |of| format!("tickcache_latency_samples_total{{feed=events,of={of}}}");
+        assert_eq!(seen[&samples("last_visible")], 1.0);
+        assert_eq!(seen[&samples("spinning")], 0.0);
+        for quantile in ["0.5", "0.9", "0.99", "0.999", "1"] {
+            let labels = format!("feed=events,of=last_visible,quantile={quantile}");
+            assert_eq!(
+                seen[&format!("tickcache_latency_nanoseconds{{{labels}}}")],
+                40.0
+            );
+        }
+        // What was not measured has no quantiles.
+        let measured = seen
+            .keys()
+            .filter(|name| name.contains("latency_nanoseconds"));
+        assert_eq!(measured.count(), 5);
         let refused = "tickcache_refused_by_total{feed=events,reason=not a JSON text}";
         assert_eq!(seen[refused], 1.0);
     }

@@ -65,10 +65,10 @@ impl Reader {
         let now = self.slot.surroundings();
         let cells = self
             .inner
-            .cells_if(fields.map(Field::inner), |value| is_undoubted(value, now));
+            .cells_if(&fields, |value| is_undoubted(value, now));
         match cells {
             Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
-                Ok(cells.map(Value::from_whole))
+                Ok(Value::from_cells_whole(&cells))
             }
             _ => self.slot.live_or_why(fields),
         }
@@ -78,6 +78,13 @@ impl Reader {
     #[must_use]
     pub fn freshness(&self) -> Freshness {
         self.slot.freshness()
+    }
+
+    /// Whether the epoch stays for a few looks at it, which follow each other at once: giving way
+    /// in between takes as long as the news takes to come from the other core.
+    #[inline(always)]
+    fn stays(&mut self, epoch: u64) -> bool {
+        (0..LOOKS_AT_ONCE).all(|_| self.epoch() == epoch)
     }
 
     /// Goes on with the slot that the key has now, if the old one was purged.
@@ -116,9 +123,13 @@ impl<B> Step for ControlFlow<B> {
     }
 }
 
-/// How many times a spinning reader looks at the slot before it looks at what moves more rarely:
+/// How many times a spinning reader looks at the epoch before it looks at the generations and
+/// gives way to what shares its core.
+const LOOKS_AT_ONCE: u32 = 16;
+
+/// How many times a spinning reader does that before it looks at what moves more rarely:
 /// the clock, where values expire, and whether the cache has been closed.
-const LOOKS_BETWEEN_CHECKS: u32 = 1024;
+const LOOKS_BETWEEN_CHECKS: u32 = 256;
 
 impl Slot {
     /// A reader for one thread, which stays with this slot.
@@ -159,7 +170,7 @@ impl Slot {
             let was_due = is_due();
             let mut looks = 0;
             waited = false;
-            while reader.epoch() == epoch && reader.slot.surroundings() == now {
+            while reader.stays(epoch) && reader.slot.surroundings() == now {
                 waited = true;
                 spin_loop();
                 looks += 1;

@@ -116,8 +116,8 @@ impl Slot {
     /// [`NotLive`], with the state, the reasons and the age.
     #[inline(always)]
     pub fn live<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
-        match plainly_live(&self.core, self.expires, fields) {
-            Some(cells) => Ok(cells.map(Value::from_whole)),
+        match plainly_live(&self.core, self.expires, &fields) {
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(fields),
         }
     }
@@ -243,7 +243,7 @@ impl Slot {
 
     #[cold]
     pub(crate) fn not_live(&self, head: &Head, freshness: Freshness) -> NotLive {
-        NotLive::new(&self.entity, self.id(), freshness, self.age(head))
+        NotLive::new(self, freshness, self.age(head))
     }
 }
 
@@ -262,11 +262,11 @@ pub(super) fn surroundings(core: &store::Slot) -> Surroundings {
 pub(super) fn plainly_live<const N: usize>(
     core: &store::Slot,
     expires: bool,
-    fields: [Field; N],
+    fields: &[Field; N],
 ) -> Option<[[u64; 2]; N]> {
     let now = surroundings(core);
-    let cells = core.cells_if(fields.map(Field::inner), |value| is_undoubted(value, now))?;
-    is_plain(core, expires, &fields).then_some(cells)
+    let cells = core.cells_if(fields, |value| is_undoubted(value, now))?;
+    is_plain(core, expires, fields).then_some(cells)
 }
 
 /// Whether undoubted values of these fields are live, and of this slot.

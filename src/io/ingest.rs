@@ -31,7 +31,7 @@ pub(super) use forward::Forwarded;
 
 use super::bulk::Recorder;
 use super::slow::Slow;
-use super::staging::{Staging, What};
+use super::staging::{Item, Staging, What};
 use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
@@ -289,8 +289,29 @@ impl Ingest {
         };
         let (limits, patch) = (&self.config.limits, self.staging.spare());
         json::compile(value, update.mode, limits, writer.schema(), patch).map_err(refusal)?;
-        self.staging.push_patch(entity, id, update);
+        match writer.expected(id) {
+            Some(slot) => self.staging.push_patch(entity, slot, update),
+            None => {
+                let what = What::Patch(self.staging.keep(), update);
+                self.staging.push(entity, Some(id), what);
+            }
+        }
         Ok(())
+    }
+
+    /// An item that knows its id by itself, for whoever looks closer than at its slot.
+    #[cold]
+    fn item(&mut self, at: usize) -> Item {
+        let item = self.staging.item(at);
+        let Some(slot) = item.slot() else {
+            return item;
+        };
+        if let Role::Own(writer) = &self.entries[item.entity.index()].role
+            && let Some(id) = writer.id(slot)
+        {
+            self.staging.spell(at, id);
+        }
+        self.staging.item(at)
     }
 
     /// A patch for an entity that this feed does not write, or not yet.

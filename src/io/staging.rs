@@ -6,6 +6,7 @@
 use crate::feed::{EntityIx, Update};
 use crate::key::IdRef;
 use crate::record::Patch;
+use crate::store::SlotIx;
 
 /// Patches that keep their memory. A message with more of them allocates for the rest.
 const KEPT_PATCHES: usize = 4096;
@@ -21,8 +22,21 @@ pub(super) struct Item {
     pub(super) what: What,
 }
 
-/// What is to be done.
+impl Item {
+    /// The slot of its id, if that was found while the message was taken apart.
+    #[inline]
+    pub(super) fn slot(&self) -> Option<SlotIx> {
+        match self.id {
+            StagedId::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done. With a tag of its own, since one hidden in the fields of an [`Update`] takes
+/// longer to read, and it is read for each message.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 pub(super) enum What {
     /// The patch with this number.
     Patch(usize, Update),
@@ -41,8 +55,13 @@ pub(super) enum What {
 #[derive(Clone, Copy, Debug)]
 enum StagedId {
     None,
+    /// That of a slot. Slots go away by commands only, which come between messages.
+    Slot(SlotIx),
     Int(i128),
-    Text { start: usize, end: usize },
+    Text {
+        start: usize,
+        end: usize,
+    },
 }
 
 /// The items of one message, in order.
@@ -58,7 +77,13 @@ impl Staging {
     /// Adds an item.
     #[inline]
     pub(super) fn push(&mut self, entity: EntityIx, id: Option<IdRef<'_>>, what: What) {
-        let id = match id {
+        let id = self.keep_id(id);
+        self.items.push(Item { entity, id, what });
+    }
+
+    #[inline]
+    fn keep_id(&mut self, id: Option<IdRef<'_>>) -> StagedId {
+        match id {
             None => StagedId::None,
             Some(IdRef::Int(number)) => StagedId::Int(number),
             Some(IdRef::Text(text)) => {
@@ -69,15 +94,23 @@ impl Staging {
                     end: self.texts.len(),
                 }
             }
-        };
+        }
+    }
+
+    /// Adds the patch that was compiled into the spare one, for an id whose slot was found.
+    #[inline]
+    pub(super) fn push_patch(&mut self, entity: EntityIx, slot: SlotIx, update: Update) {
+        let what = What::Patch(self.keep(), update);
+        let id = StagedId::Slot(slot);
         self.items.push(Item { entity, id, what });
     }
 
-    /// Adds the patch that was compiled into the spare one.
-    #[inline]
-    pub(super) fn push_patch(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) {
-        let number = self.keep();
-        self.push(entity, Some(id), What::Patch(number, update));
+    /// Has an item know its id by itself, and not by its slot.
+    pub(super) fn spell(&mut self, at: usize, id: IdRef<'_>) {
+        let id = self.keep_id(Some(id));
+        if let Some(item) = self.items.get_mut(at) {
+            item.id = id;
+        }
     }
 
     /// Adds the connection's number of what follows.
@@ -106,7 +139,7 @@ impl Staging {
         self.items.len()
     }
 
-    /// An item, copied: for what changes the staging, or all of its owner, while it is done.
+    /// An item, copied.
     pub(super) fn item(&self, at: usize) -> Item {
         self.items[at]
     }
@@ -117,11 +150,12 @@ impl Staging {
         self.items.get(at)
     }
 
-    /// The id of an item; `None` stands for the whole entity.
+    /// The id of an item that knows it by itself; `None` stands for the whole entity.
     #[inline]
     pub(super) fn id(&self, item: &Item) -> Option<IdRef<'_>> {
+        debug_assert!(item.slot().is_none(), "an item that was not spelled");
         match item.id {
-            StagedId::None => None,
+            StagedId::None | StagedId::Slot(_) => None,
             StagedId::Int(number) => Some(IdRef::Int(number)),
             StagedId::Text { start, end } => Some(IdRef::Text(&self.texts[start..end])),
         }

@@ -201,10 +201,10 @@ impl<'a> Matched<'a> {
 
 impl Tokens for Matched<'_> {
     #[inline]
-    fn cell(&self, source: u32) -> Option<[u64; 2]> {
+    fn cell(&self, source: u32) -> Option<&[u64; 2]> {
         let hole = self.template.holes.get(source as usize)?;
         let is_short = (hole.end - hole.start) as usize <= SHORT_TOKEN;
-        (is_short && self.other_kinds & bit(hole.kind) == 0).then_some(hole.cell)
+        (is_short && self.other_kinds & bit(hole.kind) == 0).then_some(&hole.cell)
     }
 
     fn token(&self, source: u32) -> Option<Token<'_>> {

@@ -86,7 +86,7 @@ impl<'a> Value<'a> {
     }
 
     /// The token of the value, if it is one of those in which messages of its template differ.
-    #[inline]
+    #[inline(always)]
     fn hole(&self) -> Option<&'a Hole> {
         match self.table {
             Table::Matched(template) => {
@@ -121,11 +121,16 @@ impl<'a> Value<'a> {
 
     /// The value as a token: like [`raw`](Self::raw), but strings without their quotes.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn token(&self) -> Token<'a> {
-        if let Some(hole) = self.hole() {
-            return hole.token(self.text);
+        match self.hole() {
+            Some(hole) => hole.token(self.text),
+            None => self.fixed_token(),
         }
+    }
+
+    #[inline(never)]
+    fn fixed_token(&self) -> Token<'a> {
         let Item {
             kind, start, end, ..
         } = self.item();
@@ -234,8 +239,14 @@ impl<'a> Value<'a> {
     /// number.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Self> {
-        let [at] = self.search(&[name]);
-        (at != NOWHERE).then(|| self.sibling(at))
+        let at = match self.table {
+            Table::Matched(template) => template.member(self.at, name.as_bytes())?,
+            Table::Parsed(_) => {
+                let [at] = self.search(&[name]);
+                (at != NOWHERE).then_some(at)?
+            }
+        };
+        Some(self.sibling(at))
     }
 
     /// The members of an object with these names, as [`get`](Self::get) finds them, in one pass.
@@ -243,12 +254,13 @@ impl<'a> Value<'a> {
     /// Where the message is laid out as an earlier one was, nothing is searched: what was found
     /// for the very same array of names then is found again.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn pick<const N: usize>(&self, names: &'static [&'static str; N]) -> [Option<Self>; N] {
         let places = match self.table {
             Table::Matched(template) => {
-                let picks = &template.memo.picks;
-                picks.find(self.at, names, || self.search(names))
+                let member = |name: &&str| template.member(self.at, name.as_bytes());
+                let search = || names.each_ref().map(|name| member(name).unwrap_or(NOWHERE));
+                template.memo.picks.find(self.at, names, search)
             }
             Table::Parsed(_) => self.search(names),
         };
@@ -361,11 +373,6 @@ impl<'a> Name<'a> {
 
     #[inline]
     fn is(&self, name: &str) -> bool {
-        if let Table::Matched(template) = self.0.table {
-            // Names are the same in every message that fits, and none has an escape.
-            let item = &template.items[self.0.at as usize];
-            return template.sample[item.start as usize..item.end as usize] == *name.as_bytes();
-        }
         let Token { kind, text } = self.0.token();
         if kind == Kind::String {
             text == name.as_bytes()

@@ -54,8 +54,14 @@ struct Words<const N: usize>([[u8; 8]; N]);
 
 impl<const N: usize> Words<N> {
     #[inline(always)]
-    fn new(words: [u64; N]) -> Self {
-        Self(words.map(u64::to_le_bytes))
+    const fn new(words: [u64; N]) -> Self {
+        let mut bytes = [[0; 8]; N];
+        let mut at = 0;
+        while at < N {
+            bytes[at] = words[at].to_le_bytes();
+            at += 1;
+        }
+        Self(bytes)
     }
 
     #[inline(always)]
@@ -93,7 +99,7 @@ impl Value {
     /// The value of a field that is not there.
     #[must_use]
     #[inline]
-    pub fn missing() -> Self {
+    pub const fn missing() -> Self {
         Self(Repr::Cell(Words::new(cell::ABSENT)))
     }
 
@@ -111,9 +117,20 @@ impl Value {
 
     /// The value of one cell that is [whole](cell::is_whole).
     #[inline(always)]
-    pub(crate) fn from_whole(words: [u64; 2]) -> Self {
+    fn from_whole(words: [u64; 2]) -> Self {
         debug_assert!(cell::is_whole(words[0]), "all of the token");
         Self(Repr::Cell(Words::new(words)))
+    }
+
+    /// The values of cells that are [whole](cell::is_whole), made in their place.
+    #[inline(always)]
+    pub(crate) fn from_cells_whole<const N: usize>(cells: &[[u64; 2]; N]) -> [Self; N] {
+        // Not `map`, which is not sure to be inlined.
+        let mut values = [const { Self::missing() }; N];
+        for (value, cell) in values.iter_mut().zip(cells) {
+            *value = Self::from_whole(*cell);
+        }
+        values
     }
 
     /// The value of the token whose cells begin here, two words each; there may be more words than

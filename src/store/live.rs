@@ -1,11 +1,11 @@
 //! The quickest read: the cells of some fields, if the value is as good as it can be.
 //!
-//! Nearly every read is of a value that nothing speaks against, each field in a cell of its own, in
-//! the slot's first block. This answers only those, copies words and nothing else, and is inlined
+//! Nearly every read is of a value that nothing speaks against, each field in a cell of its own.
+//! This answers only those, copies words and nothing else, and is inlined
 //! whole where it is asked: what a caller gets is made in its place, and never moved. All else is
 //! left to [`Slot::read`], which is total.
 
-use crate::record::is_whole;
+use crate::record::{ABSENT, is_whole};
 use crate::store::block::{Block, HEADER};
 use crate::store::head::Head;
 use crate::store::reader::{Field, SlotReader, first_cell};
@@ -52,9 +52,9 @@ impl Head {
 
 impl<const K: usize> Block<K> {
     #[inline(always)]
-    fn cells_if<const N: usize>(
+    fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
-        fields: [Field; N],
+        fields: &[F; N],
         accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
         let epoch = self.epoch.load();
@@ -62,7 +62,11 @@ impl<const K: usize> Block<K> {
             return None;
         }
         let (cells, stamps, document) = self.attempt(epoch, |body, version| {
-            let cells = fields.map(|field| first_cell(body, version, field));
+            // Not `map`, which is not sure to be inlined.
+            let mut cells = [ABSENT; N];
+            for (cell, field) in cells.iter_mut().zip(fields) {
+                *cell = first_cell(body, version, (*field).into());
+            }
             let (stamps, document) = Stamps::load(version.header);
             (cells, stamps, document)
         })?;
@@ -78,12 +82,25 @@ impl<const K: usize> Slot<K> {
     /// accepted, and each field [whole](is_whole) in its cell. `None` means no more than that a
     /// longer way has to be taken.
     #[inline(always)]
-    pub(crate) fn cells_if<const N: usize>(
+    pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
-        fields: [Field; N],
-        accept: impl FnOnce(Stamps) -> bool,
+        fields: &[F; N],
+        accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        self.first.cells_if(fields, accept)
+        match self.first.cells_if(fields, accept) {
+            None if self.first.epoch.load().is_closed() => self.later_cells_if(fields, accept),
+            answer => answer,
+        }
+    }
+
+    /// As [`cells_if`](Self::cells_if), of a slot that has grown.
+    #[inline(never)]
+    fn later_cells_if<F: Copy + Into<Field>, const N: usize>(
+        &self,
+        fields: &[F; N],
+        accept: impl Fn(Stamps) -> bool,
+    ) -> Option<[[u64; 2]; N]> {
+        self.newest().0.cells_if(fields, accept)
     }
 
     /// What tells the slots of one entity from those of any other that lives.
@@ -96,13 +113,18 @@ impl<const K: usize> Slot<K> {
 impl SlotReader {
     /// As [`Slot::cells_if`].
     #[inline(always)]
-    pub(crate) fn cells_if<const N: usize>(
+    pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &mut self,
-        fields: [Field; N],
-        accept: impl FnOnce(Stamps) -> bool,
+        fields: &[F; N],
+        accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        // Moves on if it has to.
-        self.epoch();
-        self.block().cells_if(fields, accept)
+        match self.block().cells_if(fields, accept) {
+            None if self.block().epoch.load().is_closed() => {
+                // Moves on.
+                self.epoch();
+                self.block().cells_if(fields, accept)
+            }
+            answer => answer,
+        }
     }
 }

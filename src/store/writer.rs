@@ -120,16 +120,39 @@ impl EntityWriter {
     /// made.
     #[inline]
     pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        // Ids come in runs, or in the order of before: compared before it is hashed.
-        let expected = self.successors.get(self.last as usize).copied();
-        let expected = expected.unwrap_or_default();
-        if let Some(Some(place)) = self.places.get(expected as usize)
-            && place.slot.is(id)
-        {
-            self.last = expected;
-            return Self::located(place, expected, missing);
+        match self.expected(id) {
+            Some(slot) => self.again(slot, missing),
+            None => self.locate_other(id, missing),
         }
-        self.locate_other(id, missing)
+    }
+
+    /// The slot of an id, if it is the one that came next the last time: ids come in the order of
+    /// before, or in runs, and comparing one is a fraction of hashing it.
+    #[inline]
+    pub(crate) fn expected(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+        let next = *self.successors.get(self.last as usize)?;
+        let place = self.places.get(next as usize)?.as_ref()?;
+        place.slot.is(id).then(|| {
+            self.last = next;
+            SlotIx(next)
+        })
+    }
+
+    /// A slot that was found before, as [`locate`](Self::locate) would find it.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub(crate) fn again(&self, slot: SlotIx, missing: Missing) -> Result<SlotIx, Locate> {
+        match self.places.get(slot.0 as usize) {
+            Some(Some(place)) => Self::located(place, slot.0, missing),
+            _ => Err(Locate::Missing),
+        }
+    }
+
+    /// The id of a slot, unless it was purged. Costs a UTF-8 check.
+    pub(crate) fn id(&self, slot: SlotIx) -> Option<IdRef<'_>> {
+        Some(self.places.get(slot.0 as usize)?.as_ref()?.slot.id())
     }
 
     /// The slot of an id that did not come where it was expected. Remembers what it came after,

@@ -52,6 +52,10 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a duration; only ever called by one thread. Wait-free.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feeds' threads measure")
+    )]
     #[inline]
     pub(crate) fn add(&self, duration: Duration) {
         let nanos = nanos(duration);

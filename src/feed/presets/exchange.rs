@@ -7,14 +7,13 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::feed::config::Pace;
-use crate::feed::names::same;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Answer, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink,
     SubscribeError, Subscription, Update, Verb,
 };
 use crate::feed::snapshot::Snapshot;
-use crate::json::{Elements, Message, Value};
+use crate::json::{Elements, Message, Value, same};
 use crate::key::{Id, IdRef};
 use crate::record::Kind;
 

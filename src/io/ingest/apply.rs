@@ -35,7 +35,7 @@ impl Ingest {
     #[cold]
     #[inline(never)]
     fn apply_closely(&mut self, at: usize) {
-        let item = self.staging.item(at);
+        let item = self.item(at);
         if self.behind.is_some() && self.is_behind(&item) {
             return;
         }
@@ -138,9 +138,7 @@ impl Ingest {
         let Some(item) = self.staging.get(at) else {
             return;
         };
-        let (Some(id), What::Patch(_, update) | What::Remove(update)) =
-            (self.staging.id(item), &item.what)
-        else {
+        let (What::Patch(_, update) | What::Remove(update)) = &item.what else {
             return;
         };
         let entry = &mut self.entries[item.entity.index()];
@@ -152,7 +150,14 @@ impl Ingest {
             (What::Patch(..), Missing::Insert) => store::Missing::Insert,
             _ => store::Missing::Ignore,
         };
-        let slot = match writer.locate(id, missing) {
+        let located = match (item.slot(), missing) {
+            (Some(slot), missing) => writer.again(slot, missing),
+            (None, missing) => match self.staging.id(item) {
+                Some(id) => writer.locate(id, missing),
+                None => return,
+            },
+        };
+        let slot = match located {
             Ok(slot) => slot,
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
@@ -175,9 +180,8 @@ impl Ingest {
             let head = writer.head(slot);
             let position = Position::from(&head);
             let verdict = judge(update, position, (self.opened, self.joined));
-            match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
-                writer.entity().canonical(id)
-            }) {
+            let id = || writer.id(slot).map(|id| writer.entity().canonical(id));
+            match behind_answer(verdict, update, position, entry.answered.as_deref(), id) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
                 Verdict::Duplicate if !confirms(update, &head) => {
@@ -205,7 +209,7 @@ impl Ingest {
         (slot, mut stamp): (SlotIx, Stamp),
         (expected, found): (u64, u64),
     ) {
-        let item = self.staging.item(at);
+        let item = self.item(at);
         let (What::Patch(_, update) | What::Remove(update)) = item.what else {
             return;
         };
@@ -266,24 +270,26 @@ pub(super) fn behind_answer(
     update: &Update,
     position: Position,
     answered: Option<&Answered>,
-    id: impl FnOnce() -> Id,
+    id: impl FnOnce() -> Option<Id>,
 ) -> Verdict {
     let whole = update.whole && verdict == Verdict::Fresh;
     let gap = matches!(verdict, Verdict::Gap { .. });
     let Some(answered) = answered.filter(|_| whole || gap) else {
         return verdict;
     };
+    // Made only where it decides: it may allocate.
+    let answer = || answered.get(&id()?).copied();
     if gap {
         let held = position.sequence;
         let spans = update.sequence.zip(held).is_some_and(|(sequence, held)| {
-            spans_answer(update.policy, sequence, held) && answered.get(&id()) == Some(&held)
+            spans_answer(update.policy, sequence, held) && answer() == Some(held)
         });
         return if spans { Verdict::Fresh } else { verdict };
     }
     let number = update.sequence.map(|sequence| sequence.last);
     let behind = update.policy.across == Across::Continues
         && number < position.sequence
-        && answered.get(&id()).copied() == position.sequence;
+        && answer() == position.sequence;
     if behind { Verdict::Older } else { verdict }
 }
 

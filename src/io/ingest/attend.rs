@@ -15,7 +15,7 @@ impl Ingest {
     #[cold]
     #[inline(never)]
     pub(super) fn update_if_attended(&mut self, at: usize) -> bool {
-        let item = self.staging.item(at);
+        let item = self.item(at);
         let is_attended = self.is_attended(&item);
         if is_attended && let What::Patch(_, update) | What::Remove(update) = item.what {
             self.update_attended(at, &item, &update);
@@ -92,7 +92,7 @@ impl Ingest {
                 });
             let verdict = judge(update, position, (self.opened, self.joined));
             let answered = entry.answered.as_deref();
-            match behind_answer(verdict, update, position, answered, || key.clone()) {
+            match behind_answer(verdict, update, position, answered, || Some(key.clone())) {
                 Verdict::Fresh => {}
                 Verdict::Older => {
                     counters.older.bump();

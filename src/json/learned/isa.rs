@@ -1,5 +1,6 @@
 //! Which form of the scanner this processor runs.
 
+use super::block::census;
 use super::portable::Words;
 use super::scan::{self, Layout};
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +37,18 @@ impl Isa {
         Self::Portable
     }
 
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.push(Self::Baseline);
+            all.extend(simd::Avx2::detect().map(Self::Avx2));
+        }
+        all
+    }
+
     /// Whether `message` fits `layout`; see [`scan::fit`].
     #[inline]
     pub(super) fn fit(self, layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
@@ -51,5 +64,5 @@ impl Isa {
 
 #[inline(never)]
 fn fit_portable(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
-    scan::fit::<Words>(layout, holes, message)
+    scan::fit::<Words>(layout, holes, message, census::<Words>)
 }

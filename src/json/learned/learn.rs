@@ -144,7 +144,7 @@ impl Outline {
             head[..short].copy_from_slice(&literal[..short]);
             literals.push(Literal {
                 head,
-                bits: (1 << short) - 1,
+                bits: (1 << literal.len().min(17)) - 1,
                 length: literal.len() as u32,
                 at: text.len() as u32,
                 room,
@@ -171,6 +171,7 @@ impl Outline {
                 tail: last,
                 tail_bits: 0xffff & !(0xffff >> short),
                 tail_length: tail.len() as u32,
+                careful: text.iter().any(|byte| matches!(byte, b'\\' | 0..0x20)),
                 text: text.into(),
             },
             paths: self.paths.as_slice().into(),

@@ -28,12 +28,12 @@ mod template;
 
 use isa::Isa;
 use learn::Outline;
-pub(super) use template::{Hole, NO_HOLE, Place, Template};
+pub(super) use template::{Hole, Template};
 
 use super::items::Decoded;
 
 /// The most templates of one decoder.
-const MOST_TEMPLATES: usize = 16;
+const MOST_TEMPLATES: usize = 32;
 /// How many fingerprints of messages without a template are remembered.
 const SIGHTS: usize = 64;
 /// How many paths of arrays that the protocol looks into are remembered.
@@ -201,10 +201,10 @@ impl Learned {
     #[cold]
     fn find_hindered(&mut self, message: &[u8]) -> bool {
         self.drop_opened();
-        if self.pause == 0 && !self.templates.is_empty() {
+        if self.pause == 0 {
             return self.find_other(usize::MAX, message);
         }
-        self.pause = self.pause.saturating_sub(1);
+        self.pause -= 1;
         self.counts.misses += 1;
         false
     }
@@ -308,3 +308,6 @@ impl Learned {
         self.remove(oldest);
     }
 }
+
+#[cfg(test)]
+mod tests;

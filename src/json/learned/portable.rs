@@ -62,11 +62,6 @@ impl Block for Words {
     }
 
     #[inline]
-    fn or(self, other: Self) -> Self {
-        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
-    }
-
-    #[inline]
     fn high(self) -> bool {
         (self.0[0] | self.0[1]) & HIGH != 0
     }

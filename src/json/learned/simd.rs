@@ -7,12 +7,13 @@
 )]
 
 use std::arch::x86_64::{
-    __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi32_si128, _mm_cvtsi128_si64, _mm_min_epu8,
-    _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_slli_si128, _mm_sub_epi8,
-    _mm_unpackhi_epi64,
+    __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi32_si128, _mm_cvtsi128_si64,
+    _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_slli_si128,
+    _mm_sub_epi8, _mm_unpackhi_epi64, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8,
+    _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi8,
 };
 
-use super::block::Block;
+use super::block::{Block, Census, census};
 use super::scan::{self, Layout};
 use super::template::Hole;
 
@@ -91,11 +92,6 @@ impl Block for Vector {
     }
 
     #[inline(always)]
-    fn or(self, other: Self) -> Self {
-        Self(sse2!(_mm_or_si128(self.0, other.0)))
-    }
-
-    #[inline(always)]
     fn high(self) -> bool {
         mask(self.0) != 0
     }
@@ -138,15 +134,59 @@ impl Avx2 {
         // SAFETY: only `detect` makes one of these, and only if the processor has all of these.
         unsafe { fit_avx2(layout, holes, message) }
     }
+
+    /// As [`census`].
+    #[cfg(test)]
+    pub(super) fn census(self, message: &[u8]) -> Census {
+        // SAFETY: as for `fit`.
+        unsafe { census_avx2(message) }
+    }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn fit_avx2(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
-    scan::fit::<Vector>(layout, holes, message)
+    scan::fit::<Vector>(layout, holes, message, |message| census_avx2(message))
+}
+
+/// As [`census`], 32 bytes at a time.
+#[target_feature(enable = "avx2")]
+fn census_avx2(message: &[u8]) -> Census {
+    let (Some(last), (chunks, _)) = (message.last_chunk(), message.as_chunks::<32>()) else {
+        return census::<Vector>(message);
+    };
+    // The last ones may be looked at twice.
+    let mut any = wide(last);
+    let mut barred = barred_of(any);
+    for chunk in chunks {
+        let bytes = wide(chunk);
+        any = _mm256_or_si256(any, bytes);
+        barred = _mm256_or_si256(barred, barred_of(bytes));
+    }
+    Census {
+        barred: _mm256_movemask_epi8(barred) != 0,
+        high: _mm256_movemask_epi8(any) != 0,
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn wide(bytes: &[u8; 32]) -> __m256i {
+    let (low, high) = bytes.split_at(16);
+    let half = |half: &[u8]| half.first_chunk().map_or_else(|| vector(&[0; 16]), vector);
+    _mm256_set_m128i(half(high), half(low))
+}
+
+/// Ones in the bytes that no string may have.
+#[target_feature(enable = "avx2")]
+fn barred_of(bytes: __m256i) -> __m256i {
+    let control = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
+    _mm256_or_si256(
+        control,
+        _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8)),
+    )
 }
 
 /// As [`scan::fit`], on every x86-64.
 #[inline(never)]
 pub(super) fn fit_baseline(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
-    scan::fit::<Vector>(layout, holes, message)
+    scan::fit::<Vector>(layout, holes, message, census::<Vector>)
 }

@@ -1,22 +1,18 @@
 //! Over an array to its end, checking all of it: what is in an array hole.
 
+use std::marker::PhantomData;
+
 use super::block::Block;
-use super::scan::{SHORTEST, Seen, number, string, word};
+use super::scan::{number_end, string_end, word};
 
 /// One past the array at `at`, in which at most `room` arrays and objects lie inside each other,
 /// itself included; `None` if it is none, or holds a token that the strict grammar has not.
 #[inline(never)]
-pub(super) fn array<B: Block>(
-    message: &[u8],
-    at: u32,
-    room: u32,
-    seen: &mut Seen<B>,
-) -> Option<u32> {
-    let mut walk = Walk {
+pub(super) fn array<B: Block>(message: &[u8], at: u32, room: u32) -> Option<u32> {
+    let mut walk = Walk::<B> {
         message,
-        last: message.last_chunk::<SHORTEST>()?,
         at,
-        seen,
+        by: PhantomData,
     };
     // A bit for each array (0) and object (1) that is open, the innermost one lowest.
     let mut open = 0_u128;
@@ -69,9 +65,8 @@ pub(super) fn array<B: Block>(
 
 struct Walk<'a, B> {
     message: &'a [u8],
-    last: &'a [u8; SHORTEST],
     at: u32,
-    seen: &'a mut Seen<B>,
+    by: PhantomData<B>,
 }
 
 impl<B: Block> Walk<'_, B> {
@@ -90,11 +85,11 @@ impl<B: Block> Walk<'_, B> {
     #[inline(always)]
     fn scalar(&mut self, first: u8) -> Option<()> {
         self.at = if first == b'"' {
-            string(self.message, self.last, self.at, self.seen)?.after
+            string_end::<B>(self.message, self.at)? + 1
         } else if first.is_ascii_digit() || first == b'-' {
-            number::<B>(self.message, self.last, self.at, first)?.after
+            number_end(self.message, self.at)?
         } else {
-            self.at + word(self.message, self.at, first)?.1
+            word(self.message, self.at, first)?.1
         };
         Some(())
     }

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 
 use super::super::{
     items::{Decoded, Item},
+    pick::same,
     plan::Memo,
     tape::items_of,
 };
@@ -41,6 +42,13 @@ impl Hole {
         after: 0,
         kind: Kind::Null,
     };
+
+    /// Bytes of the token with its quotes.
+    #[inline]
+    pub(super) fn width(&self) -> u32 {
+        let quote = u32::from(self.kind == Kind::String);
+        self.after.wrapping_sub(self.start) + quote
+    }
 
     /// The token, in the message that the holes were filled from last.
     #[inline]
@@ -120,6 +128,24 @@ impl Template {
             Some(hole) => hole.kind,
             None => place.kind,
         }
+    }
+
+    /// The member of the item `object` with this name. Names are the same in all messages that fit,
+    /// none has an escape, and none is there twice.
+    pub(in super::super) fn member(&self, object: u32, name: &[u8]) -> Option<u32> {
+        let of = &self.places[object as usize];
+        if of.hole != NO_HOLE || of.kind != Kind::Object {
+            return None;
+        }
+        let mut at = object + 1;
+        while at < of.next {
+            let item = &self.items[at as usize];
+            if same(&self.sample[item.start as usize..item.end as usize], name) {
+                return Some(at + 1);
+            }
+            at = self.places[at as usize + 1].next;
+        }
+        None
     }
 
     /// The item `at` of the message at hand. An array in a hole has no items of its own here.

@@ -5,30 +5,25 @@
 
 use super::{Op, Patch, Rest};
 use crate::record::cell::{OBJECT, Token};
-use crate::record::schema::{Layout, Node, SchemaSource};
+use crate::record::schema::{Layout, SchemaSource};
 
-/// [`Step::source`] of an object.
+/// In place of the number of a token: it is an object.
 const IS_OBJECT: u32 = u32::MAX;
 
 /// The tokens of one message, by the numbers that its plan was made with.
 pub(crate) trait Tokens {
     /// The cell that the token is, if it is one cell and no more. An object has none.
-    fn cell(&self, source: u32) -> Option<[u64; 2]>;
+    fn cell(&self, source: u32) -> Option<&[u64; 2]>;
     /// The token; `None` if the member is deleted.
     fn token(&self, source: u32) -> Option<Token<'_>>;
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    node: Node,
-    cell: u32,
-    source: u32,
 }
 
 /// All operations of a patch, with the number of a token in place of each token.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    steps: Box<[Step]>,
+    /// With no token in them.
+    ops: Box<[Op]>,
+    sources: Box<[u32]>,
     touched: Box<[u64]>,
     /// So many cells hold the first cell of each operation.
     end: u32,
@@ -44,19 +39,22 @@ impl Patch {
         if self.is_tree() || self.ops.len() != sources.len() {
             return None;
         }
-        let step = |(op, source): (&Op, &Option<u32>)| {
-            Some(Step {
+        let op = |op: &Op| {
+            Some(Op {
+                first: OBJECT,
                 node: op.node,
                 cell: layout.region(op.node)?.cell,
-                source: source.unwrap_or(IS_OBJECT),
+                rest: Rest::None,
             })
         };
-        let steps: Box<[Step]> = (self.ops.iter().zip(sources).map(step)).collect::<Option<_>>()?;
+        let ops: Box<[Op]> = self.ops.iter().map(op).collect::<Option<_>>()?;
+        let source = |source: &Option<u32>| source.unwrap_or(IS_OBJECT);
         Some(Planned {
+            sources: sources.iter().map(source).collect(),
             touched: self.touched.as_slice().into(),
-            end: steps.iter().map(|step| step.cell + 1).max()?,
+            end: ops.iter().map(|op| op.cell + 1).max()?,
             resolved: layout.generation(),
-            steps,
+            ops,
         })
     }
 
@@ -69,31 +67,42 @@ impl Patch {
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
-        self.clear();
+        self.ops.clear();
+        self.words.clear();
+        self.long.clear();
+        self.bytes.clear();
+        if self.tree.is_some() {
+            self.tree = None;
+        }
         let mut others = false;
-        self.ops.extend(planned.steps.iter().map(|step| {
-            let first = tokens.cell(step.source).unwrap_or_else(|| {
-                others |= step.source != IS_OBJECT;
-                OBJECT
+        let steps = planned.ops.iter().zip(&planned.sources);
+        self.ops.extend(steps.map(|(op, source)| {
+            let first = tokens.cell(*source).unwrap_or_else(|| {
+                others |= *source != IS_OBJECT;
+                &OBJECT
             });
             Op {
-                first,
-                node: step.node,
-                cell: step.cell,
-                rest: Rest::None,
+                first: *first,
+                ..*op
             }
         }));
         (self.end, self.resolved) = (planned.end, planned.resolved);
         if others {
+            // None of them is taken for one that is named twice.
+            self.touched.fill(0);
             self.set_others(planned, schema, tokens);
         }
-        // Only now, so that none of the others is taken for one that is named twice.
-        if self.touched.len() < planned.touched.len() {
-            self.touched.resize(planned.touched.len(), 0);
+        match (&mut *self.touched, &*planned.touched) {
+            ([all], [touched]) => *all = *touched,
+            _ => self.touch(&planned.touched),
         }
-        for (word, touched) in self.touched.iter_mut().zip(&planned.touched) {
-            *word = *touched;
-        }
+    }
+
+    /// The touched nodes, where they are not one word.
+    #[inline(never)]
+    fn touch(&mut self, touched: &[u64]) {
+        self.touched.clear();
+        self.touched.extend_from_slice(touched);
     }
 
     /// Members that are deleted and tokens that are more than one cell, each in the place that was
@@ -105,13 +114,13 @@ impl Patch {
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
-        for (at, step) in planned.steps.iter().enumerate() {
-            if step.source == IS_OBJECT || tokens.cell(step.source).is_some() {
+        for (at, (op, source)) in planned.ops.iter().zip(&planned.sources).enumerate() {
+            if *source == IS_OBJECT || tokens.cell(*source).is_some() {
                 continue;
             }
-            match tokens.token(step.source) {
-                Some(token) => self.set(schema, step.node, token),
-                None => self.delete(schema.layout(), step.node),
+            match tokens.token(*source) {
+                Some(token) => self.set(schema, op.node, token),
+                None => self.delete(schema.layout(), op.node),
             }
             if let Some(op) = self.ops.pop() {
                 self.ops[at] = op;

@@ -1,6 +1,6 @@
 //! The ring of changes in one thread: conflation, laps, growth.
 
-use crate::store::changes::{Changes, Polled, Subscriber};
+use crate::store::changes::{Changes, Polled, Producer, Subscriber};
 use crate::store::wake::{Seen, Watched};
 use crate::sync::Arc;
 use proptest::prelude::*;
@@ -107,6 +107,51 @@ fn growth_laps_nobody() {
     producer.push(4998);
     assert_eq!(poll(&mut subscriber, &epochs), (vec![(4998, 1)], false));
     assert_eq!(producer.changes().position(), 7);
+}
+
+/// The numbers that a batch names.
+fn batch(producer: &mut Producer, slots: u32) -> Vec<u32> {
+    let mut named = Vec::new();
+    producer.end_batch(slots, |slot| named.push(slot));
+    assert!(producer.is_quiet());
+    named
+}
+
+#[test]
+fn a_batch_names_what_moved_since_the_last_one() {
+    let changes = Arc::new(Changes::new());
+    let mut producer = changes.producer();
+    assert!(producer.is_quiet());
+    for slot in [3, 3, 3, 1, 3, 3] {
+        producer.push(slot);
+    }
+    assert!(!producer.is_quiet());
+    assert_eq!(batch(&mut producer, 10), [3, 1, 3]);
+    assert!(batch(&mut producer, 10).is_empty());
+    producer.push(2);
+    producer.forget_batch();
+    producer.push(4);
+    assert_eq!(batch(&mut producer, 10), [4]);
+    // Another owner has a batch of its own.
+    producer.push(5);
+    assert!(changes.producer().is_quiet());
+}
+
+#[test]
+fn a_batch_that_the_ring_has_lost_names_every_slot() {
+    let changes = Arc::new(Changes::new());
+    let mut producer = changes.producer();
+    // The first ring has 64 places.
+    (0..64).for_each(|number| producer.push(number % 2));
+    assert_eq!(batch(&mut producer, 3).len(), 64);
+    (0..65).for_each(|number| producer.push(number % 2));
+    assert_eq!(batch(&mut producer, 3), [0, 1, 2]);
+    // What was named before a growth is in another ring.
+    producer.push(1);
+    producer.push(64);
+    assert_eq!(batch(&mut producer, 65), (0..65).collect::<Vec<_>>());
+    producer.push(64);
+    assert_eq!(batch(&mut producer, 65), [64]);
 }
 
 proptest! {

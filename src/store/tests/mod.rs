@@ -9,6 +9,8 @@ mod kit;
 #[cfg(not(tickcache_loom))]
 mod live;
 #[cfg(not(tickcache_loom))]
+mod locate;
+#[cfg(not(tickcache_loom))]
 mod lookup;
 #[cfg(not(tickcache_loom))]
 mod oracle;

@@ -296,9 +296,7 @@ fn more_waiters_and_more_slots_than_a_list_holds_are_all_woken() {
             cells[slot as usize].publish(epoch);
             moved.push(slot);
         }
-        wakes.flush(&mut moved, |slot| {
-            cells.get(slot as usize).map(|cell| &**cell)
-        });
+        flush(&mut wakes, &mut moved, &cells);
         turn(&mut runner);
         assert_eq!(counter.count(), u64::from(SLOTS) + 200);
     }
@@ -345,9 +343,7 @@ fn a_slot_that_found_no_room_in_the_list_is_listed_next_time() {
         cell.publish(1);
         moved.push(slot);
     }
-    wakes.flush(&mut moved, |slot| {
-        crowd.get(slot as usize).map(|cell| &**cell)
-    });
+    flush(&mut wakes, &mut moved, &crowd);
     turn(&mut runner);
     assert_eq!(counter.count(), 0);
     last.publish(2);
@@ -514,7 +510,7 @@ fn a_waker_may_panic_or_come_back_to_the_hub() {
 #[test]
 fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
     let (hub, mut runner) = Hub::new();
-    let (mut wakes, mut moved) = (hub.wakes(), Arc::new(Changes::new()).producer());
+    let mut wakes = hub.wakes();
     let cell = Cell::new();
     let mut registration = hub.register(vec![source(&cell)]);
     let unasked = || panic!("nothing has moved yet");
@@ -522,8 +518,7 @@ fn the_time_of_the_first_move_is_noted_though_nobody_waits() {
     assert_eq!(registration.take_moved_at(), None);
     for (epoch, time) in [(1, 5), (2, 9)] {
         cell.publish(epoch);
-        moved.push(0);
-        wakes.flush(&mut moved, |_| Some(&*cell));
+        wakes.batch().one(&*cell);
         runner.turn(at(time));
     }
     assert_eq!(

@@ -80,20 +80,52 @@ fn without_the_waiters_fence_it_is() {
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn checked_before_the_bit_is_set_it_is() {
+fn checked_before_it_rings_it_is() {
     inject(Fault::CheckFirst, || publications(3, 1));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn without_a_check_after_the_bit_is_set_it_is() {
+fn without_a_check_after_it_rang_it_is() {
     inject(Fault::NoRecheck, || publications(3, 1));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn with_a_mask_cleared_after_the_hub_was_told_it_is() {
-    inject(Fault::ClearLate, || publications(3, 2));
+fn rung_before_the_waker_is_entered_it_is() {
+    inject(Fault::RingFirst, || publications(3, 2));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn with_a_ring_told_after_the_hub_was_it_is() {
+    inject(Fault::TellLate, || publications(3, 2));
+}
+
+/// Two wait for the same slot: the second may find the bell rung, and leaves it at that.
+#[test]
+fn one_ring_does_for_two() {
+    model(2, || {
+        let (hub, runner) = Hub::new();
+        let mut wakes = hub.wakes();
+        let cell = Cell::new();
+        let hub_thread = spawn_hub(runner);
+        let waiters = [(); 2].map(|()| {
+            let cell = Arc::clone(&cell);
+            let mut registration = hub.register(sources(&[Arc::clone(&cell)]));
+            thread::spawn(move || {
+                let woken = registration.wait(&[Seen::default()], Time::NEVER, &|| Time::ZERO);
+                assert_eq!(woken, Woken::Moved);
+            })
+        });
+        cell.publish(1);
+        wakes.batch().one(&*cell);
+        for waiter in waiters {
+            waiter.join().expect("it has seen it");
+        }
+        hub.stop();
+        hub_thread.join().expect("the hub ends");
+    });
 }
 
 /// A batch of more slots than a lane holds, for one who waits for all of them.

@@ -72,9 +72,7 @@ fn everybody_sees_the_last_of_many_publications() {
             }
             // Batches of one, and of a few.
             if epoch % 7 < 4 || epoch == BUMPS {
-                wakes.flush(&mut moved, |slot| {
-                    cells.get(slot as usize).map(|cell| &**cell)
-                });
+                flush(&mut wakes, &mut moved, &cells);
             }
         }
         for waiter in waiters {
