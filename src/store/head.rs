@@ -431,3 +431,58 @@ impl Head {
         self.state == State::Present
     }
 }
+
+#[cfg(all(test, not(tickcache_loom)))]
+mod tests {
+    use super::*;
+
+    fn words(header: Header) -> [AtomicU64; HEADER] {
+        header.to_words().map(AtomicU64::new)
+    }
+
+    #[test]
+    fn headers_are_carried_as_they_are_stamped() {
+        let old = Header {
+            link: 3,
+            invalidation: 5,
+            sequence: 7,
+            received_at: 11,
+            turn: 13,
+            flags: flags::GAP,
+            document: 0,
+            whole_at: 17,
+            source_time: 19,
+        };
+        let (mut same, mut cases) = (0, 0);
+        for choice in 0..1 << 6 {
+            let is = |bit: u32| choice >> bit & 1 == 1;
+            let stamp = Stamp {
+                whole: is(0),
+                trust: is(1),
+                link: if is(2) { 3 } else { 4 },
+                invalidation: is(3).then_some(6),
+                sequence: is(4).then_some(8),
+                received_at: Time::from_nanos(23),
+                source_time: 29,
+                turn: 31,
+                flags: if is(5) { flags::GAP } else { flags::PARTIAL },
+                ..Stamp::default()
+            };
+            let expected = Header::stamped(&old, true, &stamp, || 5);
+            let (from, to) = (words(old), words(Header::BLANK));
+            let carried = Carried::new(&from, &stamp, || 5);
+            carried.store(&from, &to, &stamp);
+            assert_eq!(Header::own(&to), expected, "{stamp:?}");
+            assert_eq!(carried.is_same(), expected.same_stamps(&old), "{stamp:?}");
+            let in_place = words(old);
+            carried.refresh(&from, &stamp);
+            expected.store_times(&in_place);
+            assert_eq!(Header::own(&from), Header::own(&in_place), "{stamp:?}");
+            same += u32::from(carried.is_same());
+            cases += 1;
+        }
+        assert!(same > 0 && same < cases, "both happen");
+        assert!(!has_document(&words(old)));
+        assert!(has_document(&words(Header { document: 1, ..old })));
+    }
+}

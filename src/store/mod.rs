@@ -34,8 +34,19 @@
 //! # Copying forward
 //!
 //! The version to be written is `K - 1` publications behind. For each version the owner keeps a
-//! mask of the cells put since that version was newest; only those are copied before a patch is
-//! applied. The masks lie in the version's words, and only the owner looks at them.
+//! mask of the cells put since that version was newest. An update looks up the old cells in the
+//! newest version and writes its own into the next one; only then the rest is copied of what that
+//! one is behind in: nothing, where messages name the same fields again and again. The masks of the
+//! first 64 cells are the owner's own, those of the others lie behind the versions' words; only the
+//! owner looks at either. A message that changes nothing may leave cells in the next version: they
+//! are those of the newest, and nobody reads them there.
+//!
+//! # Where a cell is
+//!
+//! Regions of cells are laid one after the other and never move; a node that needs a wider one gets
+//! another. So who has looked up a cell in one layout, the compiler of a patch or the holder of a
+//! field, may use it in every other in which it lies within the cells, unless a region was replaced
+//! in that layout after the look-up. Then, and if it lies beyond, it is looked up again.
 //!
 //! # Documents
 //!

@@ -79,3 +79,23 @@ fn an_object_as_a_token_is_an_object_without_members() {
         Operation::Set(Value::from_token(number("1")))
     );
 }
+
+#[test]
+fn a_node_that_is_named_twice_takes_a_second_look() {
+    let mut schema = Schema::default();
+    let x = schema.add(Node::ROOT, "x").expect("room");
+    let layout = schema.layout().clone();
+    let mut patch = Patch::new();
+    patch.object(&layout, Node::ROOT);
+    patch.delete(&layout, x);
+    assert!(patch.fits(layout.cells(), layout.widened()));
+    patch.object(&layout, x);
+    assert!(!patch.fits(layout.cells(), layout.widened()));
+    assert!(crate::record::fits(&patch, &layout));
+    patch.clear();
+    assert!(patch.fits(layout.cells(), layout.widened()));
+    assert!(!patch.names_all(2));
+    patch.object(&layout, Node::ROOT);
+    patch.delete(&layout, x);
+    assert!(patch.names_all(2) && !patch.names_all(3));
+}
