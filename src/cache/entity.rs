@@ -40,9 +40,9 @@ pub struct Field {
 }
 
 impl Field {
-    #[inline]
-    pub(crate) fn inner(self) -> store::Field {
-        self.inner
+    #[inline(always)]
+    pub(crate) fn inner<const N: usize>(fields: &[Self; N]) -> [store::Field; N] {
+        std::array::from_fn(|at| fields[at].inner)
     }
 
     /// Whether it is a field of this slot's entity.

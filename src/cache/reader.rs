@@ -49,7 +49,7 @@ impl Reader {
     #[inline]
     pub fn read<const N: usize>(&mut self, fields: [Field; N]) -> Reading<'_, N> {
         let now = self.slot.surroundings();
-        let (head, values) = self.inner.read(fields.map(Field::inner));
+        let (head, values) = self.inner.read(Field::inner(&fields));
         if head.state == State::Dead {
             return self.slot.read(fields);
         }

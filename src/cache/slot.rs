@@ -82,7 +82,7 @@ impl Slot {
     #[inline]
     pub fn read<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
         let now = self.surroundings();
-        let (head, values) = self.core.read(fields.map(Field::inner));
+        let (head, values) = self.core.read(Field::inner(&fields));
         if head.state == State::Dead {
             return self.read_again(fields);
         }
@@ -211,7 +211,7 @@ impl Slot {
     fn read_again<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
         let slot = self.entity.slot(self.id());
         let now = slot.surroundings();
-        let (head, values) = slot.core.read(fields.map(Field::inner));
+        let (head, values) = slot.core.read(Field::inner(&fields));
         let Reading { values, .. } = slot.reading(head, now, values, fields);
         Reading {
             slot: self,

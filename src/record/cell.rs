@@ -256,6 +256,11 @@ pub(super) fn kind(first: u64) -> Option<Kind> {
     }
 }
 
+/// The first word of a cell of this kind, without a text.
+pub(super) fn of_kind(kind: Kind) -> u64 {
+    (kind as u64) << 4
+}
+
 /// Where the text lies in the bytes of the cells that begin with this word.
 #[inline]
 pub(super) fn text_range(first: u64) -> std::ops::Range<usize> {

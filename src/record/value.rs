@@ -37,15 +37,23 @@ pub enum FieldError {
 /// Bytes of token that a [`Value`] holds without allocating.
 pub const INLINE_VALUE: usize = 30;
 
-/// In whole words, so that a value is written and moved in words, too.
+/// In whole words, the kind of a boxed text too, and with it the word that says which of these it
+/// is: a value is written in words and moved in words. Moved in other pieces than it was written
+/// in, it waits for the store: that costs more than to read it.
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     /// The bytes of one cell, as they are.
     Cell(Words<2>),
     /// The bytes of two cells, as they are.
     Two(Words<4>),
-    Boxed(Kind, Box<[u8]>),
+    /// The first word of a cell of its kind, and the text.
+    Boxed(u64, Box<[u8]>),
 }
+
+const _: () = assert!(
+    size_of::<Value>() == 40,
+    "four words, and one that says which"
+);
 
 /// Words that can be lent as bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,7 +167,7 @@ impl Value {
             return Self::missing();
         };
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        Self(Repr::Boxed(kind, bytes[cell::text_range(words[0])].into()))
+        Self::boxed(kind, bytes[cell::text_range(words[0])].into())
     }
 
     /// The value of a token.
@@ -177,13 +185,17 @@ impl Value {
                 cell::wide(token, &mut words);
                 Self::from_cells(&words)
             }
-            _ => Self(Repr::Boxed(token.kind, token.text.into())),
+            _ => Self::boxed(token.kind, token.text.into()),
         }
     }
 
     /// The value of an object, from its JSON text.
     pub(super) fn object(json: Vec<u8>) -> Self {
-        Self(Repr::Boxed(Kind::Object, json.into()))
+        Self::boxed(Kind::Object, json.into())
+    }
+
+    fn boxed(kind: Kind, text: Box<[u8]>) -> Self {
+        Self(Repr::Boxed(cell::of_kind(kind), text))
     }
 
     /// What it is; `None` if missing.
@@ -193,7 +205,7 @@ impl Value {
         match &self.0 {
             Repr::Cell(words) => words.kind(),
             Repr::Two(words) => words.kind(),
-            Repr::Boxed(kind, _) => Some(*kind),
+            Repr::Boxed(first, _) => cell::kind(*first),
         }
     }
 

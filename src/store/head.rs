@@ -109,13 +109,22 @@ impl Header {
     /// Relaxed: the epoch orders them.
     #[inline]
     pub(super) fn load(words: &[AtomicU64; HEADER]) -> Self {
-        Self::from_words(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+        // Not `map`, which is not sure to be inlined.
+        let mut loaded = [0; HEADER];
+        for (loaded, word) in loaded.iter_mut().zip(words) {
+            *loaded = word.load(Ordering::Relaxed);
+        }
+        Self::from_words(loaded)
     }
 
     /// The owner's.
     #[inline]
     pub(super) fn own(words: &[AtomicU64; HEADER]) -> Self {
-        Self::from_words(words.each_ref().map(Own::own))
+        let mut own = [0; HEADER];
+        for (own, word) in own.iter_mut().zip(words) {
+            *own = word.own();
+        }
+        Self::from_words(own)
     }
 
     /// Relaxed: the epoch orders them.

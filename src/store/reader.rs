@@ -104,13 +104,17 @@ impl<const K: usize> Slot<K> {
         let epoch = block.epoch.load();
         if epoch.has_value() {
             let copied = block.attempt(epoch, |body, version| {
-                let cells = fields.map(|field| first_cell(body, version, field));
+                // Not `map`, which is not sure to be inlined.
+                let mut cells = [record::ABSENT; N];
+                for (cell, field) in cells.iter_mut().zip(&fields) {
+                    *cell = first_cell(body, version, *field);
+                }
                 (Header::load(version.header), cells)
             });
             if let Some((header, cells)) = copied
                 && cells.iter().all(|cell| is_here(cell[0], header.document))
             {
-                return (Head::new(epoch, &header), cells.map(Value::from_cell));
+                return (Head::new(epoch, &header), Value::from_cells_whole(&cells));
             }
         }
         self.read_on(block, fields)
