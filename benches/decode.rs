@@ -1,31 +1,28 @@
-//! What it costs to turn one message into a patch, beside what the common parsers take for the same
-//! bytes.
+//! What does it cost to take one message apart, beside what the common parsers take for the same
+//! bytes?
 //!
-//! Each message is decoded into a patch with its tokens stored (`tickcache`), and once more with
-//! the same numbers read to `f64` afterwards, which is what a typed parse hands out. The rivals
-//! reuse their buffers where they can; simd-json writes into its input, so its row contains the
-//! copy.
+//! Ours decodes each message into a patch with its tokens stored, and once more with the same numbers
+//! read to `f64` afterwards, which is what a typed parse hands out. A thousand different messages of
+//! each shape, with values of any width, go round. Peers reuse their buffers where they can; simd-json writes
+//! into its input, so its rows contain the copy. sonic-rs' lazy `get` finds one value and looks at
+//! nothing else: it is there for those who only want a key.
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use serde::{Deserialize, Deserializer};
-use tickcache::{
-    json::{Decoder, compile},
-    record::{Limits, Mode, Patch, Schema},
-};
+use sonic_rs::JsonValueTrait as _;
+use support::cpu::CpuTime;
+use support::messages::{Shape, book_ticker, coinbase, kraken, seed, ticker, varied};
+use support::paired::Contest;
+use support::visit;
+use tickcache::json::{Decoder, Value, compile};
+use tickcache::record::{Kind, Limits, Mode, Patch, Schema};
+
+mod support;
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// 160 bytes, five of its values to be read as numbers.
-const BOOK_TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":400900217,"s":"BTCUSDT","b":"61837.63000000","B":"3.7882600","a":"61837.64000000","A":"1.54698000"}}"#;
-
-/// 456 bytes.
-const TICKER: &str = r#"{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":1723161468414,"s":"BTCUSDT","p":"-94.99999800","P":"-95.960","w":"61500.29628482","x":"61932.10002000","c":"61837.63000000","Q":"10.0000000","b":"61837.62000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000","o":"61932.63000000","h":"62100.00000000","l":"60900.10000000","v":"8913.300000","q":"551205310.15310000","O":1723075068414,"C":1723161468414,"F":3700000000,"L":3700018150,"n":18151}}"#;
-
-/// 169 bytes, the shape of the project's seed.
-const SEED: &str = r#"{"entity":"ticker","id":"BTCUSDT","payload":{"bid":"61837.63000000","bidSize":"3.788260","ask":"61837.64000000","askSize":"1.546980","sequence":400900217,"active":true}}"#;
 
 /// A number, sent as one or as a text.
 struct Number(f64);
@@ -41,6 +38,9 @@ impl<'de> Deserialize<'de> for Number {
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Number, E> {
                 Ok(Number(number as f64))
             }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Number, E> {
                 Ok(Number(number))
             }
@@ -52,9 +52,13 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A struct whose numbers can be added up, so that none of them is optimised away.
+/// Something whose numbers can be added up, so that none of them is optimised away.
+trait Sum {
+    fn sum(&self) -> f64;
+}
+
 macro_rules! typed {
-    ($name:ident { $($number:ident: $json:literal),* }) => {
+    ($name:ident { $($number:ident: $json:literal),* $(,)? }) => {
         #[derive(Deserialize)]
         struct $name {
             $(#[serde(rename = $json)] $number: Number,)*
@@ -67,16 +71,12 @@ macro_rules! typed {
     };
 }
 
-trait Sum {
-    fn sum(&self) -> f64;
-}
-
 typed!(BookTicker {
-    u: "u",
+    update: "u",
     bid: "b",
     bids: "B",
     ask: "a",
-    asks: "A"
+    asks: "A",
 });
 typed!(Ticker {
     time: "E",
@@ -99,16 +99,45 @@ typed!(Ticker {
     closed: "C",
     first: "F",
     newest: "L",
-    count: "n"
+    count: "n",
+});
+typed!(Coinbase {
+    sequence: "sequence",
+    price: "price",
+    open: "open_24h",
+    volume: "volume_24h",
+    low: "low_24h",
+    high: "high_24h",
+    month: "volume_30d",
+    bid: "best_bid",
+    bids: "best_bid_size",
+    ask: "best_ask",
+    asks: "best_ask_size",
+    trade: "trade_id",
+    size: "last_size",
+});
+typed!(Kraken {
+    bid: "bid",
+    bids: "bid_qty",
+    ask: "ask",
+    asks: "ask_qty",
+    last: "last",
+    volume: "volume",
+    average: "vwap",
+    low: "low",
+    high: "high",
+    change: "change",
+    percent: "change_pct",
 });
 typed!(Seed {
     bid: "bid",
     bids: "bidSize",
     ask: "ask",
     asks: "askSize",
-    sequence: "sequence"
+    sequence: "sequence",
 });
 
+/// Messages of Binance and plain events: a name, and the value inside.
 #[derive(Deserialize)]
 struct Envelope<'a, T> {
     #[serde(alias = "id")]
@@ -117,136 +146,300 @@ struct Envelope<'a, T> {
     data: T,
 }
 
-fn typed_sum<'a, T: Sum + Deserialize<'a>>(text: &'a str) -> f64 {
-    let message: Envelope<'a, T> = serde_json::from_str(text).expect("valid");
-    message.data.sum() + message.stream.len() as f64
+impl<T: Sum> Sum for Envelope<'_, T> {
+    fn sum(&self) -> f64 {
+        self.data.sum() + self.stream.len() as f64
+    }
+}
+
+/// A list with one value.
+#[derive(Deserialize)]
+struct One<'a> {
+    channel: &'a str,
+    data: [Kraken; 1],
+}
+
+impl Sum for One<'_> {
+    fn sum(&self) -> f64 {
+        self.data[0].sum() + self.channel.len() as f64
+    }
 }
 
 /// Our decoder with everything that it keeps between messages.
 struct Ours {
     decoder: Decoder,
-    payload: &'static str,
     limits: Limits,
     schema: Schema,
     patch: Patch,
+    /// Where the object is that becomes the patch.
+    payload: fn(Value<'_>) -> Option<Value<'_>>,
 }
 
 impl Ours {
-    fn new(payload: &'static str) -> Self {
+    fn new(payload: fn(Value<'_>) -> Option<Value<'_>>) -> Self {
         Self {
             decoder: Decoder::new(128),
-            payload,
             limits: Limits::default(),
             schema: Schema::new(Limits::default()),
             patch: Patch::new(),
+            payload,
         }
     }
 
-    fn compile(&mut self, text: &[u8]) -> usize {
+    /// Stores the tokens, and does something with the object.
+    #[inline]
+    fn take<R>(&mut self, text: &[u8], with: impl FnOnce(Value<'_>) -> R) -> R {
         let root = self.decoder.decode(text).expect("valid").root();
-        let payload = root.get(self.payload).expect("a payload");
-        self.patch.clear();
-        compile(
-            payload,
-            Mode::Merge,
-            &self.limits,
-            &mut self.schema,
-            &mut self.patch,
-        )
-        .expect("within limits");
-        self.patch.len()
-    }
-
-    fn compile_and_read(&mut self, text: &[u8]) -> f64 {
-        let root = self.decoder.decode(text).expect("valid").root();
-        let payload = root.get(self.payload).expect("a payload");
-        self.patch.clear();
-        compile(
-            payload,
-            Mode::Merge,
-            &self.limits,
-            &mut self.schema,
-            &mut self.patch,
-        )
-        .expect("within limits");
-        payload
-            .members()
-            .map(|(_, value)| read(value.token().text))
-            .sum()
+        let payload = (self.payload)(root).expect("a payload");
+        let (schema, patch) = (&mut self.schema, &mut self.patch);
+        compile(payload, Mode::Merge, &self.limits, schema, patch).expect("within limits");
+        black_box(patch.len());
+        with(payload)
     }
 }
 
-/// The number that a token is; 0 for the two or three that are none.
-fn read(token: &[u8]) -> f64 {
-    match token.first() {
-        Some(b'0'..=b'9' | b'-') => {
-            std::str::from_utf8(token).map_or(0.0, |text| text.parse().unwrap_or(0.0))
+/// The numbers of an object, as texts or not, as `f64`.
+fn sum(payload: Value<'_>) -> f64 {
+    payload.members().map(|(_, value)| number(value)).sum()
+}
+
+/// The number that a value is; 0 for the few that are none.
+fn number(value: Value<'_>) -> f64 {
+    let token = value.token();
+    match (token.kind, token.text.first()) {
+        (Kind::String | Kind::Number, Some(b'0'..=b'9' | b'-')) => {
+            tickcache::record::Value::from_token(token)
+                .f64()
+                .unwrap_or(0.0)
         }
         _ => 0.0,
     }
 }
 
-fn decode(criterion: &mut Criterion) {
-    type Typed = fn(&'static str) -> f64;
-    let cases: [(&str, &'static str, &'static str, Typed); 3] = [
-        ("bookTicker", BOOK_TICKER, "data", typed_sum::<BookTicker>),
-        ("24hrTicker", TICKER, "data", typed_sum::<Ticker>),
-        ("seed", SEED, "payload", typed_sum::<Seed>),
-    ];
-    let mut group = criterion.benchmark_group("decode");
-    for (name, text, payload, typed) in cases {
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        let bytes = text.as_bytes();
-        let mut decoder = Decoder::new(128);
-        group.bench_function(BenchmarkId::new("tickcache, items only", name), |b| {
-            b.iter(|| {
-                decoder
-                    .decode(black_box(bytes))
-                    .expect("valid")
-                    .root()
-                    .kind()
-            });
+/// A shape, and how each takes it apart.
+struct Case {
+    shape: Shape,
+    payload: fn(Value<'_>) -> Option<Value<'_>>,
+    serde: fn(&[u8]) -> f64,
+    simd: fn(&mut [u8], &mut simd_json::Buffers) -> f64,
+    sonic: fn(&[u8]) -> f64,
+    /// Where its key is.
+    key: &'static [&'static str],
+}
+
+fn serde_sum<'a, T: Sum + Deserialize<'a>>(text: &'a [u8]) -> f64 {
+    serde_json::from_slice::<T>(text).expect("valid").sum()
+}
+
+fn simd_sum<'a, T: Sum + Deserialize<'a>>(
+    text: &'a mut [u8],
+    buffers: &mut simd_json::Buffers,
+) -> f64 {
+    simd_json::serde::from_slice_with_buffers::<T>(text, buffers)
+        .expect("valid")
+        .sum()
+}
+
+fn sonic_sum<'a, T: Sum + Deserialize<'a>>(text: &'a [u8]) -> f64 {
+    sonic_rs::from_slice::<T>(text).expect("valid").sum()
+}
+
+macro_rules! case {
+    ($shape:literal, $make:expr, $typed:ty, $payload:expr, $key:expr) => {
+        Case {
+            shape: ($shape, $make),
+            payload: $payload,
+            serde: |text| serde_sum::<$typed>(text),
+            simd: |text, buffers| simd_sum::<$typed>(text, buffers),
+            sonic: |text| sonic_sum::<$typed>(text),
+            key: $key,
+        }
+    };
+}
+
+fn cases() -> [Case; 5] {
+    [
+        case!(
+            "bookTicker",
+            book_ticker,
+            Envelope<'_, BookTicker>,
+            |m| m.get("data"),
+            &["data", "s"]
+        ),
+        case!(
+            "24hrTicker",
+            ticker,
+            Envelope<'_, Ticker>,
+            |m| m.get("data"),
+            &["data", "s"]
+        ),
+        case!("coinbase", coinbase, Coinbase, |m| Some(m), &["product_id"]),
+        case!(
+            "kraken",
+            kraken,
+            One<'_>,
+            |m| m.get("data")?.elements().next(),
+            &["channel"]
+        ),
+        case!(
+            "seed",
+            seed,
+            Envelope<'_, Seed>,
+            |m| m.get("payload"),
+            &["id"]
+        ),
+    ]
+}
+
+/// What `with` does with the messages, going round.
+fn each<'a>(messages: &'a [Vec<u8>], mut with: impl FnMut(&'a [u8])) -> impl FnMut(u64) {
+    let mut messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+    let mut at = 0;
+    move |times| {
+        visit(&mut messages, &mut at, times, |message| {
+            with(black_box(*message));
         });
-        let mut ours = Ours::new(payload);
-        group.bench_function(BenchmarkId::new("tickcache, tokens stored", name), |b| {
-            b.iter(|| ours.compile(black_box(bytes)));
-        });
-        group.bench_function(
-            BenchmarkId::new("tickcache, stored and read to f64", name),
-            |b| {
-                b.iter(|| ours.compile_and_read(black_box(bytes)));
-            },
-        );
-        group.bench_function(
-            BenchmarkId::new("serde_json typed, read to f64", name),
-            |b| {
-                b.iter(|| typed(black_box(text)));
-            },
-        );
-        group.bench_function(BenchmarkId::new("serde_json::Value", name), |b| {
-            b.iter(|| serde_json::from_str::<serde_json::Value>(black_box(text)).expect("valid"));
-        });
-        let (mut buffers, mut copy) = (simd_json::Buffers::default(), Vec::new());
-        group.bench_function(BenchmarkId::new("simd-json OwnedValue", name), |b| {
-            b.iter(|| {
-                copy.clear();
-                copy.extend_from_slice(black_box(bytes));
-                simd_json::to_owned_value_with_buffers(&mut copy, &mut buffers).expect("valid")
-            });
-        });
-        group.bench_function(BenchmarkId::new("simd-json tape", name), |b| {
-            let mut tape = simd_json::Tape::null();
-            b.iter(|| {
-                copy.clear();
-                copy.extend_from_slice(black_box(bytes));
+    }
+}
+
+fn contest(case: &Case) {
+    let (name, _) = case.shape;
+    let messages: Vec<_> = varied(case.shape)
+        .into_iter()
+        .map(String::into_bytes)
+        .collect();
+    let (mut tokens, mut numbers) = (Ours::new(case.payload), Ours::new(case.payload));
+    let mut decoder = Decoder::new(128);
+    let mut copy = Vec::new();
+    let mut copies = Vec::new();
+    let mut borrowed = Vec::new();
+    let mut taped = Vec::new();
+    let mut buffers = simd_json::Buffers::default();
+    let mut owned_buffers = simd_json::Buffers::default();
+    let mut borrowed_buffers = simd_json::Buffers::default();
+    let mut tape_buffers = simd_json::Buffers::default();
+    let mut tape = simd_json::Tape::null();
+    let refill = |copy: &mut Vec<u8>, message: &[u8]| {
+        copy.clear();
+        copy.extend_from_slice(message);
+    };
+    Contest::new(format!("decode/{name}"))
+        .row(
+            "tickcache, tokens stored",
+            each(&messages, |message| {
+                tokens.take(message, |_| ());
+            }),
+        )
+        .row(
+            "tickcache, stored and read to f64",
+            each(&messages, |message| {
+                black_box(numbers.take(message, sum));
+            }),
+        )
+        .numbers()
+        .row(
+            "tickcache, taken apart only",
+            each(&messages, |message| {
+                black_box(decoder.decode(message).expect("valid").root().kind());
+            }),
+        )
+        .row(
+            "serde_json typed",
+            each(&messages, |message| {
+                black_box((case.serde)(message));
+            }),
+        )
+        .row(
+            "simd-json typed, reused Buffers",
+            each(&messages, |message| {
+                refill(&mut copy, message);
+                black_box((case.simd)(&mut copy, &mut buffers));
+            }),
+        )
+        .row(
+            "sonic-rs typed",
+            each(&messages, |message| {
+                black_box((case.sonic)(message));
+            }),
+        )
+        .row(
+            "serde_json Value",
+            each(&messages, |message| {
+                drop(black_box(
+                    serde_json::from_slice::<serde_json::Value>(message).expect("valid"),
+                ));
+            }),
+        )
+        .row(
+            "simd-json OwnedValue, reused Buffers",
+            each(&messages, |message| {
+                refill(&mut copies, message);
+                let value = simd_json::to_owned_value_with_buffers(&mut copies, &mut owned_buffers);
+                drop(black_box(value.expect("valid")));
+            }),
+        )
+        .row(
+            "simd-json BorrowedValue, reused Buffers",
+            each(&messages, |message| {
+                refill(&mut borrowed, message);
+                let value =
+                    simd_json::to_borrowed_value_with_buffers(&mut borrowed, &mut borrowed_buffers);
+                drop(black_box(value.expect("valid")));
+            }),
+        )
+        .row(
+            "simd-json tape, all reused",
+            each(&messages, |message| {
+                refill(&mut taped, message);
                 let mut filled = std::mem::replace(&mut tape, simd_json::Tape(Vec::new())).reset();
-                simd_json::fill_tape(&mut copy, &mut buffers, &mut filled).expect("valid");
+                simd_json::fill_tape(&mut taped, &mut tape_buffers, &mut filled).expect("valid");
                 tape = filled.reset();
-            });
+            }),
+        )
+        .row(
+            "sonic-rs Value",
+            each(&messages, |message| {
+                drop(black_box(
+                    sonic_rs::from_slice::<sonic_rs::Value>(message).expect("valid"),
+                ));
+            }),
+        )
+        .row(
+            "sonic-rs get of the key only",
+            each(&messages, |message| {
+                let key = sonic_rs::get(message, case.key.iter()).expect("there");
+                black_box(key.as_str().map(str::len));
+            }),
+        )
+        .run();
+}
+
+/// Our own figures, to be compared with those of the run before.
+fn own(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("own/decode");
+    for case in cases() {
+        let messages: Vec<_> = varied(case.shape)
+            .into_iter()
+            .map(String::into_bytes)
+            .collect();
+        let bytes: usize = messages.iter().map(Vec::len).sum();
+        group.throughput(Throughput::Bytes((bytes / messages.len()) as u64));
+        let mut messages = support::Round::new(messages);
+        let mut ours = Ours::new(case.payload);
+        group.bench_function(case.shape.0, |b| {
+            b.iter(|| ours.take(black_box(messages.next()), |_| ()));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, decode);
-criterion_main!(benches);
+criterion_group! {
+    name = benches;
+    config = support::quick();
+    targets = own
+}
+
+fn main() {
+    cases().iter().for_each(contest);
+    support::own(benches);
+}

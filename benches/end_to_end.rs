@@ -10,10 +10,10 @@
 //! 2. tokio-tungstenite, serde into a struct, a `watch` for each key in a DashMap;
 //! 3. fastwebsockets, simd-json's `OwnedValue`, cloned, merged and stored in an `arc_swap`.
 //!
-//! What criterion reports is CPU time: that of the process, less the server's thread and the one
-//! that waits for the end. One element is one message. The four take turns three times, and a table
-//! of medians, with the rate by the clock on the wall, follows. At the end every client is asked for
-//! a value, so that nothing is counted that did not arrive.
+//! What counts is CPU time of the client: that of the process, less the server's thread and the one
+//! that waits for the end; the others sleep while one has its turn. `to f64` adds, on the waiting thread, a read
+//! of all four numbers for every message, which stack 2 has done when it decoded. At the end every client is
+//! asked for a value, so that nothing is counted that did not arrive.
 
 #![allow(
     clippy::disallowed_types,
@@ -21,13 +21,13 @@
     reason = "the rules are the library's: a bench reads clocks, and is run by no model"
 )]
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use server::{Server, push_frame};
 use stacks::Client;
-use support::cpu::{CpuTime, process_cpu, thread_cpu};
+use support::cpu::{process_cpu, thread_cpu};
+use support::paired::Contest;
 use support::{id, json::event};
 
 mod support;
@@ -44,7 +44,6 @@ const IDS: usize = 1_000;
 /// How many different values each id takes, one after the other. A multiple of ten digits.
 const SWEEPS: usize = 16;
 const FRAME_BYTES: usize = 176;
-const ROUNDS: usize = 3;
 
 /// The best bid that an id has after this sweep.
 fn bid(sweep: usize) -> String {
@@ -68,19 +67,6 @@ fn sweep(sweep: usize) -> Vec<u8> {
     frames
 }
 
-/// What some messages took.
-struct Sample {
-    messages: u64,
-    cpu: Duration,
-    wall: Duration,
-}
-
-impl Sample {
-    fn per_second(&self, of: Duration) -> f64 {
-        self.messages as f64 / of.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-}
-
 /// One client with its server.
 struct Pair {
     server: Server,
@@ -102,23 +88,28 @@ impl Pair {
         pair
     }
 
-    /// Sends `sweeps` messages to each id, and waits until they have been taken in.
-    fn take(&mut self, sweeps: u64) -> Sample {
+    /// Sends `sweeps` messages to each id, and waits until they have been taken in: the client's
+    /// CPU time.
+    fn take(&mut self, sweeps: u64) -> Duration {
         self.sweeps += sweeps;
         let until = self.sweeps * IDS as u64;
-        let (wall, process, own) = (Instant::now(), process_cpu(), thread_cpu());
+        let (process, own) = (process_cpu(), thread_cpu());
         self.server.write(usize::try_from(sweeps).expect("few"));
         while self.client.received() < until {
             std::thread::sleep(Duration::from_micros(50));
         }
-        let wall = wall.elapsed();
         let client = process_cpu() - process;
-        let cpu = client.saturating_sub(self.server.written() + (thread_cpu() - own));
-        Sample {
-            messages: sweeps * IDS as u64,
-            cpu,
-            wall,
+        client.saturating_sub(self.server.written() + (thread_cpu() - own))
+    }
+
+    /// The same, and the time it takes to read the numbers of each message.
+    fn take_and_read(&mut self, sweeps: u64) -> Duration {
+        let taken = self.take(sweeps);
+        let start = thread_cpu();
+        for _ in 0..sweeps {
+            std::hint::black_box(self.client.sum());
         }
+        taken + (thread_cpu() - start)
     }
 
     /// Asks for values, and ends both.
@@ -143,55 +134,24 @@ impl Pair {
     }
 }
 
-fn end_to_end(criterion: &mut Criterion<CpuTime>) {
-    let mut samples: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
-    for round in 1..=ROUNDS {
-        let mut group = criterion.benchmark_group(format!("end to end, CPU time/round {round}"));
-        group.throughput(Throughput::Elements(IDS as u64));
-        for (name, connect) in stacks::ALL {
-            let samples = samples.entry(name).or_default();
-            let mut pair = None;
-            group.bench_function(name, |b| {
-                b.iter_custom(|sweeps| {
-                    let sample = pair.get_or_insert_with(|| Pair::new(connect)).take(sweeps);
-                    let cpu = sample.cpu;
-                    samples.push(sample);
-                    cpu
-                });
-            });
-            if let Some(pair) = pair {
-                pair.check();
-            }
+fn main() {
+    let name = "end to end/176 B, 1,000 ids";
+    if !support::paired::is_wanted(name) {
+        return;
+    }
+    let pairs = stacks::ALL.map(|(name, connect)| (name, RefCell::new(Pair::new(connect))));
+    let mut contest = Contest::new(name).turns_of(Duration::from_millis(20));
+    for (at, (name, pair)) in pairs.iter().enumerate() {
+        let take = |sweeps| pair.borrow_mut().take(sweeps);
+        contest = contest.measured(*name, IDS as f64, take);
+        if at == 0 {
+            let take = |sweeps| pair.borrow_mut().take_and_read(sweeps);
+            let name = format!("{name}, to f64");
+            contest = contest.measured(name, IDS as f64, take).numbers();
         }
-        group.finish();
     }
-    tell(&samples);
-}
-
-/// Prints the medians.
-fn tell(samples: &BTreeMap<&str, Vec<Sample>>) {
-    let median = |samples: &[Sample], rate: fn(&Sample) -> f64| {
-        let mut rates: Vec<f64> = samples.iter().map(rate).collect();
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2] / 1e6
-    };
-    let mut ours = None;
-    for (name, _) in stacks::ALL {
-        let Some(samples) = samples.get(name).filter(|samples| !samples.is_empty()) else {
-            continue;
-        };
-        let cpu = median(samples, |sample| sample.per_second(sample.cpu));
-        let wall = median(samples, |sample| sample.per_second(sample.wall));
-        let ratio = *ours.get_or_insert(cpu) / cpu;
-        eprintln!(
-            "{name:45} {cpu:7.3} M/s of CPU  {wall:7.3} M/s of wall  tickcache is {ratio:5.2}x"
-        );
+    contest.run();
+    for (_, pair) in pairs {
+        pair.into_inner().check();
     }
 }
-
-criterion_group! {
-    name = benches;
-    config = support::quick().sample_size(10);
-    targets = end_to_end
-}
-criterion_main!(benches);

@@ -1,27 +1,30 @@
 //! What does a publication cost its writer, and does it depend on who reads?
 //!
-//! `n threads` are alive and have read every store once; then they sleep. `snapshots` has a thread
-//! that takes whole, owned values of the slot as fast as it can.
+//! Ours merges 6 of 20 dynamic fields into the value and publishes the outcome; `and an array` has
+//! one of ten levels among them; `from bytes` begins with the text of a message. The peers are given
+//! a new value ready-made, 64 bytes of numbers: they have nothing to decode or to merge.
 //!
-//! Our rows begin with the bytes of a message, since a feed has no other way in: 6 of 20 fields are
-//! decoded, merged and published. `decode alone` is the same without the slot, so the difference is
-//! the publication. The peers are given the value ready-made, 64 bytes of numbers: they have nothing
-//! to decode or to merge.
+//! `n threads` are alive and have read every store once; then they sleep. The same threads have read
+//! ours and every peer. `snapshots` has a thread, while a row has its turn, that takes whole, owned
+//! values of what is written as fast as it can. That ours allocates nothing in all of these is
+//! asserted in the bench `memory`, where allocations are counted.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use dashmap::DashMap;
-use support::background::{Alive, Busy};
+use left_right::{ReadHandle, WriteHandle};
+use support::background::{Alive, Paced};
 use support::cpu::CpuTime;
-use support::json::{STEPS, change, event, whole};
-use support::ours::Ours;
+use support::json::{STEPS, change, change_with_array, event, whole};
+use support::ours::{Ours, Published};
+use support::paired::Contest;
+use support::tickers::{SetTicker, Tickers};
 use support::{Round, Ticker, id};
+use tickcache::cache::publisher::{Place, Prepared};
 use tickcache::cache::{Field, Slot};
-use tickcache::json::{Decoder, compile};
-use tickcache::record::{Limits, Mode, Patch, Schema};
 use tokio::sync::watch;
 
 mod support;
@@ -29,151 +32,274 @@ mod support;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+type Fast = foldhash::fast::RandomState;
+
+/// One slot of ours, and what is published to it.
+struct Own {
+    published: Published,
+    places: Round<Place>,
+    changes: Round<Prepared>,
+}
+
+impl Own {
+    fn new(change: fn(usize) -> String) -> Self {
+        let mut published = Published::new(1, &whole());
+        let changes = (0..STEPS).map(|step| published.prepare(&change(step)));
+        Self {
+            changes: Round::new(changes.collect()),
+            places: Round::new(published.places().to_vec()),
+            published,
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self, times: u64) {
+        self.published
+            .publish_many(&mut self.places, &mut self.changes, times);
+    }
+
+    fn slot(&self) -> Slot {
+        self.published.slot(0)
+    }
+
+    fn fields(&self) -> [Field; 2] {
+        let entity = self.published.entity();
+        entity.fields(["b", "a"]).expect("room for two fields")
+    }
+}
+
 /// Everything that is published to.
 struct Stores {
-    ours: Ours,
-    slot: Slot,
-    fields: [Field; 2],
+    own: Own,
+    arrays: Own,
+    messages: Ours,
     swap: Arc<ArcSwap<Ticker>>,
     watch: watch::Sender<Ticker>,
-    map: Arc<DashMap<String, Ticker>>,
+    list: (WriteHandle<Tickers, SetTicker>, ReadHandle<Tickers>),
+    dash: Arc<DashMap<String, Ticker, Fast>>,
+    papaya: Arc<papaya::HashMap<String, Ticker, Fast>>,
+    scc: Arc<scc::HashMap<String, Ticker, Fast>>,
+    moka: moka::sync::Cache<String, Ticker, Fast>,
 }
 
 impl Stores {
     fn new() -> Self {
-        let ours = Ours::with(1, &whole());
-        let map = DashMap::new();
-        map.insert(id(0), Ticker::at(0));
+        let first = || (id(0), Ticker::at(0));
+        let scc = scc::HashMap::with_hasher(Fast::default());
+        assert!(scc.insert_sync(id(0), Ticker::at(0)).is_ok(), "it is empty");
+        let moka = moka::sync::Cache::builder()
+            .max_capacity(1000)
+            .build_with_hasher(Fast::default());
+        moka.insert(id(0), Ticker::at(0));
         Self {
-            slot: ours.slot(0),
-            fields: ours
-                .entity()
-                .fields(["b", "a"])
-                .expect("room for two fields"),
-            ours,
+            own: Own::new(change),
+            arrays: Own::new(change_with_array),
+            messages: Ours::with(1, &whole()),
             swap: Arc::new(ArcSwap::from_pointee(Ticker::at(0))),
             watch: watch::Sender::new(Ticker::at(0)),
-            map: Arc::new(map),
+            list: Tickers::shared([Ticker::at(0)]),
+            dash: Arc::new([first()].into_iter().collect()),
+            papaya: Arc::new([first()].into_iter().collect()),
+            scc: Arc::new(scc),
+            moka,
         }
     }
 
     /// Threads that have read all of them.
     fn readers(&self, threads: usize) -> Alive {
-        let (slot, fields, swap) = (self.slot.clone(), self.fields, Arc::clone(&self.swap));
-        let (watch, map, id) = (self.watch.subscribe(), Arc::clone(&self.map), id(0));
+        let (slot, fields) = (self.own.slot(), self.own.fields());
+        let (array, array_fields) = (self.arrays.slot(), self.arrays.fields());
+        let (message, message_fields) = (
+            self.messages.slot(0),
+            self.messages.entity().fields(["b", "a"]).expect("room"),
+        );
+        let (swap, watch) = (Arc::clone(&self.swap), self.watch.subscribe());
+        let (list, dash, scc) = (
+            self.list.1.clone(),
+            Arc::clone(&self.dash),
+            Arc::clone(&self.scc),
+        );
+        let (papaya, moka, id) = (Arc::clone(&self.papaya), self.moka.clone(), id(0));
         Alive::that_have(threads, move || {
-            black_box(slot.read(fields).even_if_stale());
+            black_box(slot.live(fields).expect("live"));
+            black_box(array.live(array_fields).expect("live"));
+            black_box(message.read(message_fields).even_if_stale());
             black_box(swap.load().bid);
             black_box(watch.borrow().bid);
-            black_box(map.get(&id).map(|ticker| ticker.bid));
+            black_box(list.enter().expect("the writer lives").0[0].bid);
+            black_box(dash.get(&id).map(|ticker| ticker.bid));
+            black_box(papaya.pin().get(&id).map(|ticker| ticker.bid));
+            black_box(scc.read_sync(&id, |_, ticker| ticker.bid));
+            black_box(moka.get(&id).map(|ticker| ticker.bid));
         })
-    }
-
-    fn bench_decode(group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let (mut decoder, mut patch) = (Decoder::new(128), Patch::new());
-        let (limits, mut schema) = (Limits::default(), Schema::new(Limits::default()));
-        let mut messages = messages();
-        group.bench_function("tickcache, decode alone", |b| {
-            b.iter(|| {
-                let message = decoder.decode(black_box(messages.next())).expect("valid");
-                let payload = message.root().get("payload").expect("a payload");
-                compile(payload, Mode::Merge, &limits, &mut schema, &mut patch).expect("in limits");
-                patch.len()
-            });
-        });
-    }
-
-    fn bench_ours(&mut self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut messages = messages();
-        group.bench_function("tickcache, decode and publish", |b| {
-            b.iter_custom(|count| self.ours.time(&mut messages, count));
-        });
-        assert_eq!(self.ours.refused(), 0, "every message counts");
-    }
-
-    fn bench_swap(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut tickers = tickers();
-        group.bench_function("arc_swap store", |b| {
-            b.iter(|| self.swap.store(Arc::new(*black_box(tickers.next()))));
-        });
-    }
-
-    fn bench_watch(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut tickers = tickers();
-        group.bench_function("tokio watch send_replace", |b| {
-            b.iter(|| self.watch.send_replace(*black_box(tickers.next())));
-        });
-    }
-
-    fn bench_map(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let (mut tickers, id) = (tickers(), id(0));
-        group.bench_function("DashMap get_mut", |b| {
-            b.iter(|| *self.map.get_mut(black_box(&id)).expect("there") = *tickers.next());
-        });
     }
 }
 
 fn messages() -> Round<Vec<u8>> {
-    Round::new(
-        (0..STEPS)
-            .map(|step| event(&id(0), &change(step)))
-            .collect(),
-    )
+    let messages = (0..STEPS).map(|step| event(&id(0), &change(step)));
+    Round::new(messages.collect())
 }
 
 fn tickers() -> Round<Ticker> {
     Round::new((0..STEPS).map(Ticker::at).collect())
 }
 
-fn threads(criterion: &mut Criterion<CpuTime>) {
-    let mut stores = Stores::new();
-    // In this order: what arc_swap keeps for a thread stays when the thread ends.
-    for threads in [1, 8, 64] {
-        let mut group = criterion.benchmark_group(format!("publish/{threads} threads"));
-        let readers = stores.readers(threads);
-        Stores::bench_decode(&mut group);
-        stores.bench_ours(&mut group);
-        stores.bench_swap(&mut group);
-        stores.bench_watch(&mut group);
-        stores.bench_map(&mut group);
-        drop(readers);
-        group.finish();
+/// Does something with the tickers in turn.
+fn each(mut with: impl FnMut(Ticker)) -> impl FnMut(u64) {
+    let mut tickers = tickers();
+    move |times| {
+        for _ in 0..times {
+            with(*black_box(tickers.next()));
+        }
     }
 }
 
-fn snapshots(criterion: &mut Criterion<CpuTime>) {
-    let mut stores = Stores::new();
-    let mut group = criterion.benchmark_group("publish/snapshots");
-    let slot = stores.slot.clone();
-    let taker = Busy::looping(move || {
-        black_box(slot.snapshot());
-    });
-    stores.bench_ours(&mut group);
-    drop(taker);
+fn threads(stores: &mut Stores, threads: usize) {
+    let readers = stores.readers(threads);
+    let (own, arrays, ours) = (&mut stores.own, &mut stores.arrays, &mut stores.messages);
+    let (swap, watch, list) = (&stores.swap, &stores.watch, &mut stores.list.0);
+    let (dash, papaya, scc, moka) = (&stores.dash, &stores.papaya, &stores.scc, &stores.moka);
+    let (mut texts, id) = (messages(), id(0));
+    Contest::new(format!("publish/{threads} threads"))
+        .row("tickcache, 6 of 20 fields", |times| own.publish(times))
+        .row("tickcache, and an array", |times| arrays.publish(times))
+        .row("tickcache, from bytes", |times| {
+            ours.time(&mut texts, times);
+        })
+        .row(
+            "arc_swap store",
+            each(|ticker| swap.store(Arc::new(ticker))),
+        )
+        .row(
+            "tokio watch send_replace",
+            each(|ticker| {
+                black_box(watch.send_replace(ticker));
+            }),
+        )
+        .row(
+            "left-right append and publish",
+            each(|ticker| {
+                list.append(SetTicker(0, ticker)).publish();
+            }),
+        )
+        .row(
+            "DashMap get_mut, foldhash",
+            each(|ticker| *dash.get_mut(&id).expect("there") = ticker),
+        )
+        .row(
+            "papaya insert, foldhash",
+            each(|ticker| {
+                papaya.pin().insert(id.clone(), ticker);
+            }),
+        )
+        .row(
+            "scc update_sync, foldhash",
+            each(|ticker| {
+                let updated = scc.update_sync(&id, |_, held| *held = ticker);
+                updated.expect("there");
+            }),
+        )
+        .row(
+            "moka insert, foldhash",
+            each(|ticker| moka.insert(id.clone(), ticker)),
+        )
+        .run();
+    assert_eq!(stores.messages.refused(), 0, "every message counts");
+    drop(readers);
+}
+
+fn snapshots(stores: &mut Stores) {
+    let slot = stores.own.slot();
+    let of_own = Paced::looping(move || drop(black_box(slot.snapshot())));
+    let slot = stores.arrays.slot();
+    let of_arrays = Paced::looping(move || drop(black_box(slot.snapshot())));
     let swap = Arc::clone(&stores.swap);
-    let taker = Busy::looping(move || {
-        black_box(swap.load_full());
+    let of_swap = Paced::looping(move || drop(black_box(swap.load_full())));
+    let receiver = stores.watch.subscribe();
+    let of_watch = Paced::looping(move || {
+        black_box(*receiver.borrow());
     });
-    stores.bench_swap(&mut group);
-    drop(taker);
-    let watch = stores.watch.subscribe();
-    let taker = Busy::looping(move || {
-        black_box(*watch.borrow());
+    let list = stores.list.1.clone();
+    let of_list = Paced::looping(move || {
+        black_box(list.enter().expect("the writer lives").0[0]);
     });
-    stores.bench_watch(&mut group);
-    drop(taker);
-    let (map, key) = (Arc::clone(&stores.map), id(0));
-    let taker = Busy::looping(move || {
-        black_box(map.get(&key).map(|ticker| *ticker));
+    let (dash, key) = (Arc::clone(&stores.dash), id(0));
+    let of_dash = Paced::looping(move || {
+        black_box(dash.get(&key).map(|ticker| *ticker));
     });
-    stores.bench_map(&mut group);
-    drop(taker);
+
+    let (own, arrays) = (&mut stores.own, &mut stores.arrays);
+    let (swap, watch, list, dash) = (
+        &stores.swap,
+        &stores.watch,
+        &mut stores.list.0,
+        &stores.dash,
+    );
+    let id = id(0);
+    Contest::new("publish/snapshots")
+        .row_beside("tickcache, 6 of 20 fields", &of_own, |times| {
+            own.publish(times);
+        })
+        .row_beside("tickcache, and an array", &of_arrays, |times| {
+            arrays.publish(times);
+        })
+        .row_beside(
+            "arc_swap store",
+            &of_swap,
+            each(|ticker| swap.store(Arc::new(ticker))),
+        )
+        .row_beside(
+            "tokio watch send_replace",
+            &of_watch,
+            each(|ticker| {
+                black_box(watch.send_replace(ticker));
+            }),
+        )
+        .row_beside(
+            "left-right append and publish",
+            &of_list,
+            each(|ticker| {
+                list.append(SetTicker(0, ticker)).publish();
+            }),
+        )
+        .row_beside(
+            "DashMap get_mut, foldhash",
+            &of_dash,
+            each(|ticker| *dash.get_mut(&id).expect("there") = ticker),
+        )
+        .run();
+}
+
+/// Our own figures, to be compared with those of the run before.
+fn own(criterion: &mut Criterion<CpuTime>) {
+    let (mut plain, mut arrays) = (Own::new(change), Own::new(change_with_array));
+    let mut group = criterion.benchmark_group("own/publish");
+    let mut bench = |name, own: &mut Own| {
+        group.bench_function(name, |b| {
+            b.iter_custom(|times| {
+                let start = support::cpu::thread_cpu();
+                own.publish(times);
+                support::cpu::thread_cpu() - start
+            });
+        });
+    };
+    bench("6 of 20 fields", &mut plain);
+    bench("and an array", &mut arrays);
     group.finish();
 }
 
 criterion_group! {
     name = benches;
     config = support::quick();
-    targets = snapshots, threads
+    targets = own
 }
-criterion_main!(benches);
+
+fn main() {
+    let mut stores = Stores::new();
+    snapshots(&mut stores);
+    // In this order: what arc_swap keeps for a thread stays when the thread ends.
+    for count in [1, 64, 256] {
+        threads(&mut stores, count);
+    }
+    support::own(benches);
+}

@@ -1,23 +1,23 @@
-//! What does it cost to read two fields of a value? In CPU time of the reader.
+//! What does it cost to read two fields of a value, by handle? In CPU time of the reader.
 //!
-//! By handle from one hot slot; from 10,000 slots in random order; from one slot that is written a
-//! million times a second (if the writer gets a core to itself); and by key. Ours hands out the tokens as they were received, and says in
-//! the same breath that they are live; `to f64` parses them too, which the peers, who keep numbers,
-//! have done when they wrote. The peers say nothing about what a value is worth.
-//!
-//! The maps are read by key in every group: they have no handles.
+//! From one hot slot; from 10,000 slots in random order; and from one slot that is written a million
+//! times a second, while it is read and not otherwise (a turn without such a writer is repeated).
+//! Ours hands out the tokens as they were received, and says in the same breath that they are live;
+//! `to f64` parses them too, which the peers, who keep numbers, have done when they wrote. The peers
+//! say nothing about what a value is worth. Look-ups by key are in the bench `lookup`.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
-use dashmap::DashMap;
-use support::background::Busy;
+use criterion::{Criterion, criterion_group};
+use support::background::Paced;
 use support::cpu::CpuTime;
-use support::json::{STEPS, event};
-use support::ours::Ours;
-use support::{Round, Ticker, id, shuffled};
+use support::json::STEPS;
+use support::ours::{Ours, Published};
+use support::paired::Contest;
+use support::tickers::{SetTicker, Tickers};
+use support::{Round, Ticker, in_random_order, visit};
 use tickcache::cache::{Field, Slot};
 use tokio::sync::watch;
 
@@ -35,205 +35,177 @@ fn payload(step: usize) -> String {
     )
 }
 
-/// The same values, kept by us and by every peer.
-struct Stores {
-    ours: Ours,
-    fields: [Field; 2],
-    swaps: Vec<Arc<ArcSwap<Ticker>>>,
-    watches: Vec<watch::Sender<Ticker>>,
-    dash: Arc<DashMap<String, Ticker>>,
-    papaya: Arc<papaya::HashMap<String, Ticker>>,
-}
-
-impl Stores {
-    fn new(slots: usize) -> Self {
-        let ours = Ours::whole(slots, &payload(0));
-        let all = || (0..slots).map(|number| (id(number), Ticker::at(number)));
-        Self {
-            fields: ours
-                .entity()
-                .fields(["bid", "ask"])
-                .expect("room for two fields"),
-            ours,
-            swaps: all()
-                .map(|(_, ticker)| Arc::new(ArcSwap::from_pointee(ticker)))
-                .collect(),
-            watches: all()
-                .map(|(_, ticker)| watch::Sender::new(ticker))
-                .collect(),
-            dash: Arc::new(all().collect()),
-            papaya: Arc::new(all().collect()),
-        }
-    }
-
-    fn bench_ours(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let fields = self.fields;
-        let mut slots = Round::new(in_order(self.ours.slots()));
-        group.bench_function("tickcache", |b| {
-            b.iter(|| tokens(slots.next(), black_box(fields)));
-        });
-        group.bench_function("tickcache, to f64", |b| {
-            b.iter(|| numbers(slots.next(), black_box(fields)));
-        });
-    }
-
-    fn bench_swap(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut slots = Round::new(in_order(self.swaps.clone()));
-        group.bench_function("arc_swap load", |b| {
-            b.iter(|| {
-                let ticker = slots.next().load();
-                (ticker.bid, ticker.ask)
-            });
-        });
-    }
-
-    fn bench_watch(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let watches = self.watches.iter().map(watch::Sender::subscribe).collect();
-        let mut slots = Round::new(in_order(watches));
-        group.bench_function("tokio watch borrow", |b| {
-            b.iter(|| {
-                let ticker = slots.next().borrow();
-                (ticker.bid, ticker.ask)
-            });
-        });
-    }
-
-    fn bench_dash(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut ids = self.ids();
-        group.bench_function("DashMap get", |b| {
-            b.iter(|| {
-                let ticker = self.dash.get(black_box(ids.next())).expect("there");
-                (ticker.bid, ticker.ask)
-            });
-        });
-    }
-
-    fn bench_papaya(&self, group: &mut BenchmarkGroup<'_, CpuTime>) {
-        let mut ids = self.ids();
-        group.bench_function("papaya pin and get", |b| {
-            b.iter(|| {
-                let map = self.papaya.pin();
-                let ticker = map.get(black_box(ids.next())).expect("there");
-                (ticker.bid, ticker.ask)
-            });
-        });
-    }
-
-    fn ids(&self) -> Round<String> {
-        Round::new(
-            shuffled(self.swaps.len())
-                .into_iter()
-                .map(|n| id(n as usize))
-                .collect(),
-        )
-    }
-}
-
 /// The tokens have to be there, but nothing is done with them.
+#[inline]
 fn tokens(slot: &Slot, fields: [Field; 2]) {
     black_box(&slot.live(fields).expect("live"));
 }
 
-fn numbers(slot: &Slot, fields: [Field; 2]) -> (f64, f64) {
+#[inline]
+fn numbers(slot: &Slot, fields: [Field; 2]) {
     let [bid, ask] = slot.live(fields).expect("live");
-    (bid.f64().expect("a number"), ask.f64().expect("a number"))
+    black_box((bid.f64().expect("a number"), ask.f64().expect("a number")));
 }
 
-/// The items in random order, but beside each other: only what they point at is far away.
-fn in_order<T>(items: Vec<T>) -> Vec<T> {
-    let mut items: Vec<_> = items.into_iter().map(Some).collect();
-    shuffled(items.len())
-        .into_iter()
-        .filter_map(|number| items[number as usize].take())
-        .collect()
+/// What a peer hands out: numbers.
+#[inline]
+fn both(ticker: &Ticker) {
+    black_box((ticker.bid, ticker.ask));
 }
 
-fn by_handle(criterion: &mut Criterion<CpuTime>) {
-    for (name, slots) in [("hot", 1), ("random of 10k", SLOTS)] {
-        let stores = Stores::new(slots);
-        let mut group = criterion.benchmark_group(format!("read/{name}"));
-        stores.bench_ours(&mut group);
-        stores.bench_swap(&mut group);
-        stores.bench_watch(&mut group);
-        stores.bench_dash(&mut group);
-        stores.bench_papaya(&mut group);
-        group.finish();
-    }
+fn by_handle(name: &str, slots: usize) {
+    let ours = Ours::whole(slots, &payload(0));
+    let fields = ours.entity().fields(["bid", "ask"]).expect("room");
+    let tickers = || (0..slots).map(Ticker::at);
+    let (mut own, mut at) = (in_random_order(ours.slots()), 0);
+    let (mut same, mut same_at) = (own.clone(), 0);
+    let swaps = tickers().map(|ticker| Arc::new(ArcSwap::from_pointee(ticker)));
+    let (mut swaps, mut swap_at) = (in_random_order(swaps), 0);
+    let caches = swaps
+        .iter()
+        .map(|swap| arc_swap::Cache::new(Arc::clone(swap)));
+    let (mut caches, mut cache_at): (Vec<_>, _) = (caches.collect(), 0);
+    let senders: Vec<_> = tickers().map(watch::Sender::new).collect();
+    let watches = senders.iter().map(watch::Sender::subscribe);
+    let (mut watches, mut watch_at) = (in_random_order(watches), 0);
+    let locks = tickers().map(|ticker| Arc::new(RwLock::new(ticker)));
+    let (mut locks, mut lock_at) = (in_random_order(locks), 0);
+    let (_writer, list) = Tickers::shared(tickers());
+    let (mut places, mut place_at) = (in_random_order(0..slots), 0);
+
+    Contest::new(format!("read/{name}"))
+        .row("tickcache", |times| {
+            visit(&mut own, &mut at, times, |slot| {
+                tokens(slot, black_box(fields));
+            });
+        })
+        .row("tickcache, to f64", |times| {
+            visit(&mut same, &mut same_at, times, |slot| {
+                numbers(slot, black_box(fields));
+            });
+        })
+        .numbers()
+        .row("arc_swap load", |times| {
+            visit(&mut swaps, &mut swap_at, times, |swap| both(&swap.load()));
+        })
+        .row("arc_swap Cache load", |times| {
+            visit(&mut caches, &mut cache_at, times, |cache| {
+                both(cache.load());
+            });
+        })
+        .row("tokio watch borrow", |times| {
+            visit(&mut watches, &mut watch_at, times, |watch| {
+                both(&watch.borrow());
+            });
+        })
+        .row("left-right enter", |times| {
+            visit(&mut places, &mut place_at, times, |place| {
+                both(&list.enter().expect("the writer lives").0[*place]);
+            });
+        })
+        .row("std RwLock read", |times| {
+            visit(&mut locks, &mut lock_at, times, |lock| {
+                both(&lock.read().expect("no panic"));
+            });
+        })
+        .run();
 }
 
-fn by_key(criterion: &mut Criterion<CpuTime>) {
-    let stores = Stores::new(SLOTS);
-    let mut group = criterion.benchmark_group("read/key of 10k");
-    let (entity, fields) = (stores.ours.entity(), stores.fields);
-    let mut ids = stores.ids();
-    group.bench_function("tickcache", |b| {
-        b.iter(|| {
-            let slot = entity.find(black_box(ids.next().as_str())).expect("there");
-            tokens(&slot, fields);
-        });
+fn while_written() {
+    let mut published = Published::new(1, &payload(0));
+    let (slot, place) = (published.slot(0), published.places()[0]);
+    let fields = published.entity().fields(["bid", "ask"]).expect("room");
+    let changes = (0..STEPS).map(|step| published.prepare(&payload(step)));
+    let mut changes = Round::new(changes.collect());
+    let ours = Paced::at_a_million_a_second(move || {
+        published.publish(place, changes.next());
+        published.finish();
     });
-    stores.bench_dash(&mut group);
-    stores.bench_papaya(&mut group);
-    group.finish();
-}
-
-fn while_written(criterion: &mut Criterion<CpuTime>) {
-    let stores = Stores::new(1);
-    let mut group = criterion.benchmark_group("read/1 M writes a second");
+    // One for each row: both take turns.
     let mut tickers = Round::new((0..STEPS).map(Ticker::at).collect());
-
-    // Its own, because the feed moves to the thread that writes.
-    let mut writer = Ours::whole(1, &payload(0));
-    let fields = writer
-        .entity()
-        .fields(["bid", "ask"])
-        .expect("room for two fields");
-    let slot = writer.slot(0);
-    let messages = (0..STEPS).map(|step| event(&id(0), &payload(step)));
-    let mut messages = Round::new(messages.collect());
-    let busy = Busy::at_a_million_a_second(move || writer.batch(messages.some(1), || {}));
-    group.bench_function("tickcache", |b| {
-        b.iter(|| tokens(&slot, black_box(fields)));
+    let swap = Arc::new(ArcSwap::from_pointee(Ticker::at(0)));
+    let (written, mut next) = (Arc::clone(&swap), tickers.clone());
+    let swapping = Paced::at_a_million_a_second(move || written.store(Arc::new(*next.next())));
+    let mut cache = arc_swap::Cache::new(Arc::clone(&swap));
+    let sender = watch::Sender::new(Ticker::at(0));
+    let (receiver, mut next) = (sender.subscribe(), tickers.clone());
+    let watching = Paced::at_a_million_a_second(move || {
+        sender.send_replace(*next.next());
     });
-    group.bench_function("tickcache, to f64", |b| {
-        b.iter(|| numbers(&slot, black_box(fields)));
-    });
-    drop(busy);
-
-    let swap = Arc::clone(&stores.swaps[0]);
+    let (mut writer, list) = Tickers::shared([Ticker::at(0)]);
     let mut next = tickers.clone();
-    let busy = Busy::at_a_million_a_second(move || swap.store(Arc::new(*next.next())));
-    stores.bench_swap(&mut group);
-    drop(busy);
-
-    let watch = stores.watches[0].clone();
-    let mut next = tickers.clone();
-    let busy = Busy::at_a_million_a_second(move || {
-        watch.send_replace(*next.next());
+    let absorbing = Paced::at_a_million_a_second(move || {
+        writer.append(SetTicker(0, *next.next())).publish();
     });
-    stores.bench_watch(&mut group);
-    drop(busy);
-
-    let (dash, key) = (Arc::clone(&stores.dash), id(0));
-    let mut next = tickers.clone();
-    let busy = Busy::at_a_million_a_second(move || {
-        *dash.get_mut(&key).expect("there") = *next.next();
+    let lock = Arc::new(RwLock::new(Ticker::at(0)));
+    let written = Arc::clone(&lock);
+    let locking = Paced::at_a_million_a_second(move || {
+        *written.write().expect("no panic") = *tickers.next();
     });
-    stores.bench_dash(&mut group);
-    drop(busy);
 
-    let (papaya, key) = (Arc::clone(&stores.papaya), id(0));
-    let busy = Busy::at_a_million_a_second(move || {
-        papaya.pin().insert(key.clone(), *tickers.next());
-    });
-    stores.bench_papaya(&mut group);
-    drop(busy);
+    Contest::new("read/1 M writes a second")
+        .row_beside("tickcache", &ours, |times| {
+            for _ in 0..times {
+                tokens(black_box(&slot), black_box(fields));
+            }
+        })
+        .row_beside("tickcache, to f64", &ours, |times| {
+            for _ in 0..times {
+                numbers(black_box(&slot), black_box(fields));
+            }
+        })
+        .numbers()
+        .row_beside("arc_swap load", &swapping, |times| {
+            for _ in 0..times {
+                both(&black_box(&swap).load());
+            }
+        })
+        .row_beside("arc_swap Cache load", &swapping, |times| {
+            for _ in 0..times {
+                both(black_box(&mut cache).load());
+            }
+        })
+        .row_beside("tokio watch borrow", &watching, |times| {
+            for _ in 0..times {
+                both(&black_box(&receiver).borrow());
+            }
+        })
+        .row_beside("left-right enter", &absorbing, |times| {
+            for _ in 0..times {
+                both(&black_box(&list).enter().expect("the writer lives").0[0]);
+            }
+        })
+        .row_beside("std RwLock read", &locking, |times| {
+            for _ in 0..times {
+                both(&black_box(&lock).read().expect("no panic"));
+            }
+        })
+        .run();
+}
+
+/// Our own figures, to be compared with those of the run before.
+fn own(criterion: &mut Criterion<CpuTime>) {
+    let ours = Ours::whole(SLOTS, &payload(0));
+    let fields = ours.entity().fields(["bid", "ask"]).expect("room");
+    let mut group = criterion.benchmark_group("own/read");
+    for (name, slots) in [("hot", 1), ("random of 10k", SLOTS)] {
+        let mut slots = Round::new(in_random_order(ours.slots().into_iter().take(slots)));
+        group.bench_function(name, |b| b.iter(|| tokens(slots.next(), black_box(fields))));
+    }
+    let snapshot = ours.slot(0);
+    group.bench_function("snapshot", |b| b.iter(|| snapshot.snapshot()));
     group.finish();
 }
 
 criterion_group! {
     name = benches;
     config = support::quick();
-    targets = by_handle, by_key, while_written
+    targets = own
 }
-criterion_main!(benches);
+
+fn main() {
+    by_handle("hot", 1);
+    by_handle("random of 10k", SLOTS);
+    while_written();
+    support::own(benches);
+}

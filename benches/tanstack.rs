@@ -152,10 +152,10 @@ fn against(peer: &mut Peer, ids: usize) {
         move |count| peer.borrow_mut().time(path, count)
     };
     Contest::new(format!("tanstack/{ids} ids and a list"))
-        .told("tickcache", |count| ours.time(&mut messages, count))
-        .told("query-core: detail", there("detail"))
-        .told("query-core: detail and list", there("list"))
-        .told("query-core: detail and prefix", there("prefix"))
+        .measured("tickcache", 1.0, |count| ours.time(&mut messages, count))
+        .measured("query-core: detail", 1.0, there("detail"))
+        .measured("query-core: detail and list", 1.0, there("list"))
+        .measured("query-core: detail and prefix", 1.0, there("prefix"))
         .run();
     assert_eq!(ours.refused(), 0, "every message was taken in");
 }

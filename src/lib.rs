@@ -113,8 +113,8 @@ pub use cache::{
 #[cfg(feature = "net")]
 pub use cache::{Connect, FeedRef, NotOpenError};
 pub use feed::{
-    Backoff, CounterValues, Covers, Envelope, Jitter, Lost, Missing, OnConnect, Pace, Protocol,
-    Refusal, Role, State, SubscribeError,
+    Backoff, CounterValues, Covers, Envelope, Jitter, Latencies, Latency, Lost, Missing, OnConnect,
+    Pace, Protocol, Refusal, Role, State, SubscribeError,
 };
 pub use io::command::Order;
 pub use io::inbox::{CommandError, Completion};

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use kit::{BOOK, LONG, TRADE, envelope, inserting, patch, remove, venue, whole};
+use tickcache::cache::CacheBuilder;
 use tickcache::feed::{Envelope, OnConnect, Policy, Rule};
 use tickcache::testing::TestFeed;
 use tickcache::{Cache, Feed, Freshness, Reasons, Slot};
@@ -509,4 +510,70 @@ fn a_blocking_wait_gives_up_by_the_virtual_clock() {
         }
     };
     assert_eq!(ended, Err(tickcache::WaitError::TimedOut));
+}
+
+/// By handle, by id, and by id with a reader: one answer, whatever happens to the value.
+#[test]
+fn reads_by_id_say_what_reads_by_handle_say() {
+    let settings = Cache::builder().stale_after(BOOK, 10 * SECOND);
+    read_every_way(settings, false);
+    read_every_way(Cache::builder(), true);
+}
+
+fn read_every_way(settings: CacheBuilder, lasting: bool) {
+    let (cache, mut feed) = TestFeed::with(settings, venue());
+    let entity = cache.entity(BOOK);
+    let [n, text] = entity.fields(["n", "t"]).expect("room");
+    let [foreign] = cache.entity(TRADE).fields(["n"]).expect("room");
+    let mut reader = entity.reader();
+    let none = entity.live(1, [n]).expect_err("nobody has said anything");
+    assert_eq!((none.freshness(), none.id()), (Freshness::Empty, &1.into()));
+    assert_eq!(none.to_string(), format!("[{BOOK}, 1] is not live: empty"));
+    assert_eq!(reader.live(1, [n]).expect_err("nor here").id(), &1.into());
+    assert!(entity.find(1).is_none(), "asking makes no slot");
+
+    let (slot, mut check) = (entity.slot(1), 0);
+    let mut same = |is_live: bool| {
+        check += 1;
+        let fields = [n, text, foreign];
+        let by_handle = slot.live(fields).map_err(|not| not.freshness());
+        let by_id = entity.live(1, fields).map_err(|not| not.freshness());
+        let by_reader = reader.live(1, fields).map_err(|not| not.freshness());
+        let staying = slot.reader().live(fields).map_err(|not| not.freshness());
+        assert_eq!(by_handle.is_ok(), is_live, "{check}: {by_handle:?}");
+        for other in [by_id, by_reader, staying] {
+            assert_eq!(other, by_handle, "{check}");
+        }
+        if let Ok([n, text, foreign]) = by_handle {
+            assert!(n.u64().is_ok() && foreign.is_missing(), "{check}: {text:?}");
+        }
+    };
+    same(false);
+    take(&mut feed, &whole("1", r#"{"n":1}"#));
+    same(true);
+    take(
+        &mut feed,
+        &whole("1", r#"{"n":2,"t":"as long as two cells are"}"#),
+    );
+    same(true);
+    feed.disconnect();
+    same(false);
+    feed.reconnect();
+    same(false);
+    take(&mut feed, &whole("1", r#"{"n":3}"#));
+    same(true);
+    entity.invalidate();
+    same(false);
+    take(&mut feed, &whole("1", r#"{"n":4}"#));
+    same(true);
+    feed.advance(20 * SECOND);
+    same(lasting);
+    take(&mut feed, &whole("1", r#"{"n":5}"#));
+    same(true);
+    take(&mut feed, &remove("1"));
+    same(false);
+    take(&mut feed, &whole("1", r#"{"n":6}"#));
+    same(true);
+    cache.invalidate_all();
+    same(false);
 }

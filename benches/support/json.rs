@@ -19,9 +19,32 @@ pub(crate) fn change(step: usize) -> String {
     )
 }
 
+/// As [`change`], and with an array of ten levels, as books have them.
+pub(crate) fn change_with_array(step: usize) -> String {
+    let level = |number| format!(r#"["618{:02}.63000000","1.5{number}000000"]"#, step % STEPS);
+    let levels: Vec<_> = (0..10).map(level).collect();
+    let change = change(step);
+    format!(
+        r#"{},"levels":[{}]}}"#,
+        change.trim_end_matches('}'),
+        levels.join(",")
+    )
+}
+
+/// An object of so many fields, all numbers; each step changes all of them.
+pub(crate) fn fields(count: usize, step: usize) -> String {
+    let field = |number| format!(r#""f{number}":"618{:02}.6{number:02}000""#, step % STEPS);
+    let fields: Vec<_> = (0..count).map(field).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 /// A message of the plain events: this payload for this id.
 pub(crate) fn event(id: &str, payload: &str) -> Vec<u8> {
-    let entity = super::ENTITY;
+    event_of(super::ENTITY, id, payload)
+}
+
+/// The same for another entity.
+pub(crate) fn event_of(entity: &str, id: &str, payload: &str) -> Vec<u8> {
     format!(r#"{{"entity":"{entity}","id":"{id}","payload":{payload}}}"#).into_bytes()
 }
 

@@ -9,16 +9,21 @@
 
 pub(crate) mod background;
 pub(crate) mod cpu;
+pub(crate) mod curve;
 pub(crate) mod json;
+pub(crate) mod messages;
 pub(crate) mod ours;
+pub(crate) mod outcome;
 pub(crate) mod paired;
+pub(crate) mod tickers;
 
 use std::time::Duration;
 
 use cpu::CpuTime;
 use criterion::Criterion;
 
-/// Short enough that all benches together take a few minutes, on a machine whose speed changes
+/// Our own figures, for criterion to compare with those of the run before; rivals are compared in
+/// [contests](paired::Contest). Short enough that all benches together take a few minutes, on a machine whose speed changes
 /// from one second to the next: what counts is the ratio to the peers in the same group. Measures
 /// the CPU time of the thread that runs the bench.
 pub(crate) fn quick() -> Criterion<CpuTime> {
@@ -28,6 +33,12 @@ pub(crate) fn quick() -> Criterion<CpuTime> {
         .measurement_time(Duration::from_millis(800))
         .sample_size(20)
         .without_plots()
+}
+
+/// Runs criterion, after the contests, as its own `main` would.
+pub(crate) fn own(benches: fn()) {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
 }
 
 /// The entity that all messages are about.
@@ -79,6 +90,34 @@ pub(crate) fn shuffled(len: usize) -> Vec<u32> {
         order.swap(at, (state % (at as u64 + 1)) as usize);
     }
     order
+}
+
+/// The items in random order, but beside each other: only what they point at is far away.
+pub(crate) fn in_random_order<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<_> = items.into_iter().map(Some).collect();
+    shuffled(items.len())
+        .into_iter()
+        .filter_map(|number| items[number as usize].take())
+        .collect()
+}
+
+/// Does something with the items so many `times` together, going round. A single one is not told
+/// from any other by the compiler, and there is no list to go round.
+#[inline]
+pub(crate) fn visit<T>(items: &mut [T], at: &mut usize, times: u64, mut with: impl FnMut(&mut T)) {
+    if let [item] = items {
+        for _ in 0..times {
+            with(std::hint::black_box(&mut *item));
+        }
+        return;
+    }
+    let mut left = times as usize;
+    while left > 0 {
+        let count = left.min(items.len() - *at);
+        items[*at..*at + count].iter_mut().for_each(&mut with);
+        left -= count;
+        *at = (*at + count) % items.len();
+    }
 }
 
 /// Goes round and round through a list.

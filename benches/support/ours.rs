@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tickcache::Time;
+use tickcache::cache::publisher::{Place, Prepared, Publisher};
 use tickcache::cache::{Cache, Entity, Feed, LocalFeed, Slot};
 use tickcache::feed::{Missing, presets::Events};
 
@@ -141,6 +142,91 @@ impl Ours {
 }
 
 impl Drop for Ours {
+    fn drop(&mut self) {
+        self.cache
+            .close_blocking(Duration::from_secs(5))
+            .expect("the cache ends");
+    }
+}
+
+/// A cache whose slots are published to without messages: with changes that are ready.
+#[derive(Debug)]
+pub(crate) struct Published {
+    cache: Cache,
+    publisher: Publisher,
+    places: Vec<Place>,
+}
+
+impl Published {
+    /// Each of `slots` ids has this value.
+    pub(crate) fn new(slots: usize, payload: &str) -> Self {
+        let cache = Cache::builder().build().expect("a thread");
+        let mut publisher = Publisher::claim(&cache, ENTITY).expect("nobody owns anything");
+        let whole = publisher.prepare(payload).expect("an object");
+        let mut place = |number| {
+            let place = publisher.place(id(number)).expect("room");
+            assert!(publisher.publish(place, &whole), "the first value is news");
+            place
+        };
+        let places = (0..slots).map(&mut place).collect();
+        publisher.finish();
+        Self {
+            cache,
+            publisher,
+            places,
+        }
+    }
+
+    pub(crate) fn entity(&self) -> &Entity {
+        self.publisher.entity()
+    }
+
+    pub(crate) fn slot(&self, number: usize) -> Slot {
+        self.entity().slot(id(number))
+    }
+
+    /// Where the slots are, by number.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    pub(crate) fn prepare(&mut self, json: &str) -> Prepared {
+        self.publisher.prepare(json).expect("an object")
+    }
+
+    /// Merges a change into a slot, and publishes the outcome.
+    #[inline]
+    pub(crate) fn publish(&mut self, place: Place, change: &Prepared) {
+        self.publisher.publish(place, change);
+    }
+
+    /// Publishes changes to the places in turn, with the end of a batch after every 64 of them.
+    #[inline]
+    pub(crate) fn publish_many(
+        &mut self,
+        places: &mut Round<Place>,
+        changes: &mut Round<Prepared>,
+        times: u64,
+    ) {
+        let mut left = times;
+        while left > 0 {
+            let batch = left.min(BATCH as u64);
+            for _ in 0..batch {
+                self.publisher.publish(*places.next(), changes.next());
+            }
+            self.publisher.finish();
+            left -= batch;
+        }
+    }
+
+    /// Ends a batch.
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        self.publisher.finish();
+    }
+}
+
+impl Drop for Published {
     fn drop(&mut self) {
         self.cache
             .close_blocking(Duration::from_secs(5))

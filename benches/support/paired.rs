@@ -3,15 +3,16 @@
 //!
 //! A round counts for a row only if its thread ran nearly all the time, by its CPU clock. What is
 //! reported is the median and the quartiles over the rounds, and the median of the ratios *within*
-//! a round: those hold even where the machine changes its speed every few seconds. Each contest
-//! also writes its outcome to `target/tmp/bench`, where the report finds it.
+//! a round: those hold even where the machine changes its speed every few seconds. Where one of
+//! the rows reads the numbers to `f64` ([`Contest::numbers`]) every row is also compared with that
+//! one. Each contest leaves its outcome in `target/tmp/bench`, where the report finds it; see
+//! [`outcome`](super::outcome).
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::background::Beside;
 use super::cpu::thread_cpu;
+use super::outcome::{self, quartiles};
 
 /// Rounds, unless `TICKCACHE_BENCH_ROUNDS` says otherwise.
 const ROUNDS: usize = 41;
@@ -26,17 +27,44 @@ const DISTURBED: f64 = 0.05;
 pub(crate) struct Contest<'a> {
     name: String,
     rows: Vec<Row<'a>>,
+    /// The row with the numbers read to `f64`, if there is one.
+    numbers: Option<usize>,
+    plan: Plan,
 }
 
-struct Row<'a> {
-    name: String,
-    /// Does the work so often, and says what it took if only it knows.
-    work: Box<dyn FnMut(u64) -> Option<Duration> + 'a>,
+/// How often everybody has a turn, and how long that should be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) turn: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            rounds: ROUNDS,
+            turn: TURN,
+        }
+    }
+}
+
+/// What one turn took.
+struct Turn {
+    counted: Duration,
+    /// The part of the time on the wall that went elsewhere.
+    elsewhere: f64,
+}
+
+/// Somebody who answers a question, and the turns taken so far.
+pub(crate) struct Row<'a> {
+    pub(crate) name: String,
+    work: Box<dyn FnMut(u64) -> Turn + 'a>,
     /// What one unit of work counts for.
     per: f64,
+    /// Units of work in a turn.
     turn: u64,
-    nanos: Vec<f64>,
-    disturbed: usize,
+    pub(crate) nanos: Vec<f64>,
+    pub(crate) disturbed: usize,
 }
 
 impl<'a> Contest<'a> {
@@ -46,7 +74,21 @@ impl<'a> Contest<'a> {
         Self {
             name: name.into(),
             rows: Vec::new(),
+            numbers: None,
+            plan: Plan::default(),
         }
+    }
+
+    /// Turns of another length, where something has to get going first.
+    pub(crate) fn turns_of(mut self, turn: Duration) -> Self {
+        self.plan.turn = turn;
+        self
+    }
+
+    /// Another number of rounds, where a turn cannot be short.
+    pub(crate) fn rounds(mut self, rounds: usize) -> Self {
+        self.plan.rounds = rounds;
+        self
     }
 
     /// Somebody who answers it: `work(n)` does it `n` times.
@@ -59,119 +101,142 @@ impl<'a> Contest<'a> {
         mut self,
         name: impl Into<String>,
         per: f64,
+        work: impl FnMut(u64) + 'a,
+    ) -> Self {
+        self.rows.push(Row::worked(name, per, work));
+        self
+    }
+
+    /// As [`row`](Self::row), with something that happens only while it has its turn.
+    pub(crate) fn row_beside(
+        mut self,
+        name: impl Into<String>,
+        beside: &'a dyn Beside,
         mut work: impl FnMut(u64) + 'a,
     ) -> Self {
-        self.push(name.into(), per, move |times| {
-            work(times);
-            None
-        });
+        let work = move |times| {
+            beside.begin();
+            let mut turn = timed(|| work(times));
+            if !beside.end() {
+                turn.elsewhere = 1.0;
+            }
+            turn
+        };
+        self.rows.push(Row::new(name, 1.0, work));
+        self
+    }
+
+    /// As [`row_of`](Self::row_of), for work that says itself how much time counts.
+    pub(crate) fn measured(
+        mut self,
+        name: impl Into<String>,
+        per: f64,
+        work: impl FnMut(u64) -> Duration + 'a,
+    ) -> Self {
+        self.rows.push(Row::measured(name, per, work));
         self
     }
 
     /// As [`row`](Self::row), for who measures itself: in another process, say.
     pub(crate) fn told(
-        mut self,
+        self,
         name: impl Into<String>,
-        mut work: impl FnMut(u64) -> Duration + 'a,
+        work: impl FnMut(u64) -> Duration + 'a,
     ) -> Self {
-        self.push(name.into(), 1.0, move |times| Some(work(times)));
-        self
+        self.measured(name, 1.0, work)
     }
 
-    fn push(&mut self, name: String, per: f64, work: impl FnMut(u64) -> Option<Duration> + 'a) {
-        self.rows.push(Row {
-            name,
-            work: Box::new(work),
-            per,
-            turn: 1,
-            nanos: Vec::new(),
-            disturbed: 0,
-        });
+    /// The row before reads the numbers to `f64`: all others are compared with it, too.
+    pub(crate) fn numbers(mut self) -> Self {
+        self.numbers = self.rows.len().checked_sub(1);
+        self
     }
 
     /// Measures, prints a table, and leaves the figures for the report. Does nothing if the command
     /// line names another contest; does everything once if it is only tested.
     pub(crate) fn run(mut self) {
-        let mut arguments = std::env::args().skip(1);
-        if arguments.any(|argument| argument == "--test") {
-            for row in &mut self.rows {
-                (row.work)(1);
-            }
-            return;
-        }
-        let filters: Vec<_> = std::env::args()
-            .skip(1)
-            .filter(|argument| !argument.starts_with('-'))
-            .collect();
-        if !filters.is_empty() && !filters.iter().any(|filter| self.name.contains(filter)) {
-            return;
-        }
-        let rounds = std::env::var("TICKCACHE_BENCH_ROUNDS")
-            .ok()
-            .and_then(|rounds| rounds.parse().ok())
-            .unwrap_or(ROUNDS);
-        self.rows.iter_mut().for_each(Row::calibrate);
-        for _ in 0..rounds {
-            self.rows.iter_mut().for_each(Row::take_turn);
-        }
-        self.report();
-    }
-
-    fn report(&self) {
-        let Some(first) = self.rows.first() else {
-            return;
-        };
-        println!("\n{}", self.name);
-        println!(
-            "  {:<44} {:>10} {:>21} {:>9}",
-            "", "ns (median)", "quartiles", "ratio"
-        );
-        let mut json = String::from("[");
-        for row in &self.rows {
-            let [low, median, high] = quartiles(&row.nanos);
-            let ratios: Vec<_> = row
-                .nanos
-                .iter()
-                .zip(&first.nanos)
-                .map(|(own, reference)| own / reference)
-                .collect();
-            let [ratio_low, ratio, ratio_high] = quartiles(&ratios);
-            println!(
-                "  {:<44} {median:>10.2} {low:>10.2} {high:>10.2} {ratio:>8.2}x{}",
-                row.name,
-                if row.disturbed > row.nanos.len() / 4 {
-                    "  (disturbed)"
-                } else {
-                    ""
-                }
-            );
-            let comma = if json.len() > 1 { ",\n " } else { "\n " };
-            let _ = write!(
-                json,
-                "{comma}{{\"name\":{:?},\"median\":{median},\"low\":{low},\"high\":{high},\
-                 \"ratio\":{ratio},\"ratio_low\":{ratio_low},\"ratio_high\":{ratio_high},\
-                 \"rounds\":{},\"disturbed\":{}}}",
-                row.name,
-                row.nanos.len(),
-                row.disturbed
-            );
-        }
-        json.push_str("\n]\n");
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
-        let file = folder.join(format!("{}.json", self.name.replace(['/', ' ', ','], "-")));
-        if let Err(error) = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, json)) {
-            eprintln!("the figures could not be kept: {error}");
+        if take_turns(&self.name, &mut self.rows, self.plan) {
+            outcome::contest(&self.name, &self.rows, self.numbers);
         }
     }
 }
 
-impl Row<'_> {
+/// Whether the command line asks for something of this name.
+pub(crate) fn is_wanted(name: &str) -> bool {
+    let mut filters = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    filters.peek().is_none() || filters.any(|filter| name.contains(&filter))
+}
+
+/// Whether everything is only to be done once.
+pub(crate) fn is_test() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
+
+/// Has every row take its turns; false if nothing was measured.
+pub(crate) fn take_turns(name: &str, rows: &mut [Row<'_>], plan: Plan) -> bool {
+    if !is_wanted(name) {
+        return false;
+    }
+    if is_test() {
+        for row in rows.iter_mut() {
+            (row.work)(1);
+        }
+        println!("{name}: {} rows", rows.len());
+        return false;
+    }
+    let rounds = std::env::var("TICKCACHE_BENCH_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(plan.rounds);
+    rows.iter_mut().for_each(|row| row.calibrate(plan.turn));
+    for _ in 0..rounds {
+        rows.iter_mut().for_each(Row::take_turn);
+    }
+    true
+}
+
+impl<'a> Row<'a> {
+    fn new(name: impl Into<String>, per: f64, work: impl FnMut(u64) -> Turn + 'a) -> Self {
+        Self {
+            name: name.into(),
+            work: Box::new(work),
+            per,
+            turn: 1,
+            nanos: Vec::new(),
+            disturbed: 0,
+        }
+    }
+
+    /// `work(n)` does it `n` times; each is `per` operations.
+    pub(crate) fn worked(
+        name: impl Into<String>,
+        per: f64,
+        mut work: impl FnMut(u64) + 'a,
+    ) -> Self {
+        Self::new(name, per, move |times| timed(|| work(times)))
+    }
+
+    /// The same, where the work says how much time counts.
+    pub(crate) fn measured(
+        name: impl Into<String>,
+        per: f64,
+        mut work: impl FnMut(u64) -> Duration + 'a,
+    ) -> Self {
+        Self::new(name, per, move |times| Turn {
+            counted: work(times),
+            elsewhere: 0.0,
+        })
+    }
+
     /// Finds out how often the work is to be done in one turn.
-    fn calibrate(&mut self) {
+    fn calibrate(&mut self, turn: Duration) {
         loop {
-            let took = self.timed().0;
-            if took >= TURN / 2 {
-                let factor = TURN.as_secs_f64() / took.as_secs_f64();
+            let took = (self.work)(self.turn).counted;
+            if took >= turn / 2 {
+                let factor = turn.as_secs_f64() / took.as_secs_f64();
                 self.turn = ((self.turn as f64 * factor) as u64).max(1);
                 return;
             }
@@ -181,32 +246,41 @@ impl Row<'_> {
 
     fn take_turn(&mut self) {
         for left in (0..TRIES).rev() {
-            let (cpu, wall) = self.timed();
-            let elsewhere = wall.saturating_sub(cpu).as_secs_f64() / wall.as_secs_f64();
-            if elsewhere <= DISTURBED || left == 0 {
-                self.disturbed += usize::from(elsewhere > DISTURBED);
-                let nanos = cpu.as_nanos() as f64 / (self.turn as f64 * self.per);
+            let turn = (self.work)(self.turn);
+            let disturbed = turn.elsewhere > DISTURBED;
+            if !disturbed || left == 0 {
+                self.disturbed += usize::from(disturbed);
+                let nanos = turn.counted.as_nanos() as f64 / (self.turn as f64 * self.per);
                 self.nanos.push(nanos);
                 return;
             }
         }
     }
 
-    fn timed(&mut self) -> (Duration, Duration) {
-        let (wall, cpu) = (Instant::now(), thread_cpu());
-        match (self.work)(self.turn) {
-            Some(told) => (told, told),
-            None => (thread_cpu() - cpu, wall.elapsed()),
-        }
+    /// Whether more than a quarter of the turns were disturbed, for all the tries.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.disturbed > self.nanos.len() / 4
+    }
+
+    /// Quartiles of what it takes, as a multiple of what another takes in the same round.
+    pub(crate) fn ratio_to(&self, other: &Self) -> [f64; 3] {
+        let ratios: Vec<_> = self
+            .nanos
+            .iter()
+            .zip(&other.nanos)
+            .map(|(own, reference)| own / reference)
+            .collect();
+        quartiles(&ratios)
     }
 }
 
-/// Lower quartile, median, upper quartile.
-fn quartiles(values: &[f64]) -> [f64; 3] {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| {
-        let at = (sorted.len().saturating_sub(1)) * quarter / 4;
-        sorted.get(at).copied().unwrap_or(f64::NAN)
-    })
+/// The CPU time that something takes, and how much else happened meanwhile.
+fn timed(work: impl FnOnce()) -> Turn {
+    let (start, before) = (Instant::now(), thread_cpu());
+    work();
+    let (counted, wall) = (thread_cpu() - before, start.elapsed());
+    Turn {
+        counted,
+        elsewhere: wall.saturating_sub(counted).as_secs_f64() / wall.as_secs_f64(),
+    }
 }

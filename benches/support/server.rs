@@ -56,6 +56,28 @@ impl Server {
         }
     }
 
+    /// As [`start`](Self::start), and whoever asks gets the client's socket once the handshake is
+    /// done, to write to it themselves.
+    #[allow(dead_code, reason = "most benches have the server's thread write")]
+    pub(crate) fn hand_over() -> (Self, Receiver<TcpStream>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let addr = listener.local_addr().expect("bound");
+        let (hand, handed) = mpsc::channel();
+        let (_, done) = mpsc::channel();
+        let serve = move || {
+            let (client, _) = listener.accept().expect("a client");
+            let client = tungstenite::accept(client).expect("a handshake");
+            hand.send(client.into_inner()).expect("somebody asks");
+        };
+        let server = Self {
+            addr,
+            orders: None,
+            done,
+            thread: Some(std::thread::spawn(serve)),
+        };
+        (server, handed)
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }

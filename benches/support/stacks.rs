@@ -1,5 +1,6 @@
 //! Clients for the plain events, from the socket to values that any thread can read.
 
+use std::cell::OnceCell;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use simd_json::OwnedValue;
 use simd_json::prelude::*;
-use tickcache::cache::{Cache, Feed};
+use tickcache::cache::{Cache, Feed, Slot};
 use tickcache::feed::Missing;
 use tokio::sync::{broadcast, watch};
 use tungstenite::Message;
@@ -40,6 +41,8 @@ type Read = dyn Fn(&str) -> Option<f64>;
 pub(crate) struct Client {
     received: Box<dyn Fn() -> u64>,
     bid: Box<Read>,
+    /// All four numbers of all ids, added up. Ours alone: the others are not asked.
+    sum: Box<dyn Fn() -> f64>,
     end: Box<dyn FnOnce()>,
 }
 
@@ -54,6 +57,11 @@ impl Client {
         (self.bid)(id)
     }
 
+    /// Reads all four numbers of each id to `f64`.
+    pub(crate) fn sum(&self) -> f64 {
+        (self.sum)()
+    }
+
     /// To be called when the server is gone.
     pub(crate) fn end(self) {
         (self.end)();
@@ -66,6 +74,8 @@ fn tickcache(server: &Server) -> Client {
     let feed = cache.attach(feed).expect("nobody owns anything");
     let entity = cache.entity(ENTITY);
     let [bid] = entity.fields(["bid"]).expect("room for a field");
+    let numbers = entity.fields(["bid", "bidSize", "ask", "askSize"]);
+    let (numbers, of, slots) = (numbers.expect("room"), entity.clone(), OnceCell::new());
     Client {
         received: Box::new(move || {
             let counters = feed.counters();
@@ -74,6 +84,13 @@ fn tickcache(server: &Server) -> Client {
         bid: Box::new(move |id| {
             let [value] = entity.find(id)?.read([bid]).even_if_stale();
             value.f64().ok()
+        }),
+        sum: Box::new(move || {
+            let slots: &Vec<Slot> = slots.get_or_init(|| of.iter().collect());
+            let numbers = slots
+                .iter()
+                .flat_map(|slot| slot.read(numbers).even_if_stale());
+            numbers.map(|number| number.f64().expect("a number")).sum()
         }),
         end: Box::new(move || {
             cache
@@ -100,6 +117,7 @@ fn peer<F: Future<Output = ()>>(
     Client {
         received: Box::new(move || received.load(Ordering::Acquire)),
         bid: Box::new(bid),
+        sum: Box::new(|| f64::NAN),
         end: Box::new(move || thread.join().expect("the client ends")),
     }
 }

@@ -150,7 +150,7 @@ pub struct FeedRef(pub(super) Arc<Running>);
 pub(super) struct Running {
     pub(super) name: Arc<str>,
     pub(super) handle: FeedHandle,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
     pub(super) shared: Arc<Shared>,
 }
 

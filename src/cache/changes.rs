@@ -6,9 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::entity::Entity;
+use super::latency::WakeTimer;
 use super::slot::Slot;
 use super::watch::{Closed, WaitError};
 use crate::Time;
+use crate::feed::Waiter;
 use crate::io::plane::EntityObservation;
 use crate::store::{Registration, Seen, Subscriber, Woken};
 
@@ -41,6 +43,9 @@ pub struct Changes {
     registration: Option<Registration>,
     link: u64,
     invalidation: u64,
+    /// It has gone to sleep since the last look.
+    slept: bool,
+    timer: WakeTimer,
     /// Who follows an entity observes what moves in it.
     _observed: Option<EntityObservation>,
 }
@@ -56,6 +61,8 @@ impl Changes {
             registration: None,
             link: now.link,
             invalidation: now.invalidation,
+            slept: false,
+            timer: WakeTimer::default(),
             _observed: observed,
             entity,
         }
@@ -63,7 +70,34 @@ impl Changes {
 
     /// Calls `each` for every slot that moved since the last look, and says what there was. Does
     /// not wait; wait-free unless a slot is being published faster than it can be read.
-    pub fn poll(&mut self, mut each: impl FnMut(&Slot)) -> Polled {
+    pub fn poll(&mut self, each: impl FnMut(&Slot)) -> Polled {
+        self.slept = false;
+        self.look(each)
+    }
+
+    /// As [`poll`](Self::poll), after a wait. Whoever has slept until something came says how long
+    /// it took.
+    fn awake(&mut self, mut each: impl FnMut(&Slot), waiter: Waiter) -> Polled {
+        let slept = std::mem::take(&mut self.slept);
+        let marked = slept.then(|| self.timer.marked(&self.entity, self.link));
+        let Some(turn) = marked.flatten() else {
+            return self.look(each);
+        };
+        let now = self.entity.shared().clock.now();
+        let mut is_here = false;
+        let polled = self.look(|slot| {
+            is_here |= slot.core().head().turn == turn;
+            each(slot);
+        });
+        if is_here {
+            self.timer.woke(turn, waiter, now);
+        } else {
+            self.timer.pass(turn);
+        }
+        polled
+    }
+
+    fn look(&mut self, mut each: impl FnMut(&Slot)) -> Polled {
         let core = self.entity.core();
         let now = core.seen(0);
         let freshness = now.link != self.link || now.invalidation != self.invalidation;
@@ -90,9 +124,9 @@ impl Changes {
     ///
     /// # Errors
     /// [`Closed`] once the cache has been closed.
-    pub async fn next(&mut self, mut each: impl FnMut(&Slot)) -> Result<Polled, Closed> {
+    pub async fn next(&mut self, each: impl FnMut(&Slot)) -> Result<Polled, Closed> {
         poll_fn(|cx| self.poll_moved(cx)).await?;
-        Ok(self.poll(&mut each))
+        Ok(self.awake(each, Waiter::Task))
     }
 
     /// As [`next`](Self::next), blocking this thread.
@@ -107,11 +141,12 @@ impl Changes {
         let shared = self.entity.shared().clone();
         let until = shared.clock.now().after(timeout);
         let seen = [self.seen()];
+        self.slept = !self.subscriber.is_behind();
         match self
             .registration()
             .wait(&seen, until, &|| shared.clock.now())
         {
-            Woken::Moved => Ok(self.poll(each)),
+            Woken::Moved => Ok(self.awake(each, Waiter::Block)),
             Woken::Deadline => Err(WaitError::TimedOut),
             Woken::Closed => Err(WaitError::Closed),
         }
@@ -125,7 +160,10 @@ impl Changes {
         match self.registration().poll(cx, &seen, Time::NEVER) {
             Poll::Ready(Woken::Closed) => Poll::Ready(Err(Closed)),
             Poll::Ready(_) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.slept = true;
+                Poll::Pending
+            }
         }
     }
 

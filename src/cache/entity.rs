@@ -7,14 +7,16 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::changes::Changes;
+use super::entity_reader::EntityReader;
+use super::error::NotLive;
 use super::freshness::Policy;
 use super::order::{By, Ordered};
 use super::ready::{ReadyError, ready};
 use super::shared::Shared;
-use super::slot::Slot;
+use super::slot::{Slot, plainly_live};
 use super::typed::Typed;
-use crate::key::Id;
-use crate::record::SchemaFull;
+use crate::key::{Id, IdRef};
+use crate::record::{SchemaFull, Value};
 use crate::store;
 use crate::sync::Arc;
 
@@ -33,7 +35,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     inner: store::Field,
-    /// Of which entity: the address of its core, which lives as long as the cache.
+    /// The family of its entity's slots.
     of: usize,
 }
 
@@ -43,9 +45,17 @@ impl Field {
         self.inner
     }
 
-    #[inline]
-    pub(crate) fn is_of(self, entity: &Entity) -> bool {
-        self.of == entity.tag()
+    /// Whether it is a field of this slot's entity.
+    #[inline(always)]
+    pub(crate) fn is_of(self, slot: &store::Slot) -> bool {
+        self.of == slot.family()
+    }
+}
+
+impl From<Field> for store::Field {
+    #[inline(always)]
+    fn from(field: Field) -> Self {
+        field.inner
     }
 }
 
@@ -79,11 +89,6 @@ impl Entity {
         self.0.policy
     }
 
-    #[inline]
-    fn tag(&self) -> usize {
-        Arc::as_ptr(&self.0.core).addr()
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -107,6 +112,58 @@ impl Entity {
         Some(Slot::new(self.clone(), core))
     }
 
+    /// The named fields of the value with this id, if it is live: for who reads many ids a few
+    /// times each. One look-up in the shared index; clones no handle, allocates nothing. Lock-free.
+    ///
+    /// Who stays with an id keeps its [`Slot`]; who reads by id in a loop keeps a
+    /// [`reader`](Self::reader).
+    ///
+    /// # Errors
+    /// [`NotLive`], with the state, the reasons and the age. Without such an id the state is
+    /// [`Empty`](super::Freshness::Empty).
+    #[inline]
+    pub fn live<'id, const N: usize>(
+        &self,
+        id: impl Into<IdRef<'id>>,
+        fields: [Field; N],
+    ) -> Result<[Value; N], NotLive> {
+        let id = id.into();
+        let expires = self.0.policy.expires();
+        let cells = self
+            .0
+            .core
+            .with(id, |slot| plainly_live(slot, expires, &fields));
+        match cells.flatten() {
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
+            None => self.live_or_why(id, fields),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn live_or_why<const N: usize>(
+        &self,
+        id: IdRef<'_>,
+        fields: [Field; N],
+    ) -> Result<[Value; N], NotLive> {
+        match self.0.core.find(id) {
+            Some(core) => Slot::new(self.clone(), core).live(fields),
+            None => Err(self.none_of(id)),
+        }
+    }
+
+    /// That there is no slot of this id.
+    #[cold]
+    pub(super) fn none_of(&self, id: IdRef<'_>) -> NotLive {
+        NotLive::none(self, self.0.core.canonical(id))
+    }
+
+    /// One thread's reader of values by id: the quickest way to read by key.
+    #[must_use]
+    pub fn reader(&self) -> EntityReader {
+        EntityReader::new(self.clone())
+    }
+
     /// Resolves top-level fields by name, whether or not they were ever seen.
     ///
     /// # Errors
@@ -126,7 +183,7 @@ impl Entity {
     pub fn field(&self, path: &[&str]) -> Result<Field, FieldsError> {
         Ok(Field {
             inner: self.0.core.schema().field(path)?,
-            of: self.tag(),
+            of: self.0.core.family(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! One error type for the whole face, composed of the small ones that each room gives.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::entity::Entity;
@@ -7,26 +8,44 @@ use super::freshness::{Freshness, Reasons};
 use super::slot::Slot;
 use crate::key::Id;
 use crate::record::TypeError;
+use crate::store;
+use crate::sync::Arc;
 
 /// A value that is not live, and why: what `live(..)` answers instead of a suspect value.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("[{}, {}] is not live: {freshness}{}", entity.name(), id, .decode.as_ref().map(|e| format!(", and cannot be decoded: {e}")).unwrap_or_default())]
+#[derive(Clone, Debug)]
 pub struct NotLive {
     entity: Entity,
-    id: Id,
+    of: Of,
     freshness: Freshness,
     age: Option<Duration>,
     decode: Option<Box<TypeError>>,
 }
 
+/// Whose value it is. A slot knows its id, and refusing to read one allocates nothing.
+#[derive(Clone, Debug)]
+enum Of {
+    Slot(Arc<store::Slot>),
+    NoSlot(Box<Id>),
+}
+
 impl NotLive {
     pub(crate) fn new(slot: &Slot, freshness: Freshness, age: Option<Duration>) -> Self {
-        let (entity, id) = (slot.entity().clone(), slot.id().clone());
         Self {
-            entity,
-            id,
+            entity: slot.entity().clone(),
+            of: Of::Slot(slot.core().clone()),
             freshness,
             age,
+            decode: None,
+        }
+    }
+
+    /// There is no slot with this id.
+    pub(crate) fn none(entity: &Entity, id: Id) -> Self {
+        Self {
+            entity: entity.clone(),
+            of: Of::NoSlot(Box::new(id)),
+            freshness: Freshness::Empty,
+            age: None,
             decode: None,
         }
     }
@@ -47,7 +66,10 @@ impl NotLive {
     /// The id of the value.
     #[must_use]
     pub fn id(&self) -> &Id {
-        &self.id
+        match &self.of {
+            Of::Slot(slot) => slot.own_id(),
+            Of::NoSlot(id) => id,
+        }
     }
 
     /// The state of the slot. [`Freshness::Live`] only if the value is live and cannot be decoded
@@ -75,3 +97,16 @@ impl NotLive {
         self.decode.as_deref()
     }
 }
+
+impl fmt::Display for NotLive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entity, id) = (self.entity.name(), self.id());
+        write!(f, "[{entity}, {id}] is not live: {}", self.freshness)?;
+        match &self.decode {
+            Some(error) => write!(f, ", and cannot be decoded: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NotLive {}

@@ -240,10 +240,21 @@ impl<P: Protocol> Feed<P> {
         self
     }
 
-    /// Asks the kernel again and again instead of sleeping: saves the wake-up, occupies a core.
+    /// Asks the sockets again and again instead of sleeping: saves the wake-up, occupies a core. As
+    /// [`waiting`](Self::waiting) with [`Waiting::BusyPoll`].
     #[must_use]
     pub fn busy_poll(mut self) -> Self {
-        self.thread.waiting = Waiting::Busy;
+        self.thread.waiting = Waiting::BusyPoll;
+        self
+    }
+
+    /// How the feed's thread waits for messages. Default: [`Waiting::Block`].
+    ///
+    /// A feed that must be fast and whose messages come in flurries:
+    /// `feed.waiting(Waiting::SPIN_THEN_PARK)`.
+    #[must_use]
+    pub fn waiting(mut self, waiting: Waiting) -> Self {
+        self.thread.waiting = waiting;
         self
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Time;
-use crate::store::{Head, Link, State, flags};
+use crate::store::{Head, Link, Stamps, State, flags};
 
 /// Why a value is not live. A set: a slot can be disconnected *and* invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -183,21 +183,20 @@ pub(crate) struct Surroundings {
     pub(crate) invalidation: u64,
 }
 
-/// Whether there is a value, and nothing but time can speak against it: the hot path's question.
-#[inline]
-pub(crate) fn is_undoubted(head: &Head, now: Surroundings) -> bool {
+/// Whether nothing but time can speak against a value with these stamps: the hot path's question.
+#[inline(always)]
+pub(crate) fn is_undoubted(value: Stamps, now: Surroundings) -> bool {
     // A stamp has no bits, so an equal word has none either: nothing is wrong with the link. That
     // something was missed is nothing wrong with what came since.
-    (head.link ^ now.link) & !u64::from(Link::GAP) == 0
-        && head.invalidation >= now.invalidation
-        && head.flags == 0
-        && head.state == State::Present
+    (value.link ^ now.link) & !u64::from(Link::GAP) == 0
+        && value.invalidation >= now.invalidation
+        && value.flags == 0
 }
 
 /// Freshness by everything but time.
 #[inline]
 pub(crate) fn standing(head: &Head, now: Surroundings) -> Freshness {
-    if is_undoubted(head, now) {
+    if head.has_value() && is_undoubted(head.stamps(), now) {
         Freshness::Live
     } else {
         doubted(head, now)

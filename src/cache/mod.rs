@@ -25,15 +25,19 @@ mod builder;
 mod changes;
 mod cut;
 mod entity;
+mod entity_reader;
 mod error;
 mod feed;
 mod freshness;
 mod handle;
+mod latency;
 mod liveness;
 mod local;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod order;
+#[doc(hidden)]
+pub mod publisher;
 pub mod query;
 mod reader;
 mod ready;
@@ -60,6 +64,7 @@ pub use builder::{BuildError, CacheBuilder};
 pub use changes::{Changes, Polled};
 pub use cut::{Cut, CutError};
 pub use entity::{Entity, Field, FieldsError};
+pub use entity_reader::EntityReader;
 pub use error::NotLive;
 #[cfg(feature = "net")]
 pub use feed::Connect;

@@ -7,10 +7,13 @@ use std::ops::ControlFlow;
 
 use super::entity::Field;
 use super::error::NotLive;
-use super::freshness::Freshness;
-use super::slot::{Reading, Slot};
+use super::freshness::{Freshness, is_undoubted};
+use super::latency::WakeTimer;
+use super::slot::{Reading, Slot, is_plain};
 use super::watch::Closed;
 use crate::Time;
+use crate::feed::Waiter;
+use crate::record::Value;
 use crate::store::{SlotReader, State};
 
 /// One thread's reader of one slot: as [`Slot`], and it remembers where a slot that has grown goes
@@ -57,17 +60,18 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Slot::live`].
-    #[inline]
-    pub fn live<const N: usize>(
-        &mut self,
-        fields: [Field; N],
-    ) -> Result<[crate::record::Value; N], NotLive> {
+    #[inline(always)]
+    pub fn live<const N: usize>(&mut self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
         let now = self.slot.surroundings();
-        let (head, values) = self.inner.read(fields.map(Field::inner));
-        if self.slot.is_plainly_live(&head, now, &fields) {
-            return Ok(values);
+        let cells = self
+            .inner
+            .cells_if(&fields, |value| is_undoubted(value, now));
+        match cells {
+            Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
+                Ok(Value::from_cells_whole(&cells))
+            }
+            _ => self.slot.live_or_why(fields),
         }
-        self.slot.live_or_why(fields)
     }
 
     /// As [`Slot::freshness`].
@@ -146,10 +150,17 @@ impl Slot {
     pub fn spin<S: Step>(&self, mut f: impl FnMut(&mut Reader) -> S) -> Result<S::Break, Closed> {
         let mut reader = self.reader();
         let shared = self.entity().shared().clone();
+        let (mut timer, mut waited) = (WakeTimer::default(), false);
         loop {
             // Before the value is read: whatever moves afterwards is news.
             let now = reader.slot.surroundings();
             let epoch = reader.epoch();
+            if waited
+                && let Some(turn) = timer.marked(reader.slot.entity(), now.link)
+                && reader.slot.core().head().turn == turn
+            {
+                timer.woke(turn, Waiter::Spin, shared.clock.now());
+            }
             if let ControlFlow::Break(end) = f(&mut reader).step() {
                 return Ok(end);
             }
@@ -158,7 +169,9 @@ impl Slot {
             let is_due = || expires_at != Time::NEVER && shared.clock.now() >= expires_at;
             let was_due = is_due();
             let mut looks = 0;
+            waited = false;
             while reader.stays(epoch) && reader.slot.surroundings() == now {
+                waited = true;
                 spin_loop();
                 looks += 1;
                 if looks == LOOKS_BETWEEN_CHECKS {

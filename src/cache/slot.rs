@@ -27,15 +27,20 @@ use crate::sync::Arc;
 /// torn: what is handed out is one version, and it is checked before anybody sees it.
 #[derive(Clone)]
 pub struct Slot {
-    entity: Entity,
     core: Arc<store::Slot>,
-    id: Id,
+    /// Of the entity's policy: its values turn stale by time alone.
+    expires: bool,
+    entity: Entity,
 }
 
 impl Slot {
+    #[inline]
     pub(crate) fn new(entity: Entity, core: Arc<store::Slot>) -> Self {
-        let id = core.id().to_owned();
-        Self { entity, core, id }
+        Self {
+            core,
+            expires: entity.policy().expires(),
+            entity,
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<store::Slot> {
@@ -51,7 +56,7 @@ impl Slot {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &Id {
-        &self.id
+        self.core.own_id()
     }
 
     /// The number of its newest publication; 0 before the first. Publications that change nothing
@@ -93,7 +98,7 @@ impl Slot {
         fields: [Field; N],
     ) -> Reading<'_, N> {
         for (value, field) in values.iter_mut().zip(fields) {
-            if !field.is_of(&self.entity) {
+            if !field.is_of(&self.core) {
                 *value = Value::missing();
             }
         }
@@ -109,26 +114,21 @@ impl Slot {
     ///
     /// # Errors
     /// [`NotLive`], with the state, the reasons and the age.
-    #[inline]
+    #[inline(always)]
     pub fn live<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
-        let now = self.surroundings();
-        let (head, values) = self.core.read(fields.map(Field::inner));
-        if self.is_plainly_live(&head, now, &fields) {
-            return Ok(values);
+        match plainly_live(&self.core, self.expires, &fields) {
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
+            None => self.live_or_why(fields),
         }
-        self.live_or_why(fields)
     }
 
-    /// Whether values read by these fields can be handed out without another look: the common case
-    /// of a live read, which moves nothing about.
-    #[inline]
-    pub(crate) fn is_plainly_live(&self, head: &Head, now: Surroundings, fields: &[Field]) -> bool {
-        is_undoubted(head, now)
-            && !self.entity.policy().expires()
-            && fields.iter().all(|field| field.is_of(&self.entity))
+    #[inline(always)]
+    pub(super) fn expires(&self) -> bool {
+        self.expires
     }
 
-    /// Every other case: expiring values, fields of another entity, values that are not live.
+    /// Every other case: expiring values, fields of another entity, long tokens, values that are
+    /// not live.
     #[cold]
     #[inline(never)]
     pub(crate) fn live_or_why<const N: usize>(
@@ -185,7 +185,7 @@ impl Slot {
 
     pub(crate) fn observed(&self) -> SlotObservation {
         let plane = self.entity.shared().plane();
-        plane.observe_slot(self.entity.core(), &self.id)
+        plane.observe_slot(self.entity.core(), self.id())
     }
 
     /// Marks the value stale with the reason `Invalidated`, now: before this returns, every read
@@ -202,14 +202,14 @@ impl Slot {
     /// This handle, or after a purge the one that the key has now.
     pub(crate) fn current(&self) -> std::borrow::Cow<'_, Self> {
         if self.core.epoch().is_dead() {
-            return std::borrow::Cow::Owned(self.entity.slot(self.id.clone()));
+            return std::borrow::Cow::Owned(self.entity.slot(self.id()));
         }
         std::borrow::Cow::Borrowed(self)
     }
 
     #[cold]
     fn read_again<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
-        let slot = self.entity.slot(self.id.clone());
+        let slot = self.entity.slot(self.id());
         let now = slot.surroundings();
         let (head, values) = slot.core.read(fields.map(Field::inner));
         let Reading { values, .. } = slot.reading(head, now, values, fields);
@@ -223,10 +223,7 @@ impl Slot {
 
     #[inline]
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings {
-            link: self.core.link(),
-            invalidation: self.core.invalidation(),
-        }
+        surroundings(&self.core)
     }
 
     #[inline]
@@ -250,6 +247,35 @@ impl Slot {
     }
 }
 
+#[inline(always)]
+pub(super) fn surroundings(core: &store::Slot) -> Surroundings {
+    Surroundings {
+        link: core.link(),
+        invalidation: core.invalidation(),
+    }
+}
+
+/// The cells of these fields, where there is nothing to think about: what [`Slot::live`] nearly
+/// always finds. `None` for all else: values that are not live, or expire, or are long; fields of
+/// another entity.
+#[inline(always)]
+pub(super) fn plainly_live<const N: usize>(
+    core: &store::Slot,
+    expires: bool,
+    fields: &[Field; N],
+) -> Option<[[u64; 2]; N]> {
+    let now = surroundings(core);
+    let cells = core.cells_if(fields, |value| is_undoubted(value, now))?;
+    is_plain(core, expires, fields).then_some(cells)
+}
+
+/// Whether undoubted values of these fields are live, and of this slot.
+#[inline(always)]
+pub(super) fn is_plain(core: &store::Slot, expires: bool, fields: &[Field]) -> bool {
+    let own = |all, field: &Field| all & field.is_of(core);
+    !expires & fields.iter().fold(true, own)
+}
+
 /// Keeps a slot observed; made by [`Slot::keep`].
 #[derive(Debug)]
 #[must_use = "dropping it ends the observation"]
@@ -270,7 +296,7 @@ impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("entity", &self.entity.name())
-            .field("id", &self.id)
+            .field("id", self.id())
             .field("epoch", &self.epoch())
             .finish_non_exhaustive()
     }

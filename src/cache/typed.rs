@@ -114,6 +114,20 @@ impl<T: DeserializeOwned> TypedSlot<T> {
     /// # Errors
     /// [`NotLive`], also for a value that does not fit `T`: see [`NotLive::decode_error`].
     pub fn live(&self) -> Result<Arc<T>, NotLive> {
+        let now = self.slot.surroundings();
+        let head = self.slot.core().head();
+        if let Some(known) = &*self.decoded.load()
+            && known.epoch == head.epoch
+            && let Ok(value) = &known.value
+            && self.slot.judge(&head, now).is_live()
+        {
+            return Ok(Arc::clone(value));
+        }
+        self.decode_or_why()
+    }
+
+    #[cold]
+    fn decode_or_why(&self) -> Result<Arc<T>, NotLive> {
         let snapshot = self.slot.snapshot();
         if !snapshot.freshness().is_live() {
             return Err(self.slot.not_live(snapshot.head(), snapshot.freshness()));

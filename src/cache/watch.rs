@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::error::NotLive;
 use super::freshness::Freshness;
+use super::latency::WakeTimer;
 use super::slot::{Slot, Snapshot};
 use crate::Time;
+use crate::feed::Waiter;
 use crate::io::plane::SlotObservation;
 use crate::record::{Record, Value};
 use crate::store::{Registration, Seen, Woken};
@@ -58,6 +60,9 @@ pub struct Watch {
     registration: Option<Registration>,
     last: Option<Snapshot>,
     seen: Seen,
+    /// It has gone to sleep since the last news.
+    slept: bool,
+    timer: WakeTimer,
     /// A watched slot is observed: fetched when it is stale, where somebody has said how.
     _observed: SlotObservation,
 }
@@ -70,6 +75,8 @@ impl Watch {
             registration: None,
             last: None,
             seen: Seen::default(),
+            slept: false,
+            timer: WakeTimer::default(),
         }
     }
 
@@ -91,14 +98,18 @@ impl Watch {
     /// As [`changed`](Self::changed), for hand-written futures.
     pub fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Tick, Closed>> {
         loop {
-            if let Some(tick) = self.take() {
+            if let Some(tick) = self.news() {
+                self.note_wake(&tick, Waiter::Task);
                 return Poll::Ready(Ok(tick));
             }
             let (seen, until) = ([self.seen], self.until());
             match self.registration().poll(cx, &seen, until) {
                 Poll::Ready(Woken::Closed) => return Poll::Ready(Err(Closed)),
                 Poll::Ready(Woken::Moved | Woken::Deadline) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.slept = true;
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -111,9 +122,11 @@ impl Watch {
         let shared = self.slot.entity().shared().clone();
         let give_up = shared.clock.now().after(timeout);
         loop {
-            if let Some(tick) = self.take() {
+            if let Some(tick) = self.news() {
+                self.note_wake(&tick, Waiter::Block);
                 return Ok(tick);
             }
+            self.slept = true;
             let (seen, until) = ([self.seen], self.until().min(give_up));
             match self
                 .registration()
@@ -130,6 +143,24 @@ impl Watch {
 
     /// The news, if there is any, without waiting.
     pub fn take(&mut self) -> Option<Tick> {
+        self.slept = false;
+        self.news()
+    }
+
+    /// Whoever has slept until this news came says how long it took.
+    #[inline]
+    fn note_wake(&mut self, tick: &Tick, waiter: Waiter) {
+        if !std::mem::take(&mut self.slept) {
+            return;
+        }
+        let (entity, turn) = (self.slot.entity(), tick.snapshot.head().turn);
+        if self.timer.marked(entity, self.seen.link) == Some(turn) {
+            let now = entity.shared().clock.now();
+            self.timer.woke(turn, waiter, now);
+        }
+    }
+
+    fn news(&mut self) -> Option<Tick> {
         let now = self.slot.surroundings();
         let moved = self.last.is_none()
             || self.slot.epoch() != self.seen.epoch

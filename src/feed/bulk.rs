@@ -11,7 +11,7 @@
 use std::fmt;
 
 use super::counters::Counters;
-use super::intake::Tap;
+use super::intake::{self, Tap};
 use super::outbox::Outbox;
 use super::protocol::{Class, Control, Protocol, Refusal, Sink, Transaction};
 use crate::json;
@@ -87,8 +87,8 @@ impl<P: Protocol> Deferred<P> {
             mut outbox,
             tapped,
         } = self;
-        let mut json = json::Decoder::new(max_depth);
-        let class = super::intake::classify(&mut protocol, &mut outbox, &mut json, &text, sink)
+        let mut json = json::Decoder::parsing_only(max_depth);
+        let class = intake::classify(&mut protocol, &mut outbox, &mut json, &text, sink, |_| {})
             .map(OwnedClass::from);
         let wanted = tapped && matches!(class, Ok(OwnedClass::Unmapped(_)));
         Outcome {

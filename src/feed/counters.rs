@@ -11,6 +11,16 @@
 
 use std::fmt;
 
+mod histogram;
+mod latency;
+
+pub use histogram::Latency;
+pub use latency::Latencies;
+#[cfg(feature = "net")]
+pub(crate) use latency::Sampler;
+pub(crate) use latency::Since;
+pub(crate) use latency::{LatencyCounters, Waiter};
+
 use super::protocol::Refusal;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -80,6 +90,8 @@ macro_rules! counters {
             refused_by: [Counter; Refusal::ALL.len()],
             channels: [Channel; NAMED_CHANNELS],
             other_channels: Counter,
+            /// Made by a feed that measures.
+            latency: OnceLock<Box<LatencyCounters>>,
         }
 
         /// The numbers of one feed at one moment.
@@ -213,9 +225,39 @@ counters! {
     bulk_bytes: Counter,
     /// Times that nothing was read until such messages were through.
     bulk_waits: Counter,
+    /// Messages that were laid out as one before them and needed no parser.
+    layout_hits: Counter,
+    /// Messages that were parsed, or found to be no JSON.
+    layout_misses: Counter,
+    /// Layouts learned; those of the last message are counted with the next one.
+    layouts_learned: Counter,
 }
 
 impl Counters {
+    /// The latencies, made now if they were not. For who measures.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "there are no sockets")
+    )]
+    pub(crate) fn measure(&self) -> &LatencyCounters {
+        self.latency.get_or_init(Box::default)
+    }
+
+    /// The latencies, if they are measured.
+    #[inline]
+    pub(crate) fn latency(&self) -> Option<&LatencyCounters> {
+        self.latency.get().map(|latency| &**latency)
+    }
+
+    /// How soon what was received could be read, and those who waited knew. Wait-free; allocates.
+    /// Empty for a feed without a thread.
+    #[must_use]
+    pub fn latencies(&self) -> Latencies {
+        self.latency()
+            .map(LatencyCounters::read)
+            .unwrap_or_default()
+    }
+
     /// Counts updates that a reader skipped over. From any thread.
     pub(crate) fn add_conflated(&self, updates: u64) {
         self.conflated.add(updates);

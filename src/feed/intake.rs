@@ -19,6 +19,8 @@ pub struct Intake<P> {
     pub(super) protocol: P,
     pub(super) outbox: Outbox,
     json: json::Decoder,
+    /// Layouts that are counted already.
+    learned: u64,
     counters: Arc<Counters>,
     tap: Option<Tap>,
     max_depth: u32,
@@ -32,10 +34,19 @@ impl<P: Protocol> Intake<P> {
             protocol,
             outbox,
             json: json::Decoder::new(max_depth),
+            learned: 0,
             counters,
             tap: None,
             max_depth,
         }
+    }
+
+    /// Parses every message: nothing is learned of how messages are laid out. What becomes of them
+    /// is the same; it takes several times as long. For tests that compare the two.
+    #[must_use]
+    pub fn parsing_only(mut self) -> Self {
+        self.json = json::Decoder::parsing_only(self.max_depth);
+        self
     }
 
     /// As [`text`](Self::text), for a long message, which the sink may have taken apart elsewhere.
@@ -98,11 +109,24 @@ impl<P: Protocol> Intake<P> {
             protocol,
             outbox,
             json,
+            learned,
             counters,
             tap,
             ..
         } = self;
-        match classify(protocol, outbox, json, text, sink) {
+        let layouts = json.layout_counts().learned;
+        if *learned != layouts {
+            counters.layouts_learned.add(layouts - *learned);
+            *learned = layouts;
+        }
+        let decoded = |matched: bool| {
+            if matched {
+                counters.layout_hits.bump();
+            } else {
+                counters.layout_misses.bump();
+            }
+        };
+        match classify(protocol, outbox, json, text, sink, decoded) {
             Ok(class) => {
                 sink.commit();
                 match class {
@@ -162,6 +186,8 @@ impl<P: fmt::Debug> fmt::Debug for Intake<P> {
     }
 }
 
+/// What a message is. `decoded` is told whether its layout was known, unless the protocol takes it
+/// for no JSON.
 #[inline]
 pub(super) fn classify<'a, P: Protocol, S: Sink>(
     protocol: &mut P,
@@ -169,11 +195,19 @@ pub(super) fn classify<'a, P: Protocol, S: Sink>(
     json: &'a mut json::Decoder,
     text: &'a [u8],
     sink: &mut S,
+    decoded: impl FnOnce(bool),
 ) -> Result<Class<'a>, Refusal> {
     if let Some(class) = protocol.text(text) {
         return Ok(class);
     }
-    let message = json.decode(text).map_err(refusal)?;
+    let message = match json.decode(text) {
+        Ok(message) => message,
+        Err(error) => {
+            decoded(false);
+            return Err(refusal(error));
+        }
+    };
+    decoded(message.root().is_matched());
     protocol.message(&message, sink, outbox)
 }
 

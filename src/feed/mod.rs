@@ -38,7 +38,10 @@ mod timer;
 pub use backoff::{Backoff, Jitter, Random};
 pub use bulk::{BulkId, Deferred, Outcome, Overtaking};
 pub use config::{Config, ConfigError, OnConnect, Pace, Settings};
-pub use counters::{CounterValues, Counters, NAMED_CHANNELS};
+#[cfg(feature = "net")]
+pub(crate) use counters::Sampler;
+pub use counters::{CounterValues, Counters, Latencies, Latency, NAMED_CHANNELS};
+pub(crate) use counters::{Since, Waiter};
 pub use envelope::{
     Ask, Envelope, EnvelopeBuilder, EnvelopeError, MessageKind, Origin, Take, Test, Type,
 };

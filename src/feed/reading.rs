@@ -1,8 +1,9 @@
 //! How the members that every protocol has (ids, times) are read.
 
 use super::protocol::Refusal;
-use crate::json::Value;
+use crate::json::{self, Value};
 use crate::key::IdRef;
+use crate::record::{Kind, Token};
 
 /// How ids are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -66,12 +67,15 @@ impl TimeUnit {
 /// A whole number, bare or in a text: exchanges write both.
 #[inline]
 pub(super) fn number(value: Value<'_>) -> Option<u64> {
-    value.u64().or_else(|| {
-        let text = value.str()?;
-        // `parse` would take a sign.
-        text.as_bytes().first()?.is_ascii_digit().then_some(())?;
-        text.parse().ok()
-    })
+    let digits = match value.token() {
+        Token {
+            kind: Kind::Number | Kind::String,
+            text,
+        } => text,
+        // Digits that are written as escapes are digits.
+        _ => value.string()?,
+    };
+    json::digits(digits)
 }
 
 /// Nanoseconds since the Unix epoch of a time by RFC 3339; `None` if it is none, or before 1970.

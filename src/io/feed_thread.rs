@@ -1,6 +1,7 @@
 //! One feed on one thread of its own: the only writer of what it owns.
 //!
-//! The thread waits in one place, a poller over its sockets, its waker and its next deadline. A turn
+//! The thread waits in one place, by its mode ([`Waiting`]): a poller over its sockets, its waker and its
+//! next deadline, or a loop that asks the sockets themselves (`feed_thread/pause.rs`). A turn
 //! is: one clock read, then what has arrived (a connection, commands, bytes, deadlines), then what
 //! the [`Group`] of its connections wants done, then one flush for whoever waits. Every part of a turn is bounded,
 //! so none starves another. Nothing in it blocks: name look-up, connecting and handshakes run on
@@ -10,6 +11,7 @@
 //! feed's values are stopped and its inbox is closed, and the restart policy decides what follows.
 
 mod bulk;
+mod pause;
 mod turn;
 
 use super::bulk::Offload;
@@ -52,14 +54,49 @@ fn leg_of(token: Token) -> Option<Leg> {
 }
 
 /// How a feed's thread waits when nothing is there.
+///
+/// Whatever the mode, commands, timers and the end of the feed are looked at in every turn, and a
+/// thread without a connection sleeps until there is one.
+///
+/// | mode | from the kernel to the slot | costs |
+/// |---|---|---|
+/// | [`Block`](Self::Block) | a wake-up, 5-50 us, for each burst of messages | nothing while idle |
+/// | [`SpinThenPark`](Self::SpinThenPark) | none within `spin` of the last message, else as `Block` | up to `spin` of a core for each burst |
+/// | [`BusyPoll`](Self::BusyPoll) | none | a core |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Waiting {
-    /// In the kernel, until something happens. Costs nothing while idle, and a wake-up (5-50 us)
-    /// for each burst of messages.
+    /// Asleep in the kernel, until something happens. The default: a feed must not occupy a core
+    /// unasked.
     #[default]
-    Sleep,
-    /// Not at all: it asks the kernel again and again. Saves the wake-up and occupies a core.
-    Busy,
+    Block,
+    /// Asks the sockets again and again for so long after the last message, then as
+    /// [`Block`](Self::Block). Messages that follow each other faster than `spin` come without
+    /// a wake-up; of slower ones every single one burns `spin` and has its wake-up nevertheless.
+    SpinThenPark {
+        /// How long to go on asking; to within some 10 us. Zero never asks, and
+        /// [`Duration::MAX`] is [`BusyPoll`](Self::BusyPoll).
+        spin: Duration,
+    },
+    /// Asks the sockets again and again. Give the thread a core of its own
+    /// ([`Feed::pin`](crate::Feed::pin)): where it has to share one, whoever shares it waits for the
+    /// scheduler, and so does the feed.
+    BusyPoll,
+}
+
+impl Waiting {
+    /// Spins for 50 us, about what a wake-up costs: it at most doubles the price of a burst.
+    pub const SPIN_THEN_PARK: Self = Self::SpinThenPark {
+        spin: Duration::from_micros(50),
+    };
+
+    /// How long it asks before it sleeps.
+    const fn spin(self) -> Duration {
+        match self {
+            Self::Block => Duration::ZERO,
+            Self::SpinThenPark { spin } => spin,
+            Self::BusyPoll => Duration::MAX,
+        }
+    }
 }
 
 /// What follows when a feed's thread panics.

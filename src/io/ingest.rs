@@ -21,6 +21,8 @@ mod overlay;
 mod promote;
 mod shadow;
 mod silence;
+mod target;
+mod timing;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
@@ -28,21 +30,19 @@ pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
 use super::bulk::Recorder;
-use super::command::Command;
-use super::inbox::CommandError;
 use super::slow::Slow;
-use super::staging::{Staging, What};
+use super::staging::{Item, Staging, What};
 use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
 use crate::feed::{
-    BulkId, Claims, Counters, Covers, Deferred, EntityIx, Leg, OnConnect, Outcome, Policy,
-    Protocol, Refusal, Rule, Sink, Transaction, Update, Verdict,
+    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol,
+    Refusal, Rule, Sink, Transaction, Update, Verdict,
 };
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Limits;
-use crate::store::{self, Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes, flags};
+use crate::store::{Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes};
 use attention::Attention;
 use bulk::Board;
 
@@ -52,6 +52,7 @@ use legs::Legs;
 use silence::Silence;
 use std::sync::Arc;
 use std::time::Duration;
+use timing::Timing;
 
 /// How the messages of a feed are taken in.
 #[derive(Clone, Debug)]
@@ -174,6 +175,8 @@ pub(crate) struct Ingest {
     raised: u64,
     /// Long messages, if they may be taken apart elsewhere.
     bulk: Option<Box<Board>>,
+    /// When what came could be read, of some batches.
+    timing: Timing,
 }
 
 impl Ingest {
@@ -245,6 +248,7 @@ impl Ingest {
             as_of: None,
             raised: 0,
             bulk: None,
+            timing: Timing::default(),
             config,
         }
     }
@@ -255,18 +259,87 @@ impl Ingest {
         self
     }
 
-    /// An update without a number of its connection: that is told apart.
+    /// Takes the number of its connection out of an update: that is told apart.
     #[inline]
-    fn placed(&mut self, mut update: Update) -> Result<Update, Refusal> {
+    fn place(&mut self, update: &mut Update) -> Result<(), Refusal> {
         if update.policy.rule == Rule::ContiguousPerConnection {
             if let Some(sequence) = update.sequence {
                 self.advance(sequence.last)?;
             }
             update.policy = Policy::restarting(Rule::None);
         }
-        Ok(update)
+        Ok(())
     }
 
+    /// A patch for an entity that this feed writes.
+    #[inline]
+    fn patch_own(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(Entry {
+            role: Role::Own(writer),
+            ..
+        }) = self.entries.get_mut(entity.index())
+        else {
+            return self.patch_other(entity, id, update, value);
+        };
+        let (limits, patch) = (&self.config.limits, self.staging.spare());
+        json::compile(value, update.mode, limits, writer.schema(), patch).map_err(refusal)?;
+        match writer.expected(id) {
+            Some(slot) => self.staging.push_patch(entity, slot, update),
+            None => {
+                let what = What::Patch(self.staging.keep(), update);
+                self.staging.push(entity, Some(id), what);
+            }
+        }
+        Ok(())
+    }
+
+    /// An item that knows its id by itself, for whoever looks closer than at its slot.
+    #[cold]
+    fn item(&mut self, at: usize) -> Item {
+        let item = self.staging.item(at);
+        let Some(slot) = item.slot() else {
+            return item;
+        };
+        if let Role::Own(writer) = &self.entries[item.entity.index()].role
+            && let Some(id) = writer.id(slot)
+        {
+            self.staging.spell(at, id);
+        }
+        self.staging.item(at)
+    }
+
+    /// A patch for an entity that this feed does not write, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn patch_other(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        update: Update,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        if self.owns(entity) {
+            self.patch_own(entity, id, update, value)
+        } else {
+            self.patch_elsewhere(entity, id, update, value)
+        }
+    }
+
+    /// Does what the staged items want.
+    #[inline]
+    fn apply_all(&mut self) {
+        for at in 0..self.staging.len() {
+            self.apply(at);
+        }
+    }
+
+    #[inline]
     fn room(&self) -> Result<(), Refusal> {
         if self.staging.len() < self.config.max_items {
             Ok(())
@@ -323,35 +396,22 @@ impl Sink for Ingest {
         &mut self,
         entity: EntityIx,
         id: IdRef<'_>,
-        update: Update,
+        mut update: Update,
         value: Value<'_>,
     ) -> Result<(), Refusal> {
         self.room()?;
-        let update = self.placed(update)?;
-        if !self.owns(entity) {
-            return self.patch_elsewhere(entity, id, update, value);
-        }
-        let Role::Own(writer) = &mut self.entries[entity.index()].role else {
-            return Err(Refusal::Other);
-        };
-        let patch = self.staging.spare();
-        json::compile(
-            value,
-            update.mode,
-            &self.config.limits,
-            writer.schema(),
-            patch,
-        )
-        .map_err(refusal)?;
-        let number = self.staging.keep();
-        self.staging
-            .push(entity, Some(id), What::Patch(number, update));
-        Ok(())
+        self.place(&mut update)?;
+        self.patch_own(entity, id, update, value)
     }
 
-    fn remove(&mut self, entity: EntityIx, id: IdRef<'_>, update: Update) -> Result<(), Refusal> {
+    fn remove(
+        &mut self,
+        entity: EntityIx,
+        id: IdRef<'_>,
+        mut update: Update,
+    ) -> Result<(), Refusal> {
         self.room()?;
-        let update = self.placed(update)?;
+        self.place(&mut update)?;
         let what = if self.owns(entity) {
             What::Remove(update)
         } else {
@@ -376,15 +436,19 @@ impl Sink for Ingest {
 }
 
 impl Transaction for Ingest {
+    #[inline]
     fn commit(&mut self) {
-        if self.staging.len() == 0 {
+        let items = self.staging.len();
+        if items == 0 {
             return;
         }
         self.turn += 1;
         self.moved = true;
         self.behind = None;
-        for at in 0..self.staging.len() {
-            self.apply(at);
+        if self.timing.is_armed() {
+            self.apply_timed();
+        } else {
+            self.apply_all();
         }
         self.turns.finish(self.turn);
         self.staging.clear();
@@ -412,207 +476,6 @@ impl Transaction for Ingest {
 
     fn is_full(&self) -> bool {
         self.bulk.as_ref().is_some_and(|board| board.is_full())
-    }
-}
-
-impl Target for Ingest {
-    fn begin(&mut self, now: Time) {
-        self.now = now;
-        self.entries.iter_mut().for_each(Entry::begin);
-    }
-
-    fn finish(&mut self) {
-        let (moved, mut scan) = (
-            std::mem::take(&mut self.moved),
-            std::mem::take(&mut self.scan),
-        );
-        if !moved && !scan {
-            return;
-        }
-        if self.silence.is_any() {
-            self.note_speech();
-            scan |= std::mem::take(&mut self.scan);
-        }
-        let mut growths = 0;
-        let mut batch = self.wakes.batch();
-        for entry in &mut self.entries {
-            if let Role::Own(writer) = &mut entry.role {
-                writer.end_batch(&mut batch);
-                growths += writer.growths();
-                scan |= writer.take_suspect();
-                self.waste.append(writer.retired());
-            }
-        }
-        if scan {
-            batch.everything();
-        }
-        self.counters.growths.set(growths);
-    }
-
-    fn waste(&mut self) -> Option<Waste> {
-        (!self.waste.is_empty()).then(|| std::mem::take(&mut self.waste))
-    }
-
-    fn opened(&mut self, leg: Leg) {
-        self.opens += 1;
-        self.opened = (self.turn, self.now);
-        self.joined = self.opened;
-        self.slow_opened = self.slow.as_ref().map_or(0, |slow| slow.turns().last());
-        self.forget_numbers();
-        self.raise();
-        self.listen();
-        for entry in &mut self.entries {
-            entry.reported = false;
-            if matches!(entry.role, Role::Foreign | Role::Forward(_)) {
-                entry.role = Role::Unclaimed;
-            }
-        }
-        if !self.legs.is_open(leg) {
-            self.legs.join(leg, self.now);
-        }
-        self.legs.speak(leg);
-        self.show(leg, true);
-    }
-
-    fn joined(&mut self, leg: Leg) {
-        self.legs.join(leg, self.now);
-    }
-
-    fn left(&mut self, leg: Leg) {
-        if self.legs.laying.is_some_and(|laying| laying.leg == leg) {
-            self.finish_laying();
-        }
-        self.legs.leave(leg);
-    }
-
-    fn promoted(&mut self, leg: Leg) {
-        self.show(leg, false);
-    }
-
-    fn speaks(&mut self, leg: Leg) {
-        self.legs.speak(leg);
-    }
-
-    fn torn(&mut self) -> Option<Leg> {
-        let torn = self.legs.torn.take()?;
-        self.legs.look();
-        Some(torn)
-    }
-
-    fn catch_up(&mut self) -> bool {
-        self.end_lagging();
-        self.lay_some(promote::LAID_PER_TURN);
-        self.legs.laying.is_some()
-    }
-
-    fn doubt(&mut self, entity: &str, id: &Id) {
-        if let Some(ix) = self.names.get(entity) {
-            let entry = &mut self.entries[ix.index()];
-            entry.entity.with(id.as_ref(), |slot| slot.invalidate());
-            entry.begin();
-            self.scan = true;
-        }
-    }
-
-    fn lost(&mut self) {
-        self.deafen();
-        self.set_bits(Link::DOWN | Link::SILENT, Link::DOWN);
-    }
-
-    fn silent(&mut self, silent: bool) {
-        self.set_bits(Link::SILENT, if silent { Link::SILENT } else { 0 });
-    }
-
-    fn poll_timeout(&self) -> Option<Time> {
-        self.silence.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self) {
-        if self
-            .silence
-            .poll_timeout()
-            .is_some_and(|due| due <= self.now)
-        {
-            self.note_silence();
-        }
-    }
-
-    fn received_at(&self, entity: &str, id: &Id) -> Option<Time> {
-        let entry = &self.entries[self.names.get(entity)?.index()];
-        entry
-            .entity
-            .with(id.as_ref(), |slot| slot.head().received_at)
-    }
-
-    fn gap(&mut self) {
-        self.counters.gaps.bump();
-        self.turn += 1;
-        self.mark_gap();
-        self.turns.finish(self.turn);
-        // What came after it was laid aside.
-        self.show(self.legs.shown, false);
-        self.finish_laying();
-    }
-
-    #[cold]
-    fn subscribed(&mut self, entity: &str, id: &Id) {
-        if let Some(wanted) = &self.wanted {
-            wanted.add(entity, id.clone());
-            // Whoever resyncs looks again.
-            self.scan = true;
-        }
-    }
-
-    #[cold]
-    fn unsubscribed(&mut self, entity: &str, id: &Id) {
-        if let Some(wanted) = &self.wanted {
-            wanted.remove(entity, id);
-        }
-        let Some(ix) = self.names.get(entity).copied() else {
-            return;
-        };
-        if self.has_flights() {
-            self.mark_behind(ix, id, flags::UNSUBSCRIBED);
-        }
-        let entry = &mut self.entries[ix.index()];
-        let Role::Own(writer) = &mut entry.role else {
-            return;
-        };
-        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
-            self.turn += 1;
-            writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
-            self.legs.forget(ix, slot);
-            if let Some(attention) = &mut entry.attention {
-                let id = writer.entity().canonical(id.as_ref());
-                attention.mark(&id, flags::UNSUBSCRIBED);
-            }
-            self.moved = true;
-            self.turns.finish(self.turn);
-        }
-    }
-
-    fn take_apart_elsewhere(&mut self, options: BulkOptions) {
-        self.bulk = Some(Box::new(Board::new(options)));
-    }
-
-    fn long_messages(&self) -> usize {
-        self.flights()
-    }
-
-    fn land_some(&mut self) {
-        self.go_on();
-    }
-
-    fn disown(&mut self) {
-        self.count_orphans();
-    }
-
-    fn has_landing(&self) -> bool {
-        self.can_go_on()
-    }
-
-    fn obey(&mut self, command: Command) -> Result<(), CommandError> {
-        self.carry_out(command)
     }
 }
 

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{CommandError, Completion, Inbox};
 use super::slow::{SLOW, Slow};
-use crate::feed::{CounterValues, Counters};
+use crate::feed::{CounterValues, Counters, Latencies};
 use crate::key::Id;
 use crate::store::{Entity, Hub, Store, TurnCounter};
 use crate::sync::{AtomicBool, Ordering};
@@ -146,6 +146,23 @@ impl Owners {
         if slow != CounterValues::default() {
             all.push((SLOW.to_owned(), slow));
         }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// What a feed counts, by its name.
+    pub(crate) fn counters_of(&self, owner: &str) -> Option<Arc<Counters>> {
+        let feeds = self.feeds();
+        feeds.get(owner).map(|feed| Arc::clone(&feed.counters))
+    }
+
+    /// The latencies of every feed so far, by its name.
+    pub(crate) fn latencies(&self) -> Vec<(String, Latencies)> {
+        let all = self.feeds();
+        let all = all
+            .iter()
+            .map(|(name, feed)| (name.to_string(), feed.counters.latencies()));
+        let mut all: Vec<_> = all.collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }

@@ -1,16 +1,26 @@
 //! One connection as a feed's thread sees it: non-blocking TCP, with or without TLS.
 //!
 //! The poller reports edges, so the socket remembers what it was told: it is readable until a read
-//! would block, and writable until a write would. Nothing is buffered here for plain TCP; for TLS
+//! would block or leaves room, and writable until a write would block. Nothing is buffered here for plain TCP; for TLS
 //! what rustls holds is bounded in both directions.
 
-use mio::event::Source;
+use mio::event::{Event, Source};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::ClientConnection;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+
+/// Whether a read that leaves room has emptied the socket, so that the poller reports all that
+/// comes from then on. It has where the poller is epoll or kqueue (`man 7 epoll`, "Do I need to
+/// continuously read"); a read that only says so would cost a system call for each burst.
+const SHORT_READ_DRAINS: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "macos"
+));
 
 /// How many bytes of unsent TLS records rustls may hold.
 const TLS_BACKLOG: usize = 64 << 10;
@@ -36,6 +46,8 @@ pub(crate) struct Socket {
     tls: Option<Box<ClientConnection>>,
     readable: bool,
     writable: bool,
+    /// The peer sends no more, or the connection broke: said once, and to be found by reading on.
+    ending: bool,
 }
 
 impl Socket {
@@ -52,6 +64,7 @@ impl Socket {
             tls,
             readable: true,
             writable: true,
+            ending: false,
         }
     }
 
@@ -68,9 +81,10 @@ impl Socket {
     }
 
     /// What the poller said.
-    pub(crate) fn ready(&mut self, readable: bool, writable: bool) {
-        self.readable |= readable;
-        self.writable |= writable;
+    pub(crate) fn notice(&mut self, event: &Event) {
+        self.ending |= event.is_read_closed() || event.is_error();
+        self.readable |= self.ending || event.is_readable();
+        self.writable |= event.is_writable();
     }
 
     /// Whether a read may give something without waiting.
@@ -91,7 +105,12 @@ impl Socket {
         let Some(tls) = &mut self.tls else {
             return match retrying(|| self.stream.read(into)) {
                 Ok(0) => Ok(ReadOutcome::Closed { clean: true }),
-                Ok(filled) => Ok(ReadOutcome::Filled(filled)),
+                Ok(filled) => {
+                    if SHORT_READ_DRAINS && filled < into.len() && !self.ending {
+                        self.readable = false;
+                    }
+                    Ok(ReadOutcome::Filled(filled))
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;
                     Ok(ReadOutcome::Blocked)

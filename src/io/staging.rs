@@ -6,6 +6,7 @@
 use crate::feed::{EntityIx, Update};
 use crate::key::IdRef;
 use crate::record::Patch;
+use crate::store::SlotIx;
 
 /// Patches that keep their memory. A message with more of them allocates for the rest.
 const KEPT_PATCHES: usize = 4096;
@@ -21,8 +22,21 @@ pub(super) struct Item {
     pub(super) what: What,
 }
 
-/// What is to be done.
+impl Item {
+    /// The slot of its id, if that was found while the message was taken apart.
+    #[inline]
+    pub(super) fn slot(&self) -> Option<SlotIx> {
+        match self.id {
+            StagedId::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done. With a tag of its own, since one hidden in the fields of an [`Update`] takes
+/// longer to read, and it is read for each message.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 pub(super) enum What {
     /// The patch with this number.
     Patch(usize, Update),
@@ -41,8 +55,13 @@ pub(super) enum What {
 #[derive(Clone, Copy, Debug)]
 enum StagedId {
     None,
+    /// That of a slot. Slots go away by commands only, which come between messages.
+    Slot(SlotIx),
     Int(i128),
-    Text { start: usize, end: usize },
+    Text {
+        start: usize,
+        end: usize,
+    },
 }
 
 /// The items of one message, in order.
@@ -56,8 +75,15 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Adds an item.
+    #[inline]
     pub(super) fn push(&mut self, entity: EntityIx, id: Option<IdRef<'_>>, what: What) {
-        let id = match id {
+        let id = self.keep_id(id);
+        self.items.push(Item { entity, id, what });
+    }
+
+    #[inline]
+    fn keep_id(&mut self, id: Option<IdRef<'_>>) -> StagedId {
+        match id {
             None => StagedId::None,
             Some(IdRef::Int(number)) => StagedId::Int(number),
             Some(IdRef::Text(text)) => {
@@ -68,8 +94,23 @@ impl Staging {
                     end: self.texts.len(),
                 }
             }
-        };
+        }
+    }
+
+    /// Adds the patch that was compiled into the spare one, for an id whose slot was found.
+    #[inline]
+    pub(super) fn push_patch(&mut self, entity: EntityIx, slot: SlotIx, update: Update) {
+        let what = What::Patch(self.keep(), update);
+        let id = StagedId::Slot(slot);
         self.items.push(Item { entity, id, what });
+    }
+
+    /// Has an item know its id by itself, and not by its slot.
+    pub(super) fn spell(&mut self, at: usize, id: IdRef<'_>) {
+        let id = self.keep_id(Some(id));
+        if let Some(item) = self.items.get_mut(at) {
+            item.id = id;
+        }
     }
 
     /// Adds the connection's number of what follows.
@@ -80,6 +121,7 @@ impl Staging {
     }
 
     /// A patch to be compiled into. It is taken by [`keep`](Self::keep), or else reused.
+    #[inline]
     pub(super) fn spare(&mut self) -> &mut Patch {
         if self.used == self.patches.len() {
             self.patches.push(Patch::new());
@@ -97,19 +139,29 @@ impl Staging {
         self.items.len()
     }
 
+    /// An item, copied.
     pub(super) fn item(&self, at: usize) -> Item {
         self.items[at]
     }
 
-    /// The id of an item; `None` stands for the whole entity.
+    /// An item, where it is.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<&Item> {
+        self.items.get(at)
+    }
+
+    /// The id of an item that knows it by itself; `None` stands for the whole entity.
+    #[inline]
     pub(super) fn id(&self, item: &Item) -> Option<IdRef<'_>> {
+        debug_assert!(item.slot().is_none(), "an item that was not spelled");
         match item.id {
-            StagedId::None => None,
+            StagedId::None | StagedId::Slot(_) => None,
             StagedId::Int(number) => Some(IdRef::Int(number)),
             StagedId::Text { start, end } => Some(IdRef::Text(&self.texts[start..end])),
         }
     }
 
+    #[inline]
     pub(super) fn patch(&self, number: usize) -> &Patch {
         &self.patches[number]
     }
@@ -126,19 +178,20 @@ impl Staging {
     }
 
     /// Empties it, and gives back what an unusual message made it hold.
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.items.clear();
         self.texts.clear();
         self.used = 0;
-        if self.patches.len() > KEPT_PATCHES {
+        if self.patches.len() > KEPT_PATCHES || self.texts.capacity() > KEPT_ID_BYTES {
             self.shrink();
         }
-        self.texts.shrink_to(KEPT_ID_BYTES);
     }
 
     #[cold]
     fn shrink(&mut self) {
         self.patches.truncate(KEPT_PATCHES);
         self.items.shrink_to(KEPT_PATCHES);
+        self.texts.shrink_to(KEPT_ID_BYTES);
     }
 }

@@ -1,5 +1,6 @@
 //! What a driver feeds: a [`Transaction`] that also learns what becomes of the connection.
 
+use super::clock::Clock;
 use super::command::Command;
 use super::inbox::CommandError;
 use super::ingest::BulkOptions;
@@ -64,6 +65,17 @@ pub(crate) trait Target: Transaction {
     fn received_at(&self, entity: &str, id: &Id) -> Option<Time>;
     /// Something was missed on the connection.
     fn gap(&mut self);
+    /// Latencies are measured by this clock from now on.
+    fn measure(&mut self, clock: Clock) {
+        drop(clock);
+    }
+    /// What comes next was brought by a read that is timed.
+    fn time_first(&mut self) {}
+    /// When the first message since [`time_first`](Self::time_first) that published anything had
+    /// done so; `None` if none did. Ends the timing.
+    fn first_visible_at(&mut self) -> Option<Time> {
+        None
+    }
     /// Long messages may be taken apart elsewhere from now on.
     fn take_apart_elsewhere(&mut self, options: BulkOptions) {
         drop(options);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::plan::Matched;
 use super::value::Value;
 use crate::record::{Kind, Limits, Mode, Node, Patch, SchemaFull, SchemaSource, Token, Tree};
 
@@ -38,15 +39,37 @@ pub fn compile(
     schema: &mut impl SchemaSource,
     patch: &mut Patch,
 ) -> Result<(), Refused> {
-    patch.clear();
-    if value.raw().len() > limits.max_value {
+    if value.is_longer_than(limits.max_value) {
+        patch.clear();
         return Err(Refused::TooLarge);
     }
+    let nulls_delete = mode == Mode::Merge;
+    let Some((template, text, object)) = value.matched().filter(|_| value.is_object()) else {
+        return by_name(value, nulls_delete, limits, schema, patch);
+    };
+    let matched = Matched::new(template, text, object, nulls_delete);
+    let plans = &template.memo.plans;
+    if plans.follow(matched, limits, schema, patch) {
+        return Ok(());
+    }
+    by_name(value, nulls_delete, limits, schema, patch)?;
+    plans.learn(matched, schema.layout(), patch);
+    Ok(())
+}
+
+/// Looks every member up.
+fn by_name(
+    value: Value<'_>,
+    nulls_delete: bool,
+    limits: &Limits,
+    schema: &mut impl SchemaSource,
+    patch: &mut Patch,
+) -> Result<(), Refused> {
+    patch.clear();
     if value.kind() != Kind::Object {
         patch.set(schema, Node::ROOT, value.token());
         return Ok(());
     }
-    let nulls_delete = mode == Mode::Merge;
     let mut compiler = Compiler {
         limits,
         nulls_delete,
@@ -177,14 +200,14 @@ impl<S: SchemaSource> Compiler<'_, S> {
         if depth >= self.limits.max_depth {
             return Err(Stop::Refused(Refused::TooDeep));
         }
-        self.patch.object(node);
+        self.patch.object(self.schema.layout(), node);
         Ok(())
     }
 
     #[inline]
     fn leaf(&mut self, node: Node, token: Token<'_>) {
         if self.nulls_delete && token.kind == Kind::Null {
-            self.patch.delete(node);
+            self.patch.delete(self.schema.layout(), node);
         } else {
             self.patch.set(self.schema, node, token);
         }

@@ -15,20 +15,26 @@
 //! * **Steady state allocates nothing**: the decoder keeps its buffers, and the handles borrow from
 //!   them.
 //!
-//! `tape` is the only file that names simd-json. A learned layout (a template of the literal bytes
-//! between the values of the last message of a kind, which lets most messages be taken apart
-//! without a parser) belongs in a file `learned` between the decoder and `compile`; what it accepts
-//! has to equal, token for token, what this decoder accepts.
+//! `tape` is the only file that names simd-json. `learned` lets most messages be taken apart without
+//! a parser: it keeps templates of the literal bytes between the values of messages that came
+//! before. What it accepts equals, token for token, what the parser accepts; handles are the same.
 
 mod compile;
+mod integer;
 mod items;
+mod learned;
 mod number;
+mod pick;
+mod plan;
 mod pointer;
 mod tape;
 mod value;
 mod write;
 
 pub use compile::{Refused, compile, tree};
+pub(crate) use integer::digits;
+pub use learned::LayoutCounts;
+pub(crate) use pick::same;
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};
 pub use value::{BadId, Elements, Members, Name, Value};

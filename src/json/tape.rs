@@ -12,6 +12,7 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
 
 use super::{
     items::{Decoded, Item, list_items},
+    learned::{LayoutCounts, Learned, Template},
     number::neutralise,
     value::Value,
 };
@@ -29,6 +30,7 @@ pub struct Decoder {
     /// Items of the arrays and objects that the pass over the positions is inside of.
     open: Vec<u32>,
     decoded: Decoded,
+    learned: Learned,
 }
 
 /// Why a message was refused.
@@ -59,8 +61,28 @@ pub enum JsonError {
 /// borrowed.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
-    decoded: &'a Decoded,
-    text: &'a str,
+    table: Table<'a>,
+    text: &'a [u8],
+}
+
+/// Where the items of a message are.
+#[derive(Clone, Copy)]
+pub(super) enum Table<'a> {
+    /// The message was parsed.
+    Parsed(&'a Decoded),
+    /// It fits a template, which has its values.
+    Matched(&'a Template),
+}
+
+impl Table<'_> {
+    /// The item `at` of the message.
+    #[inline]
+    pub(super) fn item(&self, at: u32) -> Item {
+        match self {
+            Self::Parsed(decoded) => decoded.items[at as usize],
+            Self::Matched(template) => template.item(at),
+        }
+    }
 }
 
 impl Decoder {
@@ -69,6 +91,18 @@ impl Decoder {
     /// [`compile`](super::compile) does, once a level.
     #[must_use]
     pub fn new(max_depth: u32) -> Self {
+        Self::with_layouts(max_depth, true)
+    }
+
+    /// As [`new`](Self::new), but every message is parsed and no layout learned. What is accepted
+    /// and what handles give is the same; for tests that show it, and for text of which no two
+    /// messages are alike.
+    #[must_use]
+    pub fn parsing_only(max_depth: u32) -> Self {
+        Self::with_layouts(max_depth, false)
+    }
+
+    fn with_layouts(max_depth: u32, learn: bool) -> Self {
         Self {
             buffers: Buffers::with_max_depth(0, max_depth as usize),
             tape: Tape(Vec::new()),
@@ -77,6 +111,7 @@ impl Decoder {
                 items: Vec::new(),
                 plain: Vec::new(),
             },
+            learned: Learned::new(max_depth, learn),
         }
     }
 
@@ -89,7 +124,28 @@ impl Decoder {
         if u32::try_from(message.len()).is_err() {
             return Err(JsonError::TooLarge);
         }
-        let text = std::str::from_utf8(message).map_err(|_| JsonError::Utf8)?;
+        let table = if self.learned.find(message) {
+            Table::Matched(self.learned.found())
+        } else {
+            self.parse(message)?;
+            self.learned.learn(&self.decoded, message);
+            Table::Parsed(&self.decoded)
+        };
+        Ok(Message {
+            table,
+            text: message,
+        })
+    }
+
+    /// What the learned layouts have done so far.
+    #[must_use]
+    pub fn layout_counts(&self) -> LayoutCounts {
+        self.learned.counts()
+    }
+
+    /// Checks `message` and lists its items, without a template.
+    fn parse(&mut self, message: &[u8]) -> Result<(), JsonError> {
+        std::str::from_utf8(message).map_err(|_| JsonError::Utf8)?;
         // A NUL is nowhere allowed, but simd-json lets one end a number or a literal.
         let escapes = match memchr::memchr2(b'\\', 0, message) {
             None => false,
@@ -98,14 +154,9 @@ impl Decoder {
         };
         self.load(message);
         match self.list(message, escapes) {
-            Ok(()) => {}
-            Err(JsonError::Number) => self.list_without_numbers(message, escapes)?,
-            Err(error) => return Err(error),
+            Err(JsonError::Number) => self.list_without_numbers(message, escapes),
+            listed => listed,
         }
-        Ok(Message {
-            decoded: &self.decoded,
-            text,
-        })
     }
 
     /// Copies the message to where simd-json may write.
@@ -123,6 +174,7 @@ impl Decoder {
             tape,
             open,
             decoded: Decoded { items, plain },
+            ..
         } = self;
         let mut filled = mem::replace(tape, Tape(Vec::new())).reset();
         let result = simd_json::fill_tape_padded(plain, message.len(), buffers, &mut filled)
@@ -162,20 +214,30 @@ impl<'a> Message<'a> {
     /// The value that the whole message is.
     #[must_use]
     pub fn root(&self) -> Value<'a> {
-        Value::new(self.decoded, self.text, 0)
+        Value::new(self.table, self.text, 0)
     }
 
     /// The message as it was received.
     #[must_use]
     pub fn text(&self) -> &'a str {
-        self.text
+        // A decoded message is UTF-8.
+        std::str::from_utf8(self.text).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Message").field(&self.text).finish()
+        f.debug_tuple("Message").field(&self.text()).finish()
     }
+}
+
+/// The items of a text that a decoder has accepted before as part of a message.
+#[cold]
+pub(super) fn items_of(text: &[u8]) -> Decoded {
+    let mut decoder = Decoder::parsing_only(u32::MAX);
+    // It cannot fail: the text was checked.
+    let _ = decoder.parse(text);
+    decoder.decoded
 }
 
 #[cold]

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use super::{
-    items::{Decoded, Item},
+    integer::Integer,
+    items::Item,
+    learned::{Hole, Template},
+    pick::NOWHERE,
     pointer::Pointer,
+    tape::Table,
 };
 use crate::{
     key::IdRef,
@@ -14,8 +18,8 @@ use crate::{
 /// One value of a decoded message. A handle is a few words; copying one is free.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
-    decoded: &'a Decoded,
-    text: &'a str,
+    table: Table<'a>,
+    text: &'a [u8],
     at: u32,
 }
 
@@ -29,74 +33,146 @@ pub struct Name<'a>(Value<'a>);
 pub struct BadId;
 
 impl<'a> Value<'a> {
-    pub(super) fn new(decoded: &'a Decoded, text: &'a str, at: u32) -> Self {
-        Self { decoded, text, at }
+    #[inline]
+    pub(super) fn new(table: Table<'a>, text: &'a [u8], at: u32) -> Self {
+        Self { table, text, at }
     }
 
+    /// The item `at` of a message that fits a template.
+    #[inline]
+    pub(super) fn of_template(template: &'a Template, text: &'a [u8], at: u32) -> Self {
+        Self::new(Table::Matched(template), text, at)
+    }
+
+    #[inline]
     fn item(&self) -> Item {
-        self.decoded.items[self.at as usize]
+        self.table.item(self.at)
     }
 
+    #[inline]
     fn sibling(&self, at: u32) -> Self {
         Self { at, ..*self }
     }
 
+    /// The template that the message fits, the text of the message, and which item this is.
+    #[inline]
+    pub(super) fn matched(&self) -> Option<(&'a Template, &'a [u8], u32)> {
+        match self.table {
+            Table::Matched(template) => Some((template, self.text, self.at)),
+            Table::Parsed(_) => None,
+        }
+    }
+
+    /// Whether the message was laid out as one before it, and not parsed.
+    #[inline]
+    pub(crate) fn is_matched(&self) -> bool {
+        matches!(self.table, Table::Matched(_))
+    }
+
     /// The item after this value and all that it holds.
+    #[inline]
     fn after(&self) -> u32 {
-        let item = self.item();
-        if matches!(item.kind, Kind::Array | Kind::Object) {
-            item.extra
-        } else {
-            self.at + 1
+        match self.table {
+            Table::Matched(template) => template.places[self.at as usize].next,
+            Table::Parsed(_) => {
+                let item = self.item();
+                if matches!(item.kind, Kind::Array | Kind::Object) {
+                    item.extra
+                } else {
+                    self.at + 1
+                }
+            }
+        }
+    }
+
+    /// The token of the value, if it is one of those in which messages of its template differ.
+    #[inline(always)]
+    fn hole(&self) -> Option<&'a Hole> {
+        match self.table {
+            Table::Matched(template) => {
+                let hole = template.places[self.at as usize].hole;
+                template.holes.get(hole as usize)
+            }
+            Table::Parsed(_) => None,
         }
     }
 
     /// What kind of token the value is.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> Kind {
-        self.item().kind
+        match self.table {
+            Table::Matched(template) => template.kind(self.at),
+            Table::Parsed(decoded) => decoded.items[self.at as usize].kind,
+        }
     }
 
     /// The JSON text of the value as it was received: strings with their quotes and escapes, arrays
     /// and objects with the white space inside them.
     #[must_use]
+    #[inline]
     pub fn raw(&self) -> &'a [u8] {
         let Item {
             kind, start, end, ..
         } = self.item();
         let quote = usize::from(matches!(kind, Kind::String | Kind::EscapedString));
-        &self.text.as_bytes()[start as usize - quote..end as usize + quote]
+        &self.text[start as usize - quote..end as usize + quote]
     }
 
     /// The value as a token: like [`raw`](Self::raw), but strings without their quotes.
     #[must_use]
+    #[inline(always)]
     pub fn token(&self) -> Token<'a> {
+        match self.hole() {
+            Some(hole) => hole.token(self.text),
+            None => self.fixed_token(),
+        }
+    }
+
+    #[inline(never)]
+    fn fixed_token(&self) -> Token<'a> {
         let Item {
             kind, start, end, ..
         } = self.item();
         Token {
             kind,
-            text: &self.text.as_bytes()[start as usize..end as usize],
+            text: &self.text[start as usize..end as usize],
         }
     }
 
     /// The text of a string, unescaped; `None` for anything else.
     #[must_use]
+    #[inline]
     pub fn str(&self) -> Option<&'a str> {
-        let Item {
-            kind,
-            start,
-            end,
-            extra,
-        } = self.item();
+        // The message is UTF-8, and so is each of its strings.
+        std::str::from_utf8(self.string()?).ok()
+    }
+
+    /// The bytes of [`str`](Self::str).
+    #[inline]
+    pub(crate) fn string(&self) -> Option<&'a [u8]> {
+        let Token { kind, text } = self.token();
         match kind {
-            Kind::String => self.text.get(start as usize..end as usize),
-            Kind::EscapedString => {
-                let plain = &self.decoded.plain[start as usize..(start + extra) as usize];
-                std::str::from_utf8(plain).ok()
-            }
+            Kind::String => Some(text),
+            Kind::EscapedString => self.unescaped(),
             _ => None,
         }
+    }
+
+    #[cold]
+    fn unescaped(&self) -> Option<&'a [u8]> {
+        // No template has a string with escapes.
+        let Table::Parsed(decoded) = self.table else {
+            return None;
+        };
+        let Item { start, extra, .. } = self.item();
+        decoded.plain.get(start as usize..(start + extra) as usize)
+    }
+
+    /// Whether its JSON text has more bytes than `limit`.
+    #[inline]
+    pub(super) fn is_longer_than(&self, limit: usize) -> bool {
+        self.text.len() > limit && self.raw().len() > limit
     }
 
     /// The id that the value is: a string, or an integer written without fraction and exponent.
@@ -105,6 +181,7 @@ impl<'a> Value<'a> {
     /// # Errors
     ///
     /// [`BadId`] for every other value.
+    #[inline]
     pub fn id(&self) -> Result<Option<IdRef<'a>>, BadId> {
         match self.kind() {
             Kind::Null => Ok(None),
@@ -121,12 +198,14 @@ impl<'a> Value<'a> {
 
     /// The value of a number that is written as an integer; `None` if it is none or does not fit.
     #[must_use]
+    #[inline]
     pub fn u64(&self) -> Option<u64> {
         self.integer()
     }
 
     /// The value of a number that is written as an integer; `None` if it is none or does not fit.
     #[must_use]
+    #[inline]
     pub fn i64(&self) -> Option<i64> {
         self.integer()
     }
@@ -143,12 +222,14 @@ impl<'a> Value<'a> {
 
     /// Whether the value is null.
     #[must_use]
+    #[inline]
     pub fn is_null(&self) -> bool {
         self.kind() == Kind::Null
     }
 
     /// Whether the value is an object.
     #[must_use]
+    #[inline]
     pub fn is_object(&self) -> bool {
         self.kind() == Kind::Object
     }
@@ -158,10 +239,45 @@ impl<'a> Value<'a> {
     /// number.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Self> {
-        self.members()
-            .filter(|(member, _)| member.is(name))
-            .last()
-            .map(|(_, value)| value)
+        let at = match self.table {
+            Table::Matched(template) => template.member(self.at, name.as_bytes())?,
+            Table::Parsed(_) => {
+                let [at] = self.search(&[name]);
+                (at != NOWHERE).then_some(at)?
+            }
+        };
+        Some(self.sibling(at))
+    }
+
+    /// The members of an object with these names, as [`get`](Self::get) finds them, in one pass.
+    ///
+    /// Where the message is laid out as an earlier one was, nothing is searched: what was found
+    /// for the very same array of names then is found again.
+    #[must_use]
+    #[inline(always)]
+    pub fn pick<const N: usize>(&self, names: &'static [&'static str; N]) -> [Option<Self>; N] {
+        let places = match self.table {
+            Table::Matched(template) => {
+                let member = |name: &&str| template.member(self.at, name.as_bytes());
+                let search = || names.each_ref().map(|name| member(name).unwrap_or(NOWHERE));
+                template.memo.picks.find(self.at, names, search)
+            }
+            Table::Parsed(_) => self.search(names),
+        };
+        places.map(|at| (at != NOWHERE).then(|| self.sibling(at)))
+    }
+
+    /// The items of the members with these names, the last one of each.
+    fn search<const N: usize>(&self, names: &[&str; N]) -> [u32; N] {
+        let mut places = [NOWHERE; N];
+        for (name, value) in self.members() {
+            for (place, wanted) in places.iter_mut().zip(names) {
+                if name.is(wanted) {
+                    *place = value.at;
+                }
+            }
+        }
+        places
     }
 
     /// The value that a JSON pointer leads to from here.
@@ -173,9 +289,10 @@ impl<'a> Value<'a> {
     /// The members of an object in the order of the text, repeated names included; none of any
     /// other value.
     #[must_use]
+    #[inline]
     pub fn members(&self) -> Members<'a> {
         let end = if self.kind() == Kind::Object {
-            self.item().extra
+            self.after()
         } else {
             self.at + 1
         };
@@ -188,15 +305,25 @@ impl<'a> Value<'a> {
     /// The elements of an array in order; none of any other value.
     #[must_use]
     pub fn elements(&self) -> Elements<'a> {
-        let end = if self.kind() == Kind::Array {
-            self.item().extra
+        let array = self.unfolded().unwrap_or(*self);
+        let end = if array.kind() == Kind::Array {
+            array.after()
         } else {
-            self.at + 1
+            array.at + 1
         };
         Elements {
-            next: self.sibling(self.at + 1),
+            next: array.sibling(array.at + 1),
             end,
         }
+    }
+
+    /// The value as a parsed one, if it is an array in a hole of a template.
+    fn unfolded(&self) -> Option<Self> {
+        let Table::Matched(template) = self.table else {
+            return None;
+        };
+        let decoded = template.inside(self.at, self.text)?;
+        Some(Self::new(Table::Parsed(decoded), self.raw(), 0))
     }
 
     /// Members of an object (repeated names counted each time) or elements of an array; 0 for
@@ -216,17 +343,10 @@ impl<'a> Value<'a> {
         self.members().next().is_none() && self.elements().next().is_none()
     }
 
-    fn integer<T: std::str::FromStr>(&self) -> Option<T> {
-        let Item {
-            kind: Kind::Number,
-            start,
-            end,
-            ..
-        } = self.item()
-        else {
-            return None;
-        };
-        self.text.get(start as usize..end as usize)?.parse().ok()
+    #[inline]
+    fn integer<T: Integer>(&self) -> Option<T> {
+        let Token { kind, text } = self.token();
+        (kind == Kind::Number).then(|| T::read(text))?
     }
 }
 
@@ -251,6 +371,7 @@ impl<'a> Name<'a> {
         self.0.raw()
     }
 
+    #[inline]
     fn is(&self, name: &str) -> bool {
         let Token { kind, text } = self.0.token();
         if kind == Kind::String {
@@ -277,6 +398,7 @@ pub struct Members<'a> {
 impl<'a> Iterator for Members<'a> {
     type Item = (Name<'a>, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.next.at >= self.end {
             return None;
@@ -298,6 +420,7 @@ pub struct Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.next.at >= self.end {
             return None;

@@ -4,15 +4,26 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+/// Bytes of text that an [`Id`] holds itself: it is as large as for an integer.
+const SHORT_TEXT: usize = 30;
+
 #[derive(Clone)]
 enum Repr {
     Int(i128),
-    Text(Arc<str>),
+    /// The bytes beyond the length are zero.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT_TEXT],
+    },
+    Long(Arc<str>),
 }
+
+const _: () = assert!(size_of::<Id>() == 32, "an integer and its tag");
 
 /// The id of a value within its entity, owned: an integer or a text.
 ///
-/// Ordered as [`IdRef`] is: integers by number, then texts by bytes. Cloning never allocates.
+/// Ordered as [`IdRef`] is: integers by number, then texts by bytes. A text of up to 30 bytes is
+/// held inline: neither making nor cloning one allocates. Longer ones are shared by their clones.
 #[derive(Clone)]
 pub struct Id(Repr);
 
@@ -26,41 +37,86 @@ pub enum IdRef<'a> {
 }
 
 impl Id {
-    /// The same id, borrowed.
+    #[inline]
+    fn text(text: &str) -> Self {
+        let length = text.len();
+        if length > SHORT_TEXT {
+            return Self(Repr::Long(text.into()));
+        }
+        let mut bytes = [0; SHORT_TEXT];
+        bytes[..length].copy_from_slice(text.as_bytes());
+        Self(Repr::Short {
+            length: length as u8,
+            bytes,
+        })
+    }
+
+    /// The same id, borrowed. Checks the UTF-8 of a text of up to 30 bytes.
     #[must_use]
     #[inline]
     pub fn as_ref(&self) -> IdRef<'_> {
         match &self.0 {
             Repr::Int(number) => IdRef::Int(*number),
-            Repr::Text(text) => IdRef::Text(text),
+            Repr::Short { length, bytes } => {
+                let text = std::str::from_utf8(&bytes[..usize::from(*length)]);
+                IdRef::Text(text.expect("it was copied from a text"))
+            }
+            Repr::Long(text) => IdRef::Text(text),
         }
     }
-}
 
-impl Id {
+    /// Whether it is this id: without the check of [`as_ref`](Self::as_ref).
+    #[inline]
+    pub(crate) fn is(&self, other: IdRef<'_>) -> bool {
+        match (&self.0, other) {
+            (Repr::Int(own), IdRef::Int(other)) => *own == other,
+            (Repr::Short { length, bytes }, IdRef::Text(text)) => {
+                let length = usize::from(*length);
+                length == text.len() && bytes[..length] == *text.as_bytes()
+            }
+            (Repr::Long(own), IdRef::Text(other)) => **own == *other,
+            _ => false,
+        }
+    }
+
     /// The text, if it is one, to be shared.
-    pub(super) fn shared_text(&self) -> Option<&Arc<str>> {
-        match &self.0 {
-            Repr::Int(_) => None,
-            Repr::Text(text) => Some(text),
+    pub(super) fn shared_text(&self) -> Option<Arc<str>> {
+        match (&self.0, self.as_ref()) {
+            (Repr::Long(text), _) => Some(text.clone()),
+            (_, IdRef::Text(text)) => Some(text.into()),
+            (_, IdRef::Int(_)) => None,
         }
     }
 }
 
 impl IdRef<'_> {
-    /// The same id, owned; allocates if it is a text.
+    /// The same id, owned; allocates if it is a text of more than 30 bytes.
     #[must_use]
+    #[inline]
     pub fn to_owned(self) -> Id {
         match self {
             Self::Int(number) => Id(Repr::Int(number)),
-            Self::Text(text) => Id(Repr::Text(text.into())),
+            Self::Text(text) => Id::text(text),
         }
     }
 }
 
 impl PartialEq for Id {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
+        match (&self.0, &other.0) {
+            (Repr::Int(own), Repr::Int(other)) => own == other,
+            (Repr::Long(own), Repr::Long(other)) => own == other,
+            (
+                Repr::Short { length, bytes },
+                Repr::Short {
+                    length: others,
+                    bytes: other,
+                },
+            ) => length == others && bytes == other,
+            // A text has one form.
+            _ => false,
+        }
     }
 }
 
@@ -86,7 +142,7 @@ impl Hash for Id {
 
 impl hashbrown::Equivalent<Id> for IdRef<'_> {
     fn equivalent(&self, key: &Id) -> bool {
-        *self == key.as_ref()
+        key.is(*self)
     }
 }
 
@@ -108,9 +164,9 @@ impl fmt::Display for Id {
 /// Integers bare, texts quoted, so that `7` and `"7"` look different.
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Int(number) => write!(f, "{number}"),
-            Repr::Text(text) => write!(f, "{text:?}"),
+        match self.as_ref() {
+            IdRef::Int(number) => write!(f, "{number}"),
+            IdRef::Text(text) => write!(f, "{text:?}"),
         }
     }
 }
@@ -133,15 +189,28 @@ impl<'a> From<&'a str> for IdRef<'a> {
     }
 }
 
+impl<'a> From<&'a String> for IdRef<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a Arc<str>> for IdRef<'a> {
+    fn from(text: &'a Arc<str>) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl From<&str> for Id {
+    #[inline]
     fn from(text: &str) -> Self {
-        Self(Repr::Text(text.into()))
+        Self::text(text)
     }
 }
 
 impl From<String> for Id {
     fn from(text: String) -> Self {
-        Self(Repr::Text(text.into()))
+        text.as_str().into()
     }
 }
 
@@ -153,7 +222,11 @@ impl From<&String> for Id {
 
 impl From<Arc<str>> for Id {
     fn from(text: Arc<str>) -> Self {
-        Self(Repr::Text(text))
+        if text.len() > SHORT_TEXT {
+            Self(Repr::Long(text))
+        } else {
+            Self::text(&text)
+        }
     }
 }
 
@@ -203,6 +276,36 @@ mod tests {
             printed,
             ["-1", "9", "10", "\"\"", "\"10\"", "\"B\"", "\"b\""]
         );
+    }
+
+    #[test]
+    fn an_id_is_what_it_was_made_from() {
+        let texts = [
+            "",
+            "BTCUSDT",
+            "30 bytes are kept in the id it",
+            "31 bytes are shared instead ...",
+            "ä",
+            "7",
+        ];
+        let ids: Vec<IdRef<'_>> = texts
+            .iter()
+            .map(|text| IdRef::Text(text))
+            .chain([0, -1, 7, i128::MAX].map(IdRef::Int))
+            .collect();
+        for (at, one) in ids.iter().enumerate() {
+            let id = Id::from(*one);
+            assert_eq!(id.as_ref(), *one);
+            assert_eq!(id.clone(), id);
+            for (other_at, other) in ids.iter().enumerate() {
+                assert_eq!(id.is(*other), at == other_at, "{one:?} {other:?}");
+                assert_eq!(id == Id::from(*other), at == other_at, "{one:?} {other:?}");
+            }
+        }
+        for text in texts {
+            assert_eq!(Id::from(Arc::<str>::from(text)), Id::from(text));
+            assert_eq!(Id::from(text.to_owned()), Id::from(text));
+        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl From<Id> for Part {
 impl From<&Id> for Part {
     fn from(id: &Id) -> Self {
         match id.shared_text() {
-            Some(text) => text.into(),
+            Some(text) => Self::Text(text),
             None => id.as_ref().into(),
         }
     }

@@ -200,17 +200,17 @@ impl Operations {
         for (node, state) in &self.entries {
             match state {
                 State::Keep => {}
-                State::Absent => patch.delete(*node),
+                State::Absent => patch.delete(schema.layout(), *node),
                 State::Token(value) => {
                     if let Some(token) = value.token() {
                         patch.set(schema, *node, token);
                     }
                 }
                 State::Fresh => {
-                    patch.delete(*node);
-                    patch.object(*node);
+                    patch.delete(schema.layout(), *node);
+                    patch.object(schema.layout(), *node);
                 }
-                State::Ensure => patch.object(*node),
+                State::Ensure => patch.object(schema.layout(), *node),
             }
         }
         (!patch.is_empty()).then_some((patch, Mode::Merge))

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use super::number::{self, Parts};
+use super::number::{self, Parts, Short};
 use super::value::FieldError;
 
 /// Scales up to this are printed with a point and zeros, beyond it with an exponent.
@@ -52,14 +52,7 @@ impl Decimal {
     #[inline]
     pub(super) fn parse(text: &[u8]) -> Result<Self, FieldError> {
         match number::short(text) {
-            Some(short) => {
-                let digits = i128::from(short.digits);
-                let mantissa = if short.negative { -digits } else { digits };
-                Ok(Self {
-                    mantissa,
-                    scale: short.fraction as i32,
-                })
-            }
+            Some(short) => Ok(short.into()),
             None => Self::parse_any(text),
         }
     }
@@ -210,6 +203,17 @@ impl Decimal {
             (0, _) => Some(0),
             (mantissa, 0) => Some(mantissa),
             (mantissa, more) => mantissa.checked_mul(10_i128.checked_pow(more)?),
+        }
+    }
+}
+
+impl From<Short> for Decimal {
+    #[inline]
+    fn from(short: Short) -> Self {
+        let digits = i128::from(short.digits);
+        Self {
+            mantissa: if short.negative { -digits } else { digits },
+            scale: short.fraction as i32,
         }
     }
 }

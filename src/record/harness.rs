@@ -58,7 +58,7 @@ pub(super) fn compile(message: &Message, mode: Mode, schema: &mut Schema, patch:
             Ok(())
         }
         Message::Object(members) => {
-            patch.object(Node::ROOT);
+            patch.object(schema.layout(), Node::ROOT);
             compile_members(Node::ROOT, members, mode, schema, patch)
         }
     };
@@ -81,10 +81,10 @@ fn compile_members(
             patch.undo(node, schema.layout());
         }
         match member {
-            _ if deletes => patch.delete(node),
+            _ if deletes => patch.delete(schema.layout(), node),
             Message::Token(json) => patch.set(schema, node, text::token(json)),
             Message::Object(members) => {
-                patch.object(node);
+                patch.object(schema.layout(), node);
                 compile_members(node, members, mode, schema, patch)?;
             }
         }

@@ -10,7 +10,7 @@ use super::cell::{self, ABSENT, OBJECT};
 use super::document::{Document, LongTexts, Tree};
 use super::patch::{Op, Patch, Rest};
 use super::record::RecordRef;
-use super::schema::{Layout, Node, Region};
+use super::schema::{Layout, Node};
 
 /// How a message is laid over the value before it. The kind of the message decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,6 +33,14 @@ pub trait Cells {
     fn get(&self, cell: u32) -> [u64; 2];
     /// Writes the cell. Called only if it changes.
     fn put(&mut self, cell: u32, value: [u64; 2]);
+    /// Writes the cell if it `changes`, or as it was: where that is not worth a branch that is
+    /// guessed wrong.
+    #[inline]
+    fn put_if(&mut self, changes: bool, cell: u32, value: [u64; 2]) {
+        if changes {
+            self.put(cell, value);
+        }
+    }
 }
 
 /// Cells in a plain vector, two words each. What lies beyond its end is absent, and is added when
@@ -77,10 +85,9 @@ impl Change {
 #[must_use]
 #[inline]
 pub fn fits(patch: &Patch, block: &Layout) -> bool {
-    patch.fits(block) || fits_each(patch, block)
+    patch.fits(block.cells(), block.widened()) || fits_each(patch, block)
 }
 
-#[cold]
 fn fits_each(patch: &Patch, block: &Layout) -> bool {
     patch.ops.iter().all(|op| {
         let region = block.region(op.node);
@@ -115,6 +122,59 @@ pub fn apply<C: Cells>(
     target.change
 }
 
+/// Whether [`apply_short`] may begin: the patch fits at a glance, so that it names no node twice,
+/// and nothing is cleared but what it names; all of that lies in the first so many cells.
+#[inline(always)]
+pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout, cells: u32) -> bool {
+    patch.fits(layout.cells().min(cells), layout.widened())
+        && match mode {
+            Mode::Merge | Mode::MergeNull => true,
+            Mode::Shallow => false,
+            Mode::Replace => patch.names_all(layout.nodes()),
+        }
+}
+
+/// Applies the operations of a patch that [`is_direct`], up to the first that concerns more than
+/// one cell. Answers how many that was; [`apply_rest`] goes on. This is all of most messages. No
+/// cell is asked for after it was put.
+#[inline(always)]
+pub(crate) fn apply_short<C: Cells>(patch: &Patch, cells: &mut C) -> usize {
+    let mut ops = patch.ops.iter();
+    while let Some(op) = ops.as_slice().first() {
+        let old = cells.get(op.cell);
+        let changes = (old[0] ^ op.first[0] | old[1] ^ op.first[1]) != 0;
+        if op.rest != Rest::None {
+            break;
+        }
+        if cell::is_plain(old[0]) {
+            cells.put_if(changes, op.cell, op.first);
+        } else if changes {
+            break;
+        }
+        ops.next();
+    }
+    patch.ops.len() - ops.len()
+}
+
+/// Applies all but the first operations of a patch that [`is_direct`]. Of the cells that the first
+/// ones put it says nothing.
+pub(crate) fn apply_rest<C: Cells>(
+    patch: &Patch,
+    applied: usize,
+    layout: &Layout,
+    cells: &mut C,
+    document: &mut Option<Arc<Document>>,
+) -> Change {
+    let mut target = Target {
+        layout,
+        cells,
+        document,
+        change: Change::default(),
+    };
+    target.merge_each(patch, applied, |op| Some(op.cell));
+    target.change
+}
+
 struct Target<'a, C> {
     layout: &'a Layout,
     cells: &'a mut C,
@@ -131,21 +191,31 @@ impl<C: Cells> Target<'_, C> {
             Mode::Replace => self.clear_unnamed(patch),
         }
         let layout = self.layout;
-        for op in &patch.ops {
-            let Some(region) = layout.region(op.node) else {
+        if patch.fits(layout.cells(), layout.widened()) {
+            self.merge_each(patch, 0, |op| Some(op.cell));
+        } else {
+            let cell_of = |op: &Op| layout.region(op.node).map(|region| region.cell);
+            self.merge_each(patch, 0, cell_of);
+        }
+    }
+
+    #[inline(always)]
+    fn merge_each(&mut self, patch: &Patch, applied: usize, cell_of: impl Fn(&Op) -> Option<u32>) {
+        for op in patch.ops.iter().skip(applied) {
+            let Some(cell) = cell_of(op) else {
                 continue;
             };
-            let old = self.cells.get(region.cell);
+            let old = self.cells.get(cell);
             if op.rest == Rest::None {
                 if old == op.first {
                     continue;
                 }
                 if cell::is_plain(old[0]) {
-                    self.put(region.cell, op.first);
+                    self.put(cell, op.first);
                     continue;
                 }
             }
-            self.write_long(patch, op, region, old);
+            self.write_long(patch, op, old);
         }
     }
 
@@ -164,11 +234,15 @@ impl<C: Cells> Target<'_, C> {
     /// Writes where more than one cell is concerned: the field was an object, or the token before
     /// or after is a long one. Out of line, so that the loop over short tokens stays small.
     #[inline(never)]
-    fn write_long(&mut self, patch: &Patch, op: &Op, region: Region, old: [u64; 2]) {
+    fn write_long(&mut self, patch: &Patch, op: &Op, old: [u64; 2]) {
         let used = op.cells();
-        if used > region.cells {
+        let Some(region) = self
+            .layout
+            .region(op.node)
+            .filter(|region| region.cells >= used)
+        else {
             return;
-        }
+        };
         if cell::is_object(old[0]) && op.first != OBJECT {
             self.clear_members(op.node, None);
         }

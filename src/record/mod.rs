@@ -21,6 +21,7 @@ mod cell;
 mod composed;
 mod de;
 mod decimal;
+mod digits;
 mod document;
 #[cfg(test)]
 mod harness;
@@ -47,7 +48,9 @@ pub use decimal::Decimal;
 pub use decimal::NotExact;
 pub use document::{Document, LongTexts, Tree};
 pub use merge::{Cells, Change, Mode, apply, fits, migrate};
+pub(crate) use merge::{apply_rest, apply_short, is_direct};
 pub use patch::{Operation, Patch};
+pub(crate) use patch::{Planned, Tokens};
 pub use record::{Record, RecordRef};
 pub use schema::{
     Layout, Limits, MAX_NAME_BYTES, MAX_WIDE_CELLS, Node, Region, Schema, SchemaFull, SchemaSource,

@@ -24,6 +24,25 @@ pub(super) struct Short {
     pub(super) fraction: usize,
 }
 
+impl Short {
+    /// The number, rounded to nearest, if its digits are at most [`EXACT_INTEGER`]: one exact
+    /// integer divided by one exact power of ten rounds once (Clinger's fast path).
+    #[inline(always)]
+    pub(super) fn to_f64(&self) -> f64 {
+        debug_assert!(self.digits <= EXACT_INTEGER, "exact before it is divided");
+        let value = self.digits as f64 / EXACT_POWERS[self.fraction];
+        if self.negative { -value } else { value }
+    }
+
+    /// The digits as a number, if an `i64` holds them.
+    #[inline(always)]
+    pub(super) fn to_i64(&self) -> i64 {
+        debug_assert!(self.digits <= i64::MAX as u64, "they fit");
+        let digits = self.digits as i64;
+        if self.negative { -digits } else { digits }
+    }
+}
+
 /// Reads a plain decimal of up to 19 digits; `None` for anything else, valid or not.
 #[inline]
 pub(super) fn short(text: &[u8]) -> Option<Short> {
@@ -130,15 +149,11 @@ fn exponent(text: &[u8]) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// The number, rounded to nearest. Up to 15 digits or so by Clinger's fast path: one exact integer
-/// divided by one exact power of ten rounds once.
+/// The number, rounded to nearest.
 #[inline]
 pub(super) fn f64(text: &[u8]) -> Result<f64, FieldError> {
     match short(text) {
-        Some(short) if short.digits <= EXACT_INTEGER => {
-            let value = short.digits as f64 / EXACT_POWERS[short.fraction];
-            Ok(if short.negative { -value } else { value })
-        }
+        Some(short) if short.digits <= EXACT_INTEGER => Ok(short.to_f64()),
         _ => f64_any(text),
     }
 }

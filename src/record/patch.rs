@@ -28,8 +28,14 @@ pub(super) enum Rest {
 pub(super) struct Op {
     pub(super) first: [u64; 2],
     pub(super) node: Node,
+    /// Where the node's region begins, wherever the patch [fits](Patch::fits): so applying it looks
+    /// up nothing. [`NOWHERE`] if the node was not known.
+    pub(super) cell: u32,
     pub(super) rest: Rest,
 }
+
+/// The cell of a node that the schema does not know: no record has so many.
+const NOWHERE: u32 = u32::MAX;
 
 // Two to a cache line: a patch of 20 fields is read in ten.
 const _: () = assert!(size_of::<Op>() <= 32);
@@ -59,7 +65,7 @@ pub enum Operation {
 /// object of the message before that object's members, empty ones included; and
 /// [`undo`](Self::undo) before it visits a name that this message has touched before. A name that
 /// is only deleted is added to the schema too: a record that outgrew the schema may have it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Patch {
     pub(super) ops: Vec<Op>,
     /// Tokens of 16 to 4096 bytes, as cells.
@@ -69,10 +75,26 @@ pub struct Patch {
     bytes: Vec<u8>,
     touched: Vec<u64>,
     pub(super) tree: Option<Tree>,
-    /// A layout with so many nodes has all that operations are on.
-    nodes: u32,
-    /// A layout of this generation has the regions that wide tokens need.
-    generation: u64,
+    /// So many cells hold all the regions that operations are on. [`NOWHERE`] if that is not all
+    /// there is to know: where a node is named twice, and for a tree.
+    end: u32,
+    /// The generation of the layout in which those were looked up; of the oldest, if of several.
+    resolved: u64,
+}
+
+impl Default for Patch {
+    fn default() -> Self {
+        Self {
+            ops: Vec::new(),
+            words: Vec::new(),
+            long: Vec::new(),
+            bytes: Vec::new(),
+            touched: Vec::new(),
+            tree: None,
+            end: 0,
+            resolved: u64::MAX,
+        }
+    }
 }
 
 impl Patch {
@@ -91,8 +113,8 @@ impl Patch {
         self.bytes.clear();
         self.touched.fill(0);
         self.tree = None;
-        self.nodes = 0;
-        self.generation = 0;
+        self.end = 0;
+        self.resolved = u64::MAX;
     }
 
     /// Bytes that it holds, about: what its tokens and operations take, but for a tree, of which
@@ -108,14 +130,11 @@ impl Patch {
         self.ops.is_empty() && self.tree.is_none()
     }
 
-    /// `Object(node)`: the message has an object here. To be called before its members.
+    /// `Object(node)`: the message has an object here. To be called before its members. `layout` is
+    /// the schema's newest.
     #[inline]
-    pub fn object(&mut self, node: Node) {
-        self.push(Op {
-            first: OBJECT,
-            node,
-            rest: Rest::None,
-        });
+    pub fn object(&mut self, layout: &Layout, node: Node) {
+        self.push(layout, node, OBJECT, Rest::None);
     }
 
     /// `Set(node, token)`. Widens the node's region if the token needs it; a token of more than
@@ -125,13 +144,9 @@ impl Patch {
     #[inline]
     pub fn set(&mut self, schema: &mut impl SchemaSource, node: Node, token: Token<'_>) {
         if token.kind == Kind::Object {
-            self.object(node);
+            self.object(schema.layout(), node);
         } else if token.text.len() <= SHORT_TOKEN || token.kind.literal().is_some() {
-            self.push(Op {
-                first: cell::short(token),
-                node,
-                rest: Rest::None,
-            });
+            self.push(schema.layout(), node, cell::short(token), Rest::None);
         } else {
             self.set_long(schema, node, token);
         }
@@ -146,42 +161,32 @@ impl Patch {
                 .is_some_and(|region| region.cells >= cells)
                 || schema.widen(node, cells).is_ok());
         if wide {
-            self.generation = self.generation.max(schema.layout().since(node));
             let start = self.words.len();
             cell::wide(token, &mut self.words);
             let first = [self.words[start], self.words[start + 1]];
-            self.push(Op {
-                first,
-                node,
-                rest: Rest::Cells(start as u32),
-            });
+            self.push(schema.layout(), node, first, Rest::Cells(start as u32));
         } else {
             let start = self.bytes.len();
             self.bytes.extend_from_slice(token.text);
             self.long.push((token.kind, start..self.bytes.len()));
             let rest = Rest::Document(self.long.len() as u32 - 1);
-            self.push(Op {
-                first: cell::document(token.kind, token.text),
-                node,
-                rest,
-            });
+            let first = cell::document(token.kind, token.text);
+            self.push(schema.layout(), node, first, rest);
         }
     }
 
-    /// `Delete(node)`: the field goes, with all below it.
+    /// `Delete(node)`: the field goes, with all below it. `layout` is the schema's newest.
     #[inline]
-    pub fn delete(&mut self, node: Node) {
-        self.push(Op {
-            first: ABSENT,
-            node,
-            rest: Rest::None,
-        });
+    pub fn delete(&mut self, layout: &Layout, node: Node) {
+        self.push(layout, node, ABSENT, Rest::None);
     }
 
     /// Makes it a patch with this value instead of operations: for an object with more names than
     /// the schema may hold. How the value is merged is up to the mode, as for operations.
     pub fn set_tree(&mut self, tree: Tree) {
         self.clear();
+        // Nothing to be seen at a glance.
+        self.end = NOWHERE;
         self.tree = Some(tree);
     }
 
@@ -210,6 +215,13 @@ impl Patch {
         self.touched.get(at).copied().unwrap_or(0)
     }
 
+    /// Whether there is an operation on each of so many nodes.
+    pub(super) fn names_all(&self, nodes: u32) -> bool {
+        let nodes = nodes as usize;
+        let all = |at: usize| u64::MAX >> (64 - (nodes - at * 64).min(64));
+        (0..nodes.div_ceil(64)).all(|at| self.touched_word(at) & all(at) == all(at))
+    }
+
     /// Takes back every operation on the node and below it: the message repeats the name, and
     /// only the last one counts.
     #[cold]
@@ -224,11 +236,16 @@ impl Patch {
         });
     }
 
-    /// Whether a layout is known, without a look at each operation, to have the room that this
-    /// needs.
+    /// Whether in records of a layout, one of `cells` in which the last region was replaced in the
+    /// generation `widened`, every operation's region is where the operation says, and no other
+    /// operation's. If not, it may still be so.
+    ///
+    /// Regions are laid one after the other and never move. One that ends within the cells was
+    /// there in that layout; it still was the node's unless that was widened in between, and if it
+    /// was, it is the node's now unless that has been widened since.
     #[inline]
-    pub(super) fn fits(&self, block: &Layout) -> bool {
-        self.nodes <= block.nodes() && self.generation <= block.generation()
+    pub(super) fn fits(&self, cells: u32, widened: u64) -> bool {
+        self.end <= cells && widened <= self.resolved
     }
 
     /// How many operations it has.
@@ -270,13 +287,37 @@ impl Patch {
     }
 
     #[inline]
-    fn push(&mut self, op: Op) {
+    fn push(&mut self, layout: &Layout, node: Node, first: [u64; 2], rest: Rest) {
+        let cell = layout.region(node).map_or(NOWHERE, |region| region.cell);
+        self.resolved = self.resolved.min(layout.generation());
+        self.push_at(Op {
+            first,
+            node,
+            cell,
+            rest,
+        });
+    }
+
+    /// Adds an operation whose cell was looked up in a layout of the generation
+    /// [`resolved`](Self::resolved), or a later one.
+    #[inline]
+    fn push_at(&mut self, op: Op) {
         let at = op.node.index() / 64;
         if at >= self.touched.len() {
             self.touched.resize(at + 1, 0);
         }
-        self.nodes = self.nodes.max(op.node.0 + 1);
-        self.touched[at] |= 1 << (op.node.index() % 64);
+        let bit = 1 << (op.node.index() % 64);
+        let cells = match op.rest {
+            Rest::Cells(_) => u32::from(op.cells()),
+            _ => 1,
+        };
+        let end = if self.touched[at] & bit == 0 {
+            op.cell.saturating_add(cells)
+        } else {
+            NOWHERE
+        };
+        self.end = self.end.max(end);
+        self.touched[at] |= bit;
         self.ops.push(op);
     }
 }
@@ -292,6 +333,10 @@ impl PartialEq for Patch {
             })
     }
 }
+
+mod planned;
+
+pub(crate) use planned::{Planned, Tokens};
 
 #[cfg(test)]
 mod tests;

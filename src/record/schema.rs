@@ -86,8 +86,8 @@ struct Entry {
 pub struct Layout {
     generation: u64,
     regions: Vec<Region>,
-    /// The generation that each region is there since.
-    since: Vec<u64>,
+    /// The last generation in which a node got another region; 0 if none did.
+    widened: u64,
     entries: Vec<Entry>,
     index: HashTable<Node>,
     cells: u32,
@@ -102,7 +102,7 @@ impl Layout {
         Self {
             generation: 0,
             regions: vec![Region { cell: 0, cells: 1 }],
-            since: vec![0],
+            widened: 0,
             entries: vec![Entry {
                 parent: Node::ROOT,
                 name: "".into(),
@@ -143,9 +143,12 @@ impl Layout {
         self.regions.get(node.index()).copied()
     }
 
-    /// The generation that the node's region is there since.
-    pub(super) fn since(&self, node: Node) -> u64 {
-        self.since.get(node.index()).copied().unwrap_or(u64::MAX)
+    /// The last generation in which a node got another region. What was looked up in a layout of
+    /// that generation or a later one is right in this one, if this one has it.
+    #[must_use]
+    #[inline]
+    pub fn widened(&self) -> u64 {
+        self.widened
     }
 
     /// The member `name` of `parent`.
@@ -302,7 +305,6 @@ impl SchemaSource for Schema {
             cell: layout.cells,
             cells: 1,
         });
-        layout.since.push(layout.generation);
         layout.cells += 1;
         layout.entries.push(Entry {
             parent,
@@ -340,7 +342,7 @@ impl SchemaSource for Schema {
             cell: layout.cells,
             cells: doubled,
         };
-        layout.since[node.index()] = layout.generation;
+        layout.widened = layout.generation;
         layout.cells += u32::from(doubled);
         Ok(())
     }

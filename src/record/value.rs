@@ -8,7 +8,8 @@ use super::cell::{self, Kind, Token};
 use super::de::{self, TypeError};
 use super::decimal::Decimal;
 use super::document::Tree;
-use super::{number, text};
+use super::number::Short;
+use super::{digits, number, text};
 
 /// Why a field is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -36,11 +37,54 @@ pub enum FieldError {
 /// Bytes of token that a [`Value`] holds without allocating.
 pub const INLINE_VALUE: usize = 30;
 
+/// In whole words, so that a value is written and moved in words, too.
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
-    /// The bytes of up to two cells, as they are.
-    Inline([u8; 32]),
+    /// The bytes of one cell, as they are.
+    Cell(Words<2>),
+    /// The bytes of two cells, as they are.
+    Two(Words<4>),
     Boxed(Kind, Box<[u8]>),
+}
+
+/// Words that can be lent as bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
+struct Words<const N: usize>([[u8; 8]; N]);
+
+impl<const N: usize> Words<N> {
+    #[inline(always)]
+    const fn new(words: [u64; N]) -> Self {
+        let mut bytes = [[0; 8]; N];
+        let mut at = 0;
+        while at < N {
+            bytes[at] = words[at].to_le_bytes();
+            at += 1;
+        }
+        Self(bytes)
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.0[at])
+    }
+
+    /// The text of the token in them.
+    #[inline]
+    fn text(&self) -> &[u8] {
+        match self.kind().and_then(Kind::literal) {
+            Some(literal) => literal,
+            None => {
+                let range = cell::text_range(self.word(0));
+                self.0.as_flattened().get(range).unwrap_or(&[])
+            }
+        }
+    }
+
+    #[inline]
+    fn kind(&self) -> Option<Kind> {
+        cell::kind(self.word(0))
+    }
 }
 
 /// A field copied out of a record. Owned; tokens of up to 30 bytes are copied without allocating.
@@ -55,8 +99,8 @@ impl Value {
     /// The value of a field that is not there.
     #[must_use]
     #[inline]
-    pub fn missing() -> Self {
-        Self(Repr::Inline([0; 32]))
+    pub const fn missing() -> Self {
+        Self(Repr::Cell(Words::new(cell::ABSENT)))
     }
 
     /// The value of one cell. Missing if its text lives in the document
@@ -64,13 +108,29 @@ impl Value {
     #[must_use]
     #[inline]
     pub fn from_cell(words: [u64; 2]) -> Self {
-        if !cell::is_whole(words[0]) {
-            return Self::missing();
+        if cell::is_whole(words[0]) {
+            Self::from_whole(words)
+        } else {
+            Self::missing()
         }
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&words[0].to_le_bytes());
-        bytes[8..16].copy_from_slice(&words[1].to_le_bytes());
-        Self(Repr::Inline(bytes))
+    }
+
+    /// The value of one cell that is [whole](cell::is_whole).
+    #[inline(always)]
+    fn from_whole(words: [u64; 2]) -> Self {
+        debug_assert!(cell::is_whole(words[0]), "all of the token");
+        Self(Repr::Cell(Words::new(words)))
+    }
+
+    /// The values of cells that are [whole](cell::is_whole), made in their place.
+    #[inline(always)]
+    pub(crate) fn from_cells_whole<const N: usize>(cells: &[[u64; 2]; N]) -> [Self; N] {
+        // Not `map`, which is not sure to be inlined.
+        let mut values = [const { Self::missing() }; N];
+        for (value, cell) in values.iter_mut().zip(cells) {
+            *value = Self::from_whole(*cell);
+        }
+        values
     }
 
     /// The value of the token whose cells begin here, two words each; there may be more words than
@@ -85,13 +145,7 @@ impl Value {
             1 => Self::from_cell(*pair),
             2 => words
                 .first_chunk::<4>()
-                .map_or_else(Self::missing, |words| {
-                    let mut bytes = [0; 32];
-                    for (at, word) in words.iter().enumerate() {
-                        bytes[8 * at..8 * at + 8].copy_from_slice(&word.to_le_bytes());
-                    }
-                    Self(Repr::Inline(bytes))
-                }),
+                .map_or_else(Self::missing, |words| Self(Repr::Two(Words::new(*words)))),
             cells => Self::from_many(words, cells),
         }
     }
@@ -137,7 +191,8 @@ impl Value {
     #[inline]
     pub fn kind(&self) -> Option<Kind> {
         match &self.0 {
-            Repr::Inline(bytes) => cell::kind(u64::from(bytes[0])),
+            Repr::Cell(words) => words.kind(),
+            Repr::Two(words) => words.kind(),
             Repr::Boxed(kind, _) => Some(*kind),
         }
     }
@@ -162,13 +217,8 @@ impl Value {
     #[inline]
     pub fn raw(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline(bytes) => match self.kind().and_then(Kind::literal) {
-                Some(literal) => literal,
-                None => {
-                    let first = u64::from(bytes[0]) | u64::from(bytes[1]) << 8;
-                    bytes.get(cell::text_range(first)).unwrap_or(&[])
-                }
-            },
+            Repr::Cell(words) => words.text(),
+            Repr::Two(words) => words.text(),
             Repr::Boxed(_, text) => text,
         }
     }
@@ -179,8 +229,16 @@ impl Value {
         self.kind().map(|kind| Token::new(kind, self.raw()))
     }
 
+    /// The plain decimal in a cell: nearly every number.
+    #[inline(always)]
+    fn plain(&self) -> Option<Short> {
+        match &self.0 {
+            Repr::Cell(words) => digits::of_cell([words.word(0), words.word(1)]),
+            _ => None,
+        }
+    }
+
     /// The text of a number, or of a string, in which there may be one.
-    #[inline]
     fn numeric(&self) -> Result<&[u8], FieldError> {
         match self.kind() {
             Some(Kind::Number | Kind::String) => Ok(self.raw()),
@@ -203,6 +261,16 @@ impl Value {
     /// `Missing`, `Null`, `WrongType`; `Range` if it is beyond the largest finite `f64`.
     #[inline]
     pub fn f64(&self) -> Result<f64, FieldError> {
+        match self.plain() {
+            // A cell has fewer digits than an `f64` holds.
+            Some(plain) => Ok(plain.to_f64()),
+            None => self.f64_any(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn f64_any(&self) -> Result<f64, FieldError> {
         number::f64(self.numeric()?)
     }
 
@@ -212,6 +280,16 @@ impl Value {
     /// `Missing`, `Null`, `WrongType`; `Range` if it is no whole number or does not fit.
     #[inline]
     pub fn i64(&self) -> Result<i64, FieldError> {
+        match self.plain() {
+            // A cell has fewer digits than an `i64` holds.
+            Some(plain) if plain.fraction == 0 => Ok(plain.to_i64()),
+            _ => self.i64_any(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn i64_any(&self) -> Result<i64, FieldError> {
         number::i64(self.numeric()?)
     }
 
@@ -221,6 +299,15 @@ impl Value {
     /// `Missing`, `Null`, `WrongType`; `Range` if it is negative, no whole number, or too large.
     #[inline]
     pub fn u64(&self) -> Result<u64, FieldError> {
+        match self.plain() {
+            Some(plain) if plain.fraction == 0 && !plain.negative => Ok(plain.digits),
+            _ => self.u64_any(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn u64_any(&self) -> Result<u64, FieldError> {
         number::u64(self.numeric()?)
     }
 
@@ -230,7 +317,10 @@ impl Value {
     /// `Missing`, `Null`, `WrongType`; `Range` if it has more significant digits than fit.
     #[inline]
     pub fn decimal(&self) -> Result<Decimal, FieldError> {
-        Decimal::parse(self.numeric()?)
+        match self.plain() {
+            Some(plain) => Ok(plain.into()),
+            None => Decimal::parse(self.numeric()?),
+        }
     }
 
     /// The text of a string, its escapes resolved. Borrowed if it has none.

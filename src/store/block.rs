@@ -4,8 +4,10 @@
 //! [`Block::next`]. Everything that threads share here is an atomic word, so a reader that is
 //! lapped copies nonsense at worst, and finds out before it looks at it.
 //!
-//! One version in words: the header (as long as a cache line), the owner's mask of the cells in
-//! which this version is behind the newest, then two words a cell.
+//! A body in words: the headers of all versions, each as long as a cache line; then the cells of
+//! each version, two words a cell; then, if there are more cells than one mask is for, masks that
+//! only the owner looks at. An allocator that aligns to cache lines so aligns the headers, and no
+//! cell lies across two lines.
 
 use crate::record::{Document, Layout};
 use crate::store::epoch::{Epoch, EpochWord};
@@ -16,10 +18,10 @@ use crate::sync::{Arc, ArcSwapOption, AtomicU64, OnceLock};
 /// Versions in a slot's ring. More look further back (for [`cut`](super::cut())) and cost memory.
 pub(crate) const VERSIONS: usize = 2;
 
-/// Words before a version's cells.
+/// Words of a version's header.
 pub(super) const HEADER: usize = 8;
 
-/// Cells that one word of a mask stands for.
+/// Cells that one word of a mask stands for. The owner keeps the masks of the first so many itself.
 pub(super) const CHUNK: usize = 64;
 
 /// What a block holds from its first publication on.
@@ -33,8 +35,6 @@ pub(super) struct Body {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Version<'a> {
     pub(super) header: &'a [AtomicU64; HEADER],
-    /// Cells in which this version is behind; the owner's.
-    pub(super) behind: &'a [AtomicU64],
     pub(super) cells: &'a [[AtomicU64; 2]],
 }
 
@@ -42,32 +42,54 @@ impl Body {
     /// Blank versions. Their headers say that they belong to no turn.
     pub(super) fn new<const K: usize>(layout: Arc<Layout>) -> Self {
         let cells = layout.cells() as usize;
-        let blank = Header::BLANK.to_words();
-        let version = || {
-            let rest = 2 * cells + cells.div_ceil(CHUNK);
-            blank
-                .into_iter()
-                .chain(std::iter::repeat_n(0, rest))
-                .map(AtomicU64::new)
-        };
+        let headers = (0..K).flat_map(|_| Header::BLANK.to_words());
+        let rest = 2 * K * cells + (K + 1) * Self::masks(cells);
+        let words = headers.chain(std::iter::repeat_n(0, rest));
         Self {
             layout,
-            words: (0..K).flat_map(|_| version()).collect(),
+            words: words.map(AtomicU64::new).collect(),
         }
+    }
+
+    /// Masks for so many cells, without the first.
+    fn masks(cells: usize) -> usize {
+        cells.div_ceil(CHUNK) - 1
     }
 
     /// The version that the publication with this number has, or had, or will have.
     #[inline(always)]
     pub(super) fn version<const K: usize>(&self, number: u64) -> Version<'_> {
-        let stride = self.words.len() / K;
-        let words = &self.words[number as usize % K * stride..][..stride];
-        let (header, rest) = words.split_first_chunk().expect("a version has a header");
-        let (behind, cells) = rest.split_at((self.layout.cells() as usize).div_ceil(CHUNK));
+        let at = number as usize % K;
+        let (headers, rest) = self.words.split_at(K * HEADER);
+        let cells = 2 * self.layout.cells() as usize;
+        // Where one of two begins is no question for a branch: it would be guessed wrong as often
+        // as not.
+        let start = if K == 2 {
+            cells & at.wrapping_neg()
+        } else {
+            cells * at
+        };
         Version {
-            header,
-            behind,
-            cells: cells.as_chunks().0,
+            header: &headers.as_chunks().0[at],
+            cells: rest[start..][..cells].as_chunks().0,
         }
+    }
+
+    /// The owner's masks of the cells after the first [`CHUNK`]: of those in which the version of
+    /// this number is behind the newest.
+    pub(super) fn behind<const K: usize>(&self, number: u64) -> &[AtomicU64] {
+        self.mask::<K>(number as usize % K)
+    }
+
+    /// As [`behind`](Self::behind): of the cells put in the version being made.
+    pub(super) fn put<const K: usize>(&self) -> &[AtomicU64] {
+        self.mask::<K>(K)
+    }
+
+    fn mask<const K: usize>(&self, at: usize) -> &[AtomicU64] {
+        let cells = self.layout.cells() as usize;
+        let masks = Self::masks(cells);
+        &self.words[K * (HEADER + 2 * cells) + at * masks..][..masks]
     }
 
     pub(super) fn words(&self) -> usize {

@@ -105,6 +105,11 @@ impl Entity {
         &self.shared
     }
 
+    /// As [`Slot::family`], of its slots.
+    pub(crate) fn family(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     pub(super) fn index(&self) -> &Index {
         &self.index
     }

@@ -42,10 +42,14 @@ pub(super) struct Header {
     pub(super) source_time: u64,
 }
 
-/// Where the words lie that a message without news stores in place.
+/// Where the words lie.
+const LINK: usize = 0;
+const INVALIDATION: usize = 1;
 const SEQUENCE: usize = 2;
 const RECEIVED_AT: usize = 3;
 pub(super) const TURN: usize = 4;
+/// The flags, and above them the document's version.
+const PACKED: usize = 5;
 const WHOLE_AT: usize = 6;
 const SOURCE_TIME: usize = 7;
 
@@ -178,6 +182,95 @@ impl Header {
         self.link == other.link
             && self.invalidation == other.invalidation
             && self.flags == other.flags
+    }
+}
+
+/// Whether the header says that there is, or was, a document beside the cells.
+#[inline(always)]
+pub(super) fn has_document(header: &[AtomicU64; HEADER]) -> bool {
+    header[PACKED].own() >> 8 != 0
+}
+
+/// What becomes of the header of a value without a document: [`Header::stamped`] for the most
+/// frequent case, word by word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried {
+    link: u64,
+    invalidation: u64,
+    flags: u64,
+    whole_at: u64,
+    is_same: bool,
+}
+
+impl Carried {
+    #[inline(always)]
+    pub(super) fn new(
+        from: &[AtomicU64; HEADER],
+        stamp: &Stamp,
+        now: impl FnOnce() -> u64,
+    ) -> Self {
+        let (old_link, old_flags) = (from[LINK].own(), from[PACKED].own());
+        let old_invalidation = from[INVALIDATION].own();
+        let (mut link, mut flags) = (old_link, old_flags | u64::from(stamp.flags));
+        let mut invalidation = old_invalidation;
+        let mut whole_at = from[WHOLE_AT].own();
+        if stamp.whole {
+            flags = u64::from(stamp.flags);
+            invalidation = stamp.invalidation.unwrap_or_else(now);
+            whole_at = stamp.received_at.as_nanos();
+        }
+        if stamp.whole || stamp.trust {
+            link = stamp.link;
+        }
+        let moved = link ^ old_link | invalidation ^ old_invalidation | flags ^ old_flags;
+        Self {
+            link,
+            invalidation,
+            flags,
+            whole_at,
+            is_same: moved == 0,
+        }
+    }
+
+    /// As [`Header::same_stamps`].
+    #[inline(always)]
+    pub(super) fn is_same(&self) -> bool {
+        self.is_same
+    }
+
+    /// Stores the header of the next version.
+    #[inline(always)]
+    pub(super) fn store(
+        &self,
+        from: &[AtomicU64; HEADER],
+        to: &[AtomicU64; HEADER],
+        stamp: &Stamp,
+    ) {
+        let sequence = stamp.sequence.unwrap_or_else(|| from[SEQUENCE].own());
+        let words = [
+            self.link,
+            self.invalidation,
+            sequence,
+            stamp.received_at.as_nanos(),
+            stamp.turn,
+            self.flags,
+            self.whole_at,
+            stamp.source_time,
+        ];
+        for (word, value) in to.iter().zip(words) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// As [`Header::store_times`].
+    #[inline(always)]
+    pub(super) fn refresh(&self, from: &[AtomicU64; HEADER], stamp: &Stamp) {
+        if let Some(sequence) = stamp.sequence {
+            from[SEQUENCE].store(sequence, Ordering::Relaxed);
+        }
+        from[RECEIVED_AT].store(stamp.received_at.as_nanos(), Ordering::Relaxed);
+        from[WHOLE_AT].store(self.whole_at, Ordering::Relaxed);
+        from[SOURCE_TIME].store(stamp.source_time, Ordering::Relaxed);
     }
 }
 

@@ -52,6 +52,11 @@ pub(super) struct Index {
 pub(super) struct Hash(u64);
 
 impl Hash {
+    #[inline]
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
     fn tag(self) -> u32 {
         self.0 as u32
     }

@@ -42,6 +42,7 @@ impl Link {
 /// It is the sum of the sources' generations, which rises when any of them does, and all of their
 /// bits. A value is as good as its connection if its stamp is the word and the word has no bits.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct LinkWord {
     word: AtomicU64,
     parts: Mutex<HashMap<u64, Link>>,

@@ -1,13 +1,15 @@
 //! The owner's half of a slot: making the next version. See `mod.rs` for why it may.
 
+mod next;
 mod replace;
 
+use next::{Next, all_behind, apply_near};
 use replace::{own_record, whole_tree};
 
-use crate::record::{self, Cells, Document, Layout, Mode, Patch};
-use crate::store::block::{Block, Body, CHUNK, Version};
+use crate::record::{self, Change, Document, Layout, Mode, Patch};
+use crate::store::block::{Block, Body, CHUNK, HEADER};
 use crate::store::epoch::Epoch;
-use crate::store::head::{Head, Header, Stamp, State, flags};
+use crate::store::head::{Carried, Head, Header, Stamp, State, flags, has_document};
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering, Own};
 
@@ -31,26 +33,27 @@ pub(super) struct Place<const K: usize> {
     pub(super) slot: Arc<Slot<K>>,
     /// The block that publications go to, if it is not the first.
     later: Option<Arc<Block<K>>>,
+    /// For each version, in which of the first [`CHUNK`] cells it is behind
+    /// the newest.
+    behind: [u64; K],
 }
 
-/// What an update needs to know about the batch that it is in.
-#[derive(Debug)]
-pub(super) struct Batch<'a> {
-    /// The entity's newest layout.
-    pub(super) layout: &'a Arc<Layout>,
+/// What an update needs to know about the batch that it is in, and what it leaves there.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
     /// The sum of invalidations of everything and of the entity, at the start.
     pub(super) base: u64,
     pub(super) number: u64,
     /// Documents to be dropped where it disturbs nobody.
-    pub(super) retired: &'a mut Vec<Arc<Document>>,
+    pub(super) retired: Vec<Arc<Document>>,
     /// Slots that were moved to a bigger block.
-    pub(super) growths: &'a mut u64,
+    pub(super) growths: u64,
 }
 
 /// At most so many documents wait in [`Batch::retired`]; more are dropped in place.
 const RETIRED_DOCUMENTS: usize = 64;
 
-impl Batch<'_> {
+impl Batch {
     fn retire(&mut self, document: Option<Arc<Document>>) {
         if let Some(document) = document
             && self.retired.len() < RETIRED_DOCUMENTS
@@ -67,12 +70,17 @@ impl<const K: usize> Place<K> {
         while let Some(next) = later.as_deref().unwrap_or(&slot.first).next() {
             later = Some(next.clone());
         }
-        let place = Self { slot, later };
+        let mut behind = [0; K];
+        let block = later.as_deref().unwrap_or(&slot.first);
         // What an owner left half-written is overwritten before it is shown.
-        if let Some(body) = place.block().body() {
-            all_behind::<K>(body, place.epoch().number());
+        if let Some(body) = block.body() {
+            all_behind(body, block.epoch.own().number(), &mut behind);
         }
-        place
+        Self {
+            slot,
+            later,
+            behind,
+        }
     }
 
     #[inline]
@@ -91,103 +99,153 @@ impl<const K: usize> Place<K> {
     }
 
     /// The newest version's head; the owner needs no check.
+    #[inline]
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
         let header = match self.block().body() {
             Some(body) => Header::own(body.version::<K>(epoch.number()).header),
             None => Header::BLANK,
         };
-        Head::without_value(epoch, &header)
+        if epoch.has_value() && header.flags & flags::REMOVED == 0 {
+            Head::new(epoch, &header)
+        } else {
+            Head::without_value(epoch, &header)
+        }
     }
 
-    /// Lays `patch` over the value and publishes the outcome, unless nothing changed.
-    #[inline]
+    /// The version after the newest one of a body of the present block.
+    #[inline(always)]
+    fn making(&mut self) -> Option<Making<'_, K>> {
+        let block = self.later.as_deref().unwrap_or(&self.slot.first);
+        let (body, epoch) = (block.body()?, block.epoch.own());
+        let from = body.version::<K>(epoch.number());
+        let to = body.version::<K>(epoch.number() + 1);
+        Some(Making {
+            slot: &self.slot,
+            block,
+            epoch,
+            from: from.header,
+            to: to.header,
+            cells: Next::new(body, from.cells, to.cells),
+            behind: &mut self.behind,
+        })
+    }
+
+    /// As [`update`](Self::update), for what most updates are: there is a value, and the patch
+    /// fits it at a glance. `None` if not; then nothing was done.
+    #[inline(always)]
+    pub(super) fn update_at_once(
+        &mut self,
+        patch: &Patch,
+        stamp: &Stamp,
+        batch: &mut Batch,
+    ) -> Option<Outcome> {
+        let block = self.later.as_deref().unwrap_or(&self.slot.first);
+        let (body, epoch) = (block.body()?, block.epoch.own());
+        let from = body.version::<K>(epoch.number());
+        let to = body.version::<K>(epoch.number() + 1);
+        if !epoch.has_value()
+            || has_document(from.header)
+            || !record::is_direct(patch, stamp.mode, &body.layout, CHUNK as u32)
+        {
+            return None;
+        }
+        block.epoch.begin();
+        let (applied, put) = apply_near(patch, from.cells, to.cells);
+        if applied < patch.len() {
+            return Some(self.update_rest(patch, (applied, put), stamp, batch));
+        }
+        let carried = Carried::new(from.header, stamp, || {
+            self.slot.invalidation_at(batch.base, batch.number)
+        });
+        if put == 0 && carried.is_same() {
+            carried.refresh(from.header, stamp);
+            return Some(Outcome::Unchanged);
+        }
+        carried.store(from.header, to.header, stamp);
+        let next = epoch.next();
+        Next::<K>::with(body, from.cells, to.cells, put).complete(next.number(), &mut self.behind);
+        block.epoch.publish(next);
+        Some(Outcome::Applied)
+    }
+
+    /// Goes on with a patch of which so many operations are applied, by which these cells were put.
+    /// There is no document yet.
+    #[inline(never)]
+    fn update_rest(
+        &mut self,
+        patch: &Patch,
+        (applied, put): (usize, u64),
+        stamp: &Stamp,
+        batch: &mut Batch,
+    ) -> Outcome {
+        let Some(mut making) = self.making() else {
+            return Outcome::Unchanged;
+        };
+        making.cells = making.cells.after(put);
+        let mut document = None;
+        let layout = &making.cells.body().layout;
+        let mut change =
+            record::apply_rest(patch, applied, layout, &mut making.cells, &mut document);
+        change.cells = making.cells.any();
+        making.settle(change, document, stamp, batch)
+    }
+
+    /// Lays `patch` over the value and publishes the outcome, unless nothing changed. `layout` is
+    /// the entity's newest.
     pub(super) fn update(
         &mut self,
         patch: &Patch,
         stamp: &Stamp,
-        batch: &mut Batch<'_>,
+        layout: &Arc<Layout>,
+        batch: &mut Batch,
     ) -> Outcome {
-        let body = self
-            .block()
-            .body_or(|| Body::new::<K>(batch.layout.clone()));
-        if !record::fits(patch, &body.layout) {
-            return self.update_elsewhere(patch, stamp, batch);
+        let body = self.body_or_blank(layout);
+        if record::fits(patch, &body.layout) {
+            self.update_in_place(patch, stamp, batch)
+        } else {
+            self.update_elsewhere(patch, stamp, layout, batch)
         }
-        self.update_in_place(body, patch, stamp, batch)
     }
 
-    #[inline]
-    fn update_in_place(
-        &self,
-        body: &Body,
-        patch: &Patch,
-        stamp: &Stamp,
-        batch: &mut Batch<'_>,
-    ) -> Outcome {
+    /// The body of the present block, made if there is none.
+    fn body_or_blank(&self, layout: &Arc<Layout>) -> &Body {
         let block = self.block();
-        let epoch = block.epoch.own();
-        let next = epoch.next();
-        let from = body.version::<K>(epoch.number());
-        let to = body.version::<K>(next.number());
-        let old = Header::own(from.header);
-        let alive = epoch.has_value();
+        block.body_or(|| Body::new::<K>(layout.clone()))
+    }
 
-        block.epoch.begin();
-        catch_up(from, to);
-        let mut document = if old.document == 0 {
-            None
-        } else {
-            block.document(old.document)
-        };
-        let number = next.number();
-        let mut cells = Next::<K> {
-            body,
-            number,
-            cells: to.cells,
-            chunk: 0,
-            put: 0,
-        };
-        let change = record::apply(patch, stamp.mode, &body.layout, &mut cells, &mut document);
-        cells.flush();
-        let mut header = Header::stamped(&old, alive, stamp, || {
-            self.slot.invalidation_at(batch.base, batch.number)
-        });
-        if alive && !change.any() && header.same_stamps(&old) {
-            header.store_times(from.header);
+    fn update_in_place(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch) -> Outcome {
+        let Some(making) = self.making() else {
             return Outcome::Unchanged;
-        }
-        if change.document {
-            header.document += 1;
-            batch.retire(block.put_document(header.document, document));
-        }
-        header.store(to.header);
-        block.epoch.publish(next);
-        Outcome::Applied
+        };
+        making.block.epoch.begin();
+        making.update_all(patch, stamp, batch)
     }
 
     /// For a patch that the block's layout has no room for.
     #[cold]
-    fn update_elsewhere(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
-        let has_grown = self.grow(batch);
-        let Some(body) = self.block().body() else {
-            return Outcome::Unchanged;
-        };
-        if has_grown {
-            self.update_in_place(body, patch, stamp, batch)
+    fn update_elsewhere(
+        &mut self,
+        patch: &Patch,
+        stamp: &Stamp,
+        layout: &Arc<Layout>,
+        batch: &mut Batch,
+    ) -> Outcome {
+        if self.grow(layout, batch) {
+            self.update_in_place(patch, stamp, batch)
         } else {
-            self.update_as_document(body, patch, stamp, batch)
+            self.update_as_document(patch, stamp, layout, batch)
         }
     }
 
     /// Moves the slot to a block with room for the newest layout: the newest publication as it is,
     /// under its number. False if the blocks before would keep too much.
-    fn grow(&mut self, batch: &mut Batch<'_>) -> bool {
+    fn grow(&mut self, layout: &Arc<Layout>, batch: &mut Batch) -> bool {
         let block = self.block();
         let Some(body) = block.body() else {
             return false;
         };
-        let next = Body::new::<K>(batch.layout.clone());
+        let next = Body::new::<K>(layout.clone());
         if self.retired_words() > RETIRED_FACTOR * next.words() + RETIRED_WORDS {
             return false;
         }
@@ -200,7 +258,8 @@ impl<const K: usize> Place<K> {
         });
         let header = Header::own(from.header);
         header.store(to.header);
-        all_behind::<K>(&next, epoch.number());
+        let mut behind = [0; K];
+        all_behind(&next, epoch.number(), &mut behind);
         let successor = Block::new(epoch);
         successor.body_or(|| next);
         if header.document != 0 {
@@ -212,8 +271,9 @@ impl<const K: usize> Place<K> {
             // No copy of a closed block is accepted any more.
             (0..K as u64).for_each(|place| batch.retire(block.put_document(place, None)));
         }
-        *batch.growths += 1;
+        batch.growths += 1;
         self.later = Some(successor);
+        self.behind = behind;
         true
     }
 
@@ -231,88 +291,76 @@ impl<const K: usize> Place<K> {
     /// For a slot that has grown too often: keeps the whole value beside the cells.
     #[cold]
     fn update_as_document(
-        &self,
-        body: &Body,
+        &mut self,
         patch: &Patch,
         stamp: &Stamp,
-        batch: &mut Batch<'_>,
+        layout: &Arc<Layout>,
+        batch: &mut Batch,
     ) -> Outcome {
         let block = self.block();
+        let Some(body) = block.body() else {
+            return Outcome::Unchanged;
+        };
         let mut record = own_record(block, body);
-        record.apply(patch, stamp.mode, batch.layout);
+        record.apply(patch, stamp.mode, layout);
         let whole = whole_tree(&record);
         let stamp = Stamp {
             mode: Mode::Replace,
             ..*stamp
         };
-        self.update_in_place(body, &whole, &stamp, batch)
+        self.update_in_place(&whole, &stamp, batch)
     }
 
     /// Adds to the reasons to distrust the value. Says nothing about when data came.
-    pub(super) fn mark(&self, reasons: u8, turn: u64) -> Outcome {
-        let block = self.block();
-        let epoch = block.epoch.own();
-        let Some(body) = block.body().filter(|_| epoch.has_value()) else {
+    pub(super) fn mark(&mut self, reasons: u8, turn: u64) -> Outcome {
+        let Some(making) = self.making().filter(|making| making.epoch.has_value()) else {
             return Outcome::Unchanged;
         };
-        let next = epoch.next();
-        let from = body.version::<K>(epoch.number());
-        let to = body.version::<K>(next.number());
-        let old = Header::own(from.header);
+        let old = Header::own(making.from);
         if old.flags | reasons == old.flags {
             return Outcome::Unchanged;
         }
-        block.epoch.begin();
-        catch_up(from, to);
+        making.block.epoch.begin();
         Header {
             flags: old.flags | reasons,
             turn,
             ..old
         }
-        .store(to.header);
-        block.epoch.publish(next);
+        .store(making.to);
+        making.publish();
         Outcome::Applied
     }
 
     /// Publishes that there is no value any more.
-    pub(super) fn remove(&self, stamp: &Stamp, batch: &mut Batch<'_>) -> Outcome {
-        let block = self.block();
-        let epoch = block.epoch.own();
-        let Some(body) = block.body().filter(|_| !epoch.is_empty()) else {
+    pub(super) fn remove(&mut self, stamp: &Stamp, batch: &mut Batch) -> Outcome {
+        let Some(making) = self.making().filter(|making| !making.epoch.is_empty()) else {
             return Outcome::Unchanged;
         };
-        let next = epoch.next_removed();
-        let from = body.version::<K>(epoch.number());
-        let to = body.version::<K>(next.number());
-        let old = Header::own(from.header);
+        let epoch = making.epoch;
+        let old = Header::own(making.from);
         let whole = Stamp {
             whole: true,
             ..*stamp
         };
         let mut header = Header::stamped(&old, true, &whole, || {
-            self.slot.invalidation_at(batch.base, batch.number)
+            making.slot.invalidation_at(batch.base, batch.number)
         });
         header.flags |= flags::REMOVED;
         header.whole_at = old.whole_at;
         if epoch.is_removed() && header.same_stamps(&old) {
-            header.store_times(from.header);
+            header.store_times(making.from);
             return Outcome::Unchanged;
         }
-        block.epoch.begin();
+        let next = epoch.next_removed();
+        making.block.epoch.begin();
         // What revives the slot starts from blank.
-        for cell in to.cells {
-            store(cell, record::ABSENT);
-        }
-        to.behind
-            .iter()
-            .for_each(|mask| mask.store(0, Ordering::Relaxed));
-        all_behind::<K>(body, next.number());
+        making.cells.blank(next.number(), making.behind);
         if old.document != 0 {
             header.document += 1;
-            batch.retire(block.put_document(header.document, None));
+            batch.retire(making.block.put_document(header.document, None));
         }
-        header.store(to.header);
-        block.epoch.publish(next);
+        header.store(making.to);
+        making.block.epoch.publish(next);
         Outcome::Applied
     }
 
@@ -328,19 +376,82 @@ impl<const K: usize> Place<K> {
     }
 }
 
-/// Marks every version but that of `number` as behind in every cell.
-fn all_behind<const K: usize>(body: &Body, number: u64) {
-    let newest = body.version::<K>(number);
-    newest
-        .behind
-        .iter()
-        .for_each(|mask| mask.store(0, Ordering::Relaxed));
-    for other in 1..K as u64 {
-        let version = body.version::<K>(number + other);
-        for (chunk, mask) in version.behind.iter().enumerate() {
-            let cells = (version.cells.len() - chunk * CHUNK).min(CHUNK);
-            mask.store(u64::MAX >> (CHUNK - cells), Ordering::Relaxed);
+/// The version after the newest one, while it is made. Whoever writes to it has
+/// [begun](super::epoch::EpochWord::begin).
+struct Making<'a, const K: usize> {
+    slot: &'a Slot<K>,
+    block: &'a Block<K>,
+    /// The newest publication.
+    epoch: Epoch,
+    from: &'a [AtomicU64; HEADER],
+    to: &'a [AtomicU64; HEADER],
+    cells: Next<'a, K>,
+    behind: &'a mut [u64; K],
+}
+
+impl<const K: usize> Making<'_, K> {
+    /// Applies a patch that fits, whatever it is, and publishes unless nothing changed.
+    #[inline(never)]
+    fn update_all(mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch) -> Outcome {
+        let mut document = self.document();
+        let layout = &self.cells.body().layout;
+        let change = record::apply(patch, stamp.mode, layout, &mut self.cells, &mut document);
+        self.settle(change, document, stamp, batch)
+    }
+
+    /// The document of the newest publication.
+    fn document(&self) -> Option<Arc<Document>> {
+        match Header::own(self.from).document {
+            0 => None,
+            version => self.block.document(version),
         }
+    }
+
+    /// Publishes what was put and `document`, unless the update changed neither these nor stamps.
+    fn settle(
+        self,
+        change: Change,
+        document: Option<Arc<Document>>,
+        stamp: &Stamp,
+        batch: &mut Batch,
+    ) -> Outcome {
+        let alive = self.epoch.has_value();
+        let old = Header::own(self.from);
+        let header = Header::stamped(&old, alive, stamp, || {
+            self.slot.invalidation_at(batch.base, batch.number)
+        });
+        self.settle_as(header, &old, change, document, batch)
+    }
+
+    /// As [`settle`](Self::settle), with what the header is to say but for the document's version.
+    #[inline]
+    fn settle_as(
+        self,
+        mut header: Header,
+        old: &Header,
+        change: Change,
+        document: Option<Arc<Document>>,
+        batch: &mut Batch,
+    ) -> Outcome {
+        if self.epoch.has_value() && !change.any() && header.same_stamps(old) {
+            header.store_times(self.from);
+            return Outcome::Unchanged;
+        }
+        if change.document {
+            header.document += 1;
+            batch.retire(self.block.put_document(header.document, document));
+        }
+        header.store(self.to);
+        self.publish();
+        Outcome::Applied
+    }
+
+    /// Shows the version, its header being there: with a value.
+    #[inline(always)]
+    fn publish(self) {
+        let next = self.epoch.next();
+        self.cells.complete(next.number(), self.behind);
+        self.block.epoch.publish(next);
     }
 }
 
@@ -353,70 +464,4 @@ fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
 fn store(cell: &[AtomicU64; 2], value: [u64; 2]) {
     cell[0].store(value[0], Ordering::Relaxed);
     cell[1].store(value[1], Ordering::Relaxed);
-}
-
-/// Copies the cells in which `to` is behind.
-#[inline]
-fn catch_up(from: Version<'_>, to: Version<'_>) {
-    for (chunk, mask) in to.behind.iter().enumerate() {
-        let mut behind = mask.own();
-        if behind == 0 {
-            continue;
-        }
-        while behind != 0 {
-            let cell = chunk * CHUNK + behind.trailing_zeros() as usize;
-            store(&to.cells[cell], load(&from.cells[cell]));
-            behind &= behind - 1;
-        }
-        mask.store(0, Ordering::Relaxed);
-    }
-}
-
-/// The cells of the version being made. What is put there, the other versions are behind in.
-struct Next<'a, const K: usize> {
-    body: &'a Body,
-    number: u64,
-    cells: &'a [[AtomicU64; 2]],
-    /// The chunk that `put` is about: a mask is kept in a register while cells come in order.
-    chunk: usize,
-    put: u64,
-}
-
-impl<const K: usize> Next<'_, K> {
-    #[inline]
-    fn flush(&mut self) {
-        if self.put == 0 {
-            return;
-        }
-        for other in 1..K as u64 {
-            let other = self.body.version::<K>(self.number + other);
-            let behind = &other.behind[self.chunk];
-            behind.store(behind.own() | self.put, Ordering::Relaxed);
-        }
-        self.put = 0;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn turn_to(&mut self, chunk: usize) {
-        self.flush();
-        self.chunk = chunk;
-    }
-}
-
-impl<const K: usize> Cells for Next<'_, K> {
-    #[inline(always)]
-    fn get(&self, cell: u32) -> [u64; 2] {
-        load(&self.cells[cell as usize])
-    }
-
-    #[inline(always)]
-    fn put(&mut self, cell: u32, value: [u64; 2]) {
-        let chunk = cell as usize / CHUNK;
-        if chunk != self.chunk {
-            self.turn_to(chunk);
-        }
-        self.put |= 1 << (cell as usize % CHUNK);
-        store(&self.cells[cell as usize], value);
-    }
 }

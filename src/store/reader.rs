@@ -3,7 +3,7 @@
 //! Lock-free; wait-free unless lapped by a whole ring of publications. Nothing here writes to a
 //! word that the owner reads, except that a snapshot is kept for the next taker.
 
-use crate::record::{self, Document, Node, Record, RecordRef, Region, Value};
+use crate::record::{self, Document, Layout, Node, Record, RecordRef, Region, Value};
 use crate::store::block::{Block, Body, VERSIONS, Version};
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, injected};
@@ -12,20 +12,40 @@ use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// A field, resolved: a node of the entity's schema. Good for every slot and every layout of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Field(Node);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    node: Node,
+    /// Where the node's cells began in the layout of the generation `resolved`.
+    cell: u32,
+    resolved: u64,
+}
 
 impl Field {
-    /// The field at a node.
-    pub(crate) const fn new(node: Node) -> Self {
-        Self(node)
+    /// The field at a node, which the layout has.
+    pub(crate) fn new(layout: &Layout, node: Node) -> Self {
+        let region = layout.region(node);
+        debug_assert!(region.is_some(), "the layout has the node");
+        Self {
+            node,
+            cell: region.map_or(u32::MAX, |region| region.cell),
+            resolved: layout.generation(),
+        }
     }
 
     #[cfg(test)]
     pub(crate) const fn node(self) -> Node {
-        self.0
+        self.node
     }
 }
+
+/// Whether they are the same node, whenever they were looked up.
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl Eq for Field {}
 
 /// A whole version to keep, and what was known about it when it was asked for.
 #[derive(Clone, Debug)]
@@ -160,11 +180,11 @@ impl<const K: usize> Slot<K> {
             return Value::from_cell(words);
         }
         if record::is_absent(words[0]) || record::is_document(words[0]) {
-            return self.value_beside(block, header, field.0);
+            return self.value_beside(block, header, field.node);
         }
         let region = body
             .layout
-            .region(field.0)
+            .region(field.node)
             .unwrap_or(Region { cell: 0, cells: 0 });
         let cells = version.cells.get(region.cell as usize..).unwrap_or(&[]);
         let used = usize::from(record::used_cells(words[0]).min(region.cells));
@@ -287,9 +307,20 @@ fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
 }
 
 /// What the first cell of a field holds: absent if the block has none.
+///
+/// The field's cell is where it was looked up, unless some field was moved since then, or this
+/// one between this layout and that: then it lies beyond the cells that there are here.
 #[inline(always)]
-fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
-    let region = body.layout.region(field.0);
+pub(super) fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
+    match version.cells.get(field.cell as usize) {
+        Some(cell) if body.layout.widened() <= field.resolved => load(cell),
+        _ => first_cell_now(body, version, field.node),
+    }
+}
+
+#[inline(never)]
+fn first_cell_now(body: &Body, version: Version<'_>, node: Node) -> [u64; 2] {
+    let region = body.layout.region(node);
     let cell = region.and_then(|region| version.cells.get(region.cell as usize));
     cell.map_or(record::ABSENT, load)
 }
@@ -353,7 +384,7 @@ impl SlotReader {
     }
 
     #[inline]
-    fn block(&self) -> &Block<VERSIONS> {
+    pub(super) fn block(&self) -> &Block<VERSIONS> {
         self.later.as_deref().unwrap_or(&self.slot.first)
     }
 

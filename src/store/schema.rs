@@ -36,16 +36,16 @@ impl SharedSchema {
     pub(crate) fn field(&self, path: &[&str]) -> Result<Field, SchemaFull> {
         let layout = self.newest.load();
         if let Some(node) = layout.find(path) {
-            return Ok(Field::new(node));
+            return Ok(Field::new(&layout, node));
         }
         let mut node = Node::ROOT;
-        self.change(|schema| {
+        let layout = self.change(|schema| {
             for name in path {
                 node = schema.add(node, name)?;
             }
             Ok(())
         })?;
-        Ok(Field::new(node))
+        Ok(Field::new(&layout, node))
     }
 
     /// Changes the schema and returns the layout that it then has.

@@ -1,34 +1,40 @@
 //! What the slots of an entity have in common: the schema, and the words of freshness above them.
 
+use crossbeam_utils::CachePadded;
+
 use crate::record::Limits;
 use crate::store::link::LinkWord;
 use crate::store::schema::SharedSchema;
 use crate::sync::{Arc, AtomicU64, Ordering, fence};
 
 /// What the slots of an entity have in common.
+///
+/// What a read compares a value with comes first, away from the word that the owner stores for
+/// each batch.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Shared {
-    schema: SharedSchema,
     link: LinkWord,
+    /// Invalidations of this entity.
+    invalidated: AtomicU64,
     /// Invalidations of all entities.
     everything: Arc<AtomicU64>,
-    /// Invalidations of this one.
-    invalidated: AtomicU64,
+    schema: SharedSchema,
     /// Invalidations of single slots, for who watches the entity.
     slots_invalidated: AtomicU64,
     /// The owner's batch.
-    batch: AtomicU64,
+    batch: CachePadded<AtomicU64>,
 }
 
 impl Shared {
     pub(super) fn new(limits: Limits, everything: Arc<AtomicU64>) -> Self {
         Self {
-            schema: SharedSchema::new(limits),
             link: LinkWord::new(),
-            everything,
             invalidated: AtomicU64::new(0),
+            everything,
+            schema: SharedSchema::new(limits),
             slots_invalidated: AtomicU64::new(0),
-            batch: AtomicU64::new(0),
+            batch: CachePadded::new(AtomicU64::new(0)),
         }
     }
 

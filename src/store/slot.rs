@@ -17,7 +17,7 @@ use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 /// the handle bounce.
 #[repr(C)]
 pub(crate) struct Slot<const K: usize = VERSIONS> {
-    id: SlotId,
+    id: Id,
     shared: Arc<Shared>,
     /// Invalidations of this slot alone, and the owner's batch in which the last one came.
     invalidated: AtomicU64,
@@ -43,7 +43,7 @@ impl<const K: usize> Slot<K> {
     /// A slot without a value. Its first publication gets the number after `start`.
     pub(super) fn new(id: IdRef<'_>, number: u32, start: u64, shared: Arc<Shared>) -> Self {
         Self {
-            id: SlotId::new(id),
+            id: id.to_owned(),
             shared,
             // A batch that no owner has yet: see `invalidation_at`.
             invalidated: AtomicU64::new(BATCH_MASK),
@@ -69,6 +69,11 @@ impl<const K: usize> Slot<K> {
     /// The id it is for. Costs a UTF-8 check.
     pub(crate) fn id(&self) -> IdRef<'_> {
         self.id.as_ref()
+    }
+
+    /// As [`id`](Self::id), without the check.
+    pub(crate) fn own_id(&self) -> &Id {
+        &self.id
     }
 
     #[inline]
@@ -200,89 +205,5 @@ impl<const K: usize> fmt::Debug for Slot<K> {
             .field("number", &self.number)
             .field("epoch", &self.epoch().number())
             .finish_non_exhaustive()
-    }
-}
-
-/// An [`Id`] that keeps short texts inline: finding a slot then touches no other memory.
-#[derive(Clone, Debug)]
-enum SlotId {
-    Int(i128),
-    Short { len: u8, bytes: [u8; SHORT_ID] },
-    Long(Arc<str>),
-}
-
-const SHORT_ID: usize = 30;
-const _: () = assert!(
-    size_of::<SlotId>() <= size_of::<Id>(),
-    "short texts cost no space"
-);
-
-impl SlotId {
-    fn new(id: IdRef<'_>) -> Self {
-        match id {
-            IdRef::Int(number) => Self::Int(number),
-            IdRef::Text(text) if text.len() <= SHORT_ID => {
-                let mut bytes = [0; SHORT_ID];
-                bytes[..text.len()].copy_from_slice(text.as_bytes());
-                Self::Short {
-                    len: text.len() as u8,
-                    bytes,
-                }
-            }
-            IdRef::Text(text) => Self::Long(text.into()),
-        }
-    }
-
-    fn as_ref(&self) -> IdRef<'_> {
-        match self {
-            Self::Int(number) => IdRef::Int(*number),
-            Self::Short { len, bytes } => {
-                let text = std::str::from_utf8(&bytes[..usize::from(*len)]);
-                IdRef::Text(text.expect("it was copied from a text"))
-            }
-            Self::Long(text) => IdRef::Text(text),
-        }
-    }
-
-    #[inline]
-    fn is(&self, id: IdRef<'_>) -> bool {
-        match (self, id) {
-            (Self::Int(own), IdRef::Int(other)) => *own == other,
-            (Self::Short { len, bytes }, IdRef::Text(text)) => {
-                let len = usize::from(*len);
-                len == text.len() && bytes[..len] == *text.as_bytes()
-            }
-            (Self::Long(own), IdRef::Text(other)) => **own == *other,
-            _ => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_id_is_the_id_it_was_made_from() {
-        let texts = [
-            "",
-            "BTCUSDT",
-            "30 bytes are kept in the slot.",
-            "31 bytes are shared instead ...",
-            "ä",
-        ];
-        let ids: Vec<IdRef<'_>> = texts
-            .iter()
-            .map(|text| IdRef::Text(text))
-            .chain([0, -1, 7, i128::MAX].map(IdRef::Int))
-            .chain([IdRef::Text("7")])
-            .collect();
-        for (at, id) in ids.iter().enumerate() {
-            let slot_id = SlotId::new(*id);
-            assert_eq!(slot_id.as_ref(), *id);
-            for (other_at, other) in ids.iter().enumerate() {
-                assert_eq!(slot_id.is(*other), at == other_at, "{id:?} {other:?}");
-            }
-        }
     }
 }

@@ -48,16 +48,14 @@ pub(crate) struct EntityWriter {
     schema: SchemaHandle,
     /// By number; `None` until the slot's first use here.
     places: Vec<Option<Place<VERSIONS>>>,
-    /// The slot of the message before: ids often come in runs.
+    /// The slot of the message before.
     last: u32,
-    /// Present batch and the sum of invalidations of everything and of the entity at its start.
-    batch: u64,
-    base: u64,
+    /// By number: the slot whose message came next, the last time.
+    successors: Vec<u32>,
+    batch: Batch,
     purged: Vec<Arc<Slot>>,
     /// What was published, for those who follow it, and in this batch, for those who wait.
     changes: Producer,
-    retired: Vec<Arc<Document>>,
-    growths: u64,
     /// A value has become partial, or one with a gap, since this was last asked for.
     suspect: bool,
 }
@@ -78,12 +76,10 @@ impl EntityWriter {
             schema,
             places: Vec::new(),
             last: 0,
-            batch: 0,
-            base: 0,
+            successors: Vec::new(),
+            batch: Batch::default(),
             purged: Vec::new(),
             changes,
-            retired: Vec::new(),
-            growths: 0,
             suspect: false,
         };
         writer.begin_batch();
@@ -108,8 +104,8 @@ impl EntityWriter {
 
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch = self.entity.shared().begin_batch();
-        self.base = self.entity.shared().invalidations();
+        self.batch.number = self.entity.shared().begin_batch();
+        self.batch.base = self.entity.shared().invalidations();
     }
 
     /// The link's word, to be read at the start of a batch.
@@ -124,16 +120,59 @@ impl EntityWriter {
     /// made.
     #[inline]
     pub(crate) fn locate(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        // Compared before it is hashed.
-        if let Some(Some(place)) = self.places.get(self.last as usize)
+        match self.expected(id) {
+            Some(slot) => self.again(slot, missing),
+            None => self.locate_other(id, missing),
+        }
+    }
+
+    /// The slot of an id, if it is the one that came next the last time: ids come in the order of
+    /// before, or in runs, and comparing one is a fraction of hashing it.
+    #[inline]
+    pub(crate) fn expected(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
+        let next = *self.successors.get(self.last as usize)?;
+        let place = self.places.get(next as usize)?.as_ref()?;
+        place.slot.is(id).then(|| {
+            self.last = next;
+            SlotIx(next)
+        })
+    }
+
+    /// A slot that was found before, as [`locate`](Self::locate) would find it.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub(crate) fn again(&self, slot: SlotIx, missing: Missing) -> Result<SlotIx, Locate> {
+        match self.places.get(slot.0 as usize) {
+            Some(Some(place)) => Self::located(place, slot.0, missing),
+            _ => Err(Locate::Missing),
+        }
+    }
+
+    /// The id of a slot, unless it was purged. Costs a UTF-8 check.
+    pub(crate) fn id(&self, slot: SlotIx) -> Option<IdRef<'_>> {
+        Some(self.places.get(slot.0 as usize)?.as_ref()?.slot.id())
+    }
+
+    /// The slot of an id that did not come where it was expected. Remembers what it came after,
+    /// unless it came twice.
+    #[inline(never)]
+    fn locate_other(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
+        let before = self.last as usize;
+        if let Some(Some(place)) = self.places.get(before)
             && place.slot.is(id)
         {
             return Self::located(place, self.last, missing);
         }
-        match self.entity.text_of(id) {
+        let located = match self.entity.text_of(id) {
             Some(text) => self.look_up(IdRef::Text(text.as_str()), missing),
             None => self.look_up(id, missing),
+        };
+        if let Some(successor) = self.successors.get_mut(before) {
+            *successor = self.last;
         }
+        located
     }
 
     #[inline]
@@ -179,6 +218,7 @@ impl EntityWriter {
         let number = slot.number();
         if self.places.len() <= number as usize {
             self.places.resize_with(number as usize + 1, || None);
+            self.successors.resize(number as usize + 1, 0);
         }
         self.places[number as usize] = Some(Place::adopt(slot));
         Ok(number)
@@ -194,6 +234,7 @@ impl EntityWriter {
     }
 
     /// What the slot holds now. [`State::Dead`] after a purge.
+    #[inline]
     pub(crate) fn head(&self, slot: SlotIx) -> Head {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => place.head(),
@@ -209,22 +250,24 @@ impl EntityWriter {
             debug_assert!(false, "published to a slot that was purged");
             return Outcome::Unchanged;
         };
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
+        match place.update_at_once(patch, stamp, &mut self.batch) {
+            Some(outcome) => self.note(slot, outcome),
+            None => self.publish_otherwise(slot, patch, stamp),
+        }
+    }
+
+    /// As [`publish`](Self::publish), for what is not done at once.
+    #[inline(never)]
+    fn publish_otherwise(&mut self, slot: SlotIx, patch: &Patch, stamp: &Stamp) -> Outcome {
+        let Some(Some(place)) = self.places.get_mut(slot.0 as usize) else {
+            return Outcome::Unchanged;
         };
-        let had_value = place.epoch().has_value();
-        if !had_value {
-            let before = place.state();
-            let outcome = place.update(patch, stamp, &mut batch);
+        let before = place.state();
+        let outcome = place.update(patch, stamp, self.schema.layout(), &mut self.batch);
+        if before != State::Present {
             self.entity.count(before, place.state());
             self.suspect |= !stamp.whole;
-            return self.note(slot, outcome);
         }
-        let outcome = place.update(patch, stamp, &mut batch);
         self.note(slot, outcome)
     }
 
@@ -245,14 +288,7 @@ impl EntityWriter {
             return Outcome::Unchanged;
         };
         let before = place.head();
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
-        };
-        let outcome = place.replace(record, terms, &mut batch);
+        let outcome = place.replace(record, terms, self.schema.layout(), &mut self.batch);
         self.entity.count(before.state, place.state());
         let doubts = if before.has_value() { before.flags } else { 0 };
         self.suspect |= terms.flags & !doubts & (flags::PARTIAL | flags::GAP) != 0;
@@ -279,16 +315,16 @@ impl EntityWriter {
     pub(crate) fn moment(&mut self) -> Moment {
         self.begin_batch();
         Moment {
-            base: self.base,
-            batch: self.batch,
+            base: self.batch.base,
+            batch: self.batch.number,
         }
     }
 
     /// The present batch, for a message of it that is published later.
     pub(crate) fn this_batch(&self) -> Moment {
         Moment {
-            base: self.base,
-            batch: self.batch,
+            base: self.batch.base,
+            batch: self.batch.number,
         }
     }
 
@@ -298,7 +334,7 @@ impl EntityWriter {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => {
                 let Moment { base, batch } = moment;
-                place.slot.invalidation_then(base, batch, self.batch)
+                place.slot.invalidation_then(base, batch, self.batch.number)
             }
             _ => moment.base,
         }
@@ -307,8 +343,10 @@ impl EntityWriter {
     /// The sum of invalidations that a message of this batch is good for.
     pub(crate) fn invalidation(&self, slot: SlotIx) -> u64 {
         match self.places.get(slot.0 as usize) {
-            Some(Some(place)) => place.slot.invalidation_at(self.base, self.batch),
-            _ => self.base,
+            Some(Some(place)) => place
+                .slot
+                .invalidation_at(self.batch.base, self.batch.number),
+            _ => self.batch.base,
         }
     }
 
@@ -318,14 +356,7 @@ impl EntityWriter {
             return Outcome::Unchanged;
         };
         let before = place.state();
-        let mut batch = Batch {
-            layout: self.schema.layout(),
-            base: self.base,
-            number: self.batch,
-            retired: &mut self.retired,
-            growths: &mut self.growths,
-        };
-        let outcome = place.remove(stamp, &mut batch);
+        let outcome = place.remove(stamp, &mut self.batch);
         self.entity.count(before, place.state());
         self.note(slot, outcome)
     }
@@ -383,15 +414,15 @@ impl EntityWriter {
     /// Documents that no slot names any more, to be dropped where it disturbs nobody. At most a
     /// few wait; more are dropped in place.
     pub(crate) fn retired(&mut self) -> &mut Vec<Arc<Document>> {
-        &mut self.retired
+        &mut self.batch.retired
     }
 
     /// How many slots were moved to a bigger block.
     pub(crate) fn growths(&self) -> u64 {
-        self.growths
+        self.batch.growths
     }
 
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, slot: SlotIx, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Applied {
             self.changes.push(slot.0);
@@ -410,8 +441,8 @@ impl fmt::Debug for EntityWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EntityWriter")
             .field("entity", &self.entity)
-            .field("batch", &self.batch)
-            .field("growths", &self.growths)
+            .field("batch", &self.batch.number)
+            .field("growths", &self.batch.growths)
             .finish_non_exhaustive()
     }
 }

@@ -142,31 +142,27 @@ impl Plain {
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
         const BINARY: u8 = FIN | Opcode::Binary as u8;
-        let &[first, second, ..] = bytes else {
+        // Shorter frames are rare enough to be looked at closely, too.
+        let &[first, second, high, low, ..] = bytes else {
             return None;
         };
         if first != TEXT && first != BINARY {
             return None;
         }
-        let text = first == TEXT;
-        if second < LENGTH_16 {
-            return Some(Self {
-                text,
-                len: 2,
-                payload: usize::from(second),
-            });
-        }
-        match *bytes {
-            [_, LENGTH_16, high, low, ..] => {
-                let payload = usize::from(u16::from_be_bytes([high, low]));
-                (payload >= usize::from(LENGTH_16)).then_some(Self {
-                    text,
-                    len: 4,
-                    payload,
-                })
-            }
-            _ => None,
-        }
+        let (len, payload) = match second {
+            LENGTH_16 => (4, u16::from_be_bytes([high, low])),
+            short => (2, u16::from(short)),
+        };
+        let is_minimal = if len == 4 {
+            payload >= u16::from(LENGTH_16)
+        } else {
+            second < LENGTH_16
+        };
+        is_minimal.then_some(Self {
+            text: first == TEXT,
+            len,
+            payload: usize::from(payload),
+        })
     }
 }
 

@@ -55,10 +55,29 @@ impl Utf8 {
 
 /// Whether a text that is there in one piece is valid.
 ///
-/// Feeds send ASCII, for which the plain scan is several times as fast as the full check.
+/// Feeds send ASCII, for which looking at the high bits is several times as fast as the full check.
 #[inline]
 pub(super) fn is_valid(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || str::from_utf8(bytes).is_ok()
+    is_ascii(bytes) || str::from_utf8(bytes).is_ok()
+}
+
+/// Bytes that are looked at together: two SSE2 registers.
+const BLOCK: usize = 32;
+
+/// As `<[u8]>::is_ascii`, which goes byte by byte over the last part of a block: for messages of
+/// 100 to 200 bytes that is most of its time. Here the last block overlaps the one before it.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<BLOCK>() else {
+        return bytes.is_ascii();
+    };
+    let mut seen = *last;
+    for block in bytes.as_chunks::<BLOCK>().0 {
+        for (seen, byte) in seen.iter_mut().zip(block) {
+            *seen |= byte;
+        }
+    }
+    seen.iter().fold(0, |all, byte| all | byte) < 0x80
 }
 
 #[cfg(test)]

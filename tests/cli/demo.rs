@@ -34,6 +34,16 @@ fn the_report_is_one_object_and_balances() {
     let latency = ["p50", "p99", "p999"].map(|name| report["latency_us"][name].as_f64());
     let latency = latency.map(|micros| micros.unwrap_or_else(|| panic!("{report}")));
     assert!(0.0 < latency[0] && latency.is_sorted(), "{report}");
+    let engine = &report["engine_ns"];
+    for figures in [
+        &engine["read_to_first_visible"],
+        &engine["read_to_last_visible"],
+        &engine["publish_to_awake"]["asynchronous"],
+    ] {
+        assert!(figures["samples"].as_u64() > Some(0), "{report}");
+        let at = ["p50", "p90", "p99", "p999", "max"].map(|name| figures[name].as_u64());
+        assert!(at.is_sorted() && at[0] > Some(0), "{report}");
+    }
 }
 
 /// Whatever the service does, nothing wrong is ever shown; and it did do something wrong.

@@ -38,6 +38,17 @@ fn a_wrong_command_line() {
     fails(&merging, 2, &["--merge", "events"]);
     fails(&["demo", "--symbols", "0"], 2, &["symbols", "1 to"]);
     fails(
+        &["demo", "--mode", "sleep"],
+        2,
+        &["--mode", "busy", "demo --help"],
+    );
+    fails(
+        &["bench", "--mode", "sleep"],
+        2,
+        &["--mode", "busy", "bench --help"],
+    );
+    fails(&["bench", "--readers", "nap=1"], 2, &["readers", "spin"]);
+    fails(
         &["watch", "http://127.0.0.1/", "--preset", "events"],
         2,
         &["ws://"],

@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+mod bench;
 mod demo;
 mod failures;
 mod presets;

@@ -17,7 +17,7 @@ mod values;
 pub(crate) use format::{Format, Merge, Missing, Preset, Stream};
 pub(crate) use values::RECORDING;
 
-const COMMANDS: [&str; 4] = ["demo", "record", "replay", "watch"];
+const COMMANDS: [&str; 5] = ["bench", "demo", "record", "replay", "watch"];
 
 /// A last-value cache for WebSocket feeds.
 ///
@@ -35,6 +35,8 @@ struct CommandLine {
 pub(crate) enum Command {
     /// Simulate an exchange on loopback and watch its feed land in the cache
     Demo(DemoArgs),
+    /// Measure how fast the engine takes in a simulated exchange, and how soon readers know
+    Bench(BenchArgs),
     /// Record live feeds byte for byte, with receive times, for `replay`
     Record(RecordArgs),
     /// Replay recorded messages, one a line, and print the final state
@@ -55,9 +57,95 @@ pub(crate) struct DemoArgs {
     /// Stop after that many seconds
     #[arg(long, value_name = "S", value_parser = values::seconds)]
     pub(crate) seconds: Option<Duration>,
+    /// How the threads of the feeds wait for messages
+    #[arg(long, value_name = "MODE", default_value = "block")]
+    pub(crate) mode: Mode,
     /// Print one JSON object at the end, and nothing else on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `bench`.
+#[derive(Args, Debug, PartialEq)]
+#[command(after_help = BENCH)]
+pub(crate) struct BenchArgs {
+    /// How the feed's thread waits for messages; several, apart by commas, are measured one after
+    /// the other
+    #[arg(
+        long = "mode",
+        value_name = "MODE",
+        value_delimiter = ',',
+        default_value = "block,spin,busy"
+    )]
+    pub(crate) modes: Vec<Mode>,
+    /// Number of ids, each with a bookTicker stream
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = values::ids)]
+    pub(crate) ids: usize,
+    /// Messages a second, evenly apart, or `max`: as fast as the socket takes them
+    #[arg(long, value_name = "N|max", default_value = "20000", value_parser = values::rate)]
+    pub(crate) rate: Rate,
+    /// Measure each mode for that many seconds
+    #[arg(long, value_name = "S", default_value = "5", value_parser = values::seconds)]
+    pub(crate) seconds: Duration,
+    /// Who waits for values, each for one id: threads that spin or block, and tasks
+    #[arg(long = "readers", value_name = "HOW=N", value_delimiter = ',',
+          default_value = "spin=1,block=1,task=1", value_parser = values::readers)]
+    pub(crate) readers: Vec<(Wait, usize)>,
+    /// Print one JSON object at the end, and nothing else on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the figures of `bench` are.
+const BENCH: &str = "\
+write -> seen: from right before the simulator's write until a reader has the value; the time is in
+the message. read -> visible: from the end of the feed's system call until the first and the last
+message that it brought can be read. publish -> awake: from the begin of a publication until who
+waited for it goes on. The latter two are the engine's own samples, one read of the socket in 17.
+
+Everything runs in this process: the simulator, the feed's thread, each spinning reader and, in the
+modes `spin` and `busy`, the waiting feed take a core each. With fewer cores than that the figures
+are the scheduler's. Nothing may be lost: the exit code is 1 if anything was.";
+
+/// How a feed's thread waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Asleep in the kernel: free while idle, a wake-up for each burst
+    Block,
+    /// Asking for 50 us after each message, then asleep
+    Spin,
+    /// Always asking: occupies a core
+    Busy,
+}
+
+impl Mode {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Spin => "spin",
+            Self::Busy => "busy",
+        }
+    }
+
+    pub(crate) fn waiting(self) -> tickcache::Waiting {
+        match self {
+            Self::Block => tickcache::Waiting::Block,
+            Self::Spin => tickcache::Waiting::SPIN_THEN_PARK,
+            Self::Busy => tickcache::Waiting::BusyPoll,
+        }
+    }
+}
+
+/// How a reader waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// A thread that looks again and again.
+    Spin,
+    /// A thread asleep.
+    Block,
+    /// A task asleep.
+    Task,
 }
 
 /// Options of `replay`.

@@ -10,13 +10,17 @@ use tickcache::feed::Backoff;
 
 use crate::Failure;
 use crate::args::DemoArgs;
+use crate::engine;
+use crate::engine::Readings;
 use crate::pulse::{self, Pulse};
 use crate::reader::{Followed, Latencies, Reader};
 use crate::simulator::{Rate, Settings, Simulator, process_cpu, symbol_names, thread_cpu};
 use crate::slow::SlowPath;
 use crate::table::{self, Market};
 use crate::tally::Tally;
-use crate::ui::{Cpu, Interrupt, Model, Report, count, lines, live, slow_summary, summary};
+use crate::ui::{
+    Cpu, Interrupt, Model, Report, count, engine_summary, lines, live, slow_summary, summary,
+};
 
 /// Symbols of one connection: the exchange allows 1,024 streams, and each symbol has two.
 const SYMBOLS_PER_FEED: usize = 512;
@@ -51,8 +55,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         println!("{}", Report::of(&model, tally.balanced()).to_json()?);
     } else if stdout().is_terminal() {
         println!("{}", summary(&model));
-        slow_summary(&model)
+        engine_summary(&model)
             .iter()
+            .chain(&slow_summary(&model))
             .for_each(|line| println!("{line}"));
         tally.lines().iter().for_each(|line| println!("{line}"));
     }
@@ -72,6 +77,7 @@ struct Demo {
     slow: SlowPath,
     market: Market,
     latencies: Latencies,
+    engine: Readings,
     pulse: Pulse,
     meter: Meter,
     source: String,
@@ -108,6 +114,7 @@ impl Demo {
         let attach = |(name, group): (&String, &[String])| {
             let feed = Feed::binance_spot().named(name).base(&base);
             let feed = feed.book_ticker(group).ticker(group);
+            let feed = feed.waiting(args.mode.waiting());
             cache.attach(feed.backoff(Backoff::fixed(RECONNECT_AFTER)))
         };
         let feeds = names
@@ -135,6 +142,7 @@ impl Demo {
             slow,
             market,
             latencies,
+            engine: Readings::new(LATENCY_SECONDS),
             pulse,
             meter,
             source,
@@ -154,6 +162,7 @@ impl Demo {
         if let Some(beat) = beat {
             self.latencies.second(|second| self.reader.take(second));
             model.latency = self.latencies.recent();
+            model.engine = Some(self.engine.second(&self.feeds));
             let (served, checked) = self.slow.cpu();
             let simulated = self.simulator.stats().cpu + served;
             let others = self.reader.cpu() + checked;
@@ -210,6 +219,7 @@ impl Demo {
         model.totals.updates_per_second =
             tally.sum.applied as f64 / elapsed.as_secs_f64().max(1e-9);
         model.latency = latencies.whole();
+        model.engine = Some(engine::of(&feeds));
         model.cpu = meter.whole(elapsed, simulated, others);
         Ok((model, tally))
     }

@@ -19,7 +19,9 @@ use args::{Command, Halt};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod args;
+mod bench;
 mod demo;
+mod engine;
 mod input;
 mod live;
 mod preset;
@@ -79,6 +81,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),

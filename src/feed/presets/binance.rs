@@ -40,7 +40,9 @@ use crate::key::Id;
 
 mod wire;
 
-use wire::{Fields, Frame, channel_of, channel_of_event, percent_encoded, stream_name};
+use wire::{
+    Frame, channel_of, channel_of_event, is_book_ticker, members_of, percent_encoded, stream_name,
+};
 
 /// Bytes of a URL beyond which streams are asked for by message instead.
 const MAX_URL: usize = 4000;
@@ -231,30 +233,26 @@ impl Binance {
         &self,
         channel: usize,
         data: Value<'_>,
-        fields: &Fields<'_>,
         to: &mut Emit<'_, S>,
     ) -> Result<(), Refusal> {
-        let time = fields.time.map(|time| self.unit.nanos(time)).transpose()?;
-        let update = Update::whole().timed(time);
-        let rising = |number: Option<Value<'_>>| -> Result<Update, Refusal> {
-            let number = number.and_then(|number| number.u64());
-            let sequence = Sequence::at(number.ok_or(Refusal::BadSequence)?);
-            Ok(update.numbered(Policy::continuing(Rule::SparseRising), sequence))
-        };
         let word = self.market.channels()[channel];
+        let [time, symbol, number] = data.pick(members_of(word));
+        let time = time.map(|time| self.unit.nanos(time)).transpose()?;
+        let update = Update::whole().timed(time);
         let update = match (word, time) {
-            ("bookTicker", _) => rising(fields.update)?,
-            ("trade", _) => rising(fields.trade)?,
-            ("aggTrade", _) => rising(fields.aggregate)?,
+            ("bookTicker" | "trade" | "aggTrade", _) => {
+                let number = number.and_then(|number| number.u64());
+                let at = Sequence::at(number.ok_or(Refusal::BadSequence)?);
+                update.numbered(Policy::continuing(Rule::SparseRising), at)
+            }
             (_, Some(time)) => {
                 update.numbered(Policy::continuing(Rule::Timestamp), Sequence::at(time))
             }
             (_, None) => update,
         };
         let symbol = match word {
-            "forceOrder" => fields.order.and_then(|order| order.get("s")),
-            "indexPrice" => fields.index,
-            _ => fields.symbol,
+            "forceOrder" => symbol.and_then(|order| order.pick(&["s"])[0]),
+            _ => symbol,
         };
         to.patch(channel, symbol, update, data)
     }
@@ -268,7 +266,7 @@ impl Binance {
         to: &mut Emit<'_, S>,
     ) -> Result<Class<'a>, Refusal> {
         if data.is_object() {
-            self.emit(channel, data, &Fields::of(data), to)?;
+            self.emit(channel, data, to)?;
             return Ok(Class::Data);
         }
         if !is_array(data) {
@@ -279,7 +277,7 @@ impl Binance {
             if !element.is_object() {
                 return Err(Refusal::Shape);
             }
-            self.emit(channel, element, &Fields::of(element), to)?;
+            self.emit(channel, element, to)?;
             class = Class::Data;
         }
         Ok(class)
@@ -292,10 +290,10 @@ impl Binance {
         data: Value<'a>,
         to: &mut Emit<'_, S>,
     ) -> Result<Class<'a>, Refusal> {
-        let fields = Fields::of(data);
-        let word = match fields.event {
+        let [event] = data.pick(&["e"]);
+        let word = match event {
             Some(event) => channel_of_event(event.str().ok_or(Refusal::Shape)?),
-            None if fields.is_book_ticker() => "bookTicker",
+            None if is_book_ticker(data) => "bookTicker",
             None => NO_STREAM,
         };
         if word == "serverShutdown" {
@@ -304,7 +302,7 @@ impl Binance {
         let Some(channel) = to.channel(word) else {
             return Ok(Class::Unmapped(word));
         };
-        self.emit(channel, data, &fields, to)?;
+        self.emit(channel, data, to)?;
         Ok(Class::Data)
     }
 }
@@ -487,19 +485,21 @@ impl Venue for Binance {
         if !root.is_object() {
             return self.array(root, to);
         }
-        let frame = Frame::of(root);
-        if let Some(stream) = frame.stream {
-            let stream = stream.str().ok_or(Refusal::Shape)?;
-            if stream == "!serverShutdown" {
+        let [stream, data] = root.pick(&["stream", "data"]);
+        if let Some(stream) = stream {
+            let stream = stream.string().ok_or(Refusal::Shape)?;
+            if stream == b"!serverShutdown" {
                 return Ok(Class::Control(Control::Closing));
             }
             let word = channel_of(stream);
-            let Some(channel) = to.channel(word) else {
+            let Some(channel) = to.channel_named(word) else {
+                // It ends at an ASCII byte, and is a text as the whole is.
+                let word = std::str::from_utf8(word).unwrap_or_default();
                 return Ok(Class::Unmapped(word));
             };
-            return self.combined(channel, frame.data.ok_or(Refusal::NoPayload)?, to);
+            return self.combined(channel, data.ok_or(Refusal::NoPayload)?, to);
         }
-        if let Some(control) = frame.answer() {
+        if let Some(control) = Frame::of(root).answer() {
             return Ok(Class::Control(control));
         }
         self.raw(root, to)

@@ -220,7 +220,8 @@ impl Frame<'_> {
         let cs = number(cs).ok_or(Refusal::BadSequence)?;
         let time = self.time.map(|time| MILLIS.nanos(time)).transpose()?;
         let update = Self::numbered(update, Some(cs), time);
-        to.patch(channel, data.get("symbol"), update, data)
+        let [symbol] = data.pick(&["symbol"]);
+        to.patch(channel, symbol, update, data)
     }
 
     /// Elements that are whole values, or one that stands alone.
@@ -247,15 +248,10 @@ impl Frame<'_> {
         element: Value<'_>,
         to: &mut Emit<'_, S>,
     ) -> Result<(), Refusal> {
-        let (mut symbol, mut seq, mut time) = (None, None, None);
-        for (name, value) in element.members() {
-            match name.as_str() {
-                "s" | "symbol" => symbol = Some(value),
-                "seq" => seq = Some(value),
-                "T" | "updatedTime" => time = Some(value),
-                _ => {}
-            }
-        }
+        // Either is called by one of two names, depending on the channel.
+        let names = &["s", "symbol", "seq", "T", "updatedTime"];
+        let [symbol, long_symbol, seq, time, long_time] = element.pick(names);
+        let (symbol, time) = (symbol.or(long_symbol), time.or(long_time));
         let seq = seq.map(|seq| number(seq).ok_or(Refusal::BadSequence));
         let time = time.or(self.time).map(|time| MILLIS.nanos(time));
         let update = Self::numbered(Update::whole(), seq.transpose()?, time.transpose()?);

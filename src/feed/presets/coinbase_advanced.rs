@@ -85,7 +85,8 @@ impl CoinbaseAdvanced {
                     TRADES => traded(value)?,
                     _ => Update::whole().timed(time),
                 };
-                to.patch(channel, value.get("product_id"), update, value)?;
+                let [product] = value.pick(&["product_id"]);
+                to.patch(channel, product, update, value)?;
                 has_data = true;
             }
         }
@@ -95,15 +96,9 @@ impl CoinbaseAdvanced {
 
 /// How a trade is numbered and timed.
 fn traded(trade: Value<'_>) -> Result<Update, Refusal> {
-    let (mut id, mut time) = (None, None);
-    for (name, value) in trade.members() {
-        match name.as_str() {
-            "trade_id" => id = number(value),
-            "time" => time = Some(TimeUnit::Rfc3339.nanos(value)?),
-            _ => {}
-        }
-    }
-    let id = id.ok_or(Refusal::BadSequence)?;
+    let [id, time] = trade.pick(&["trade_id", "time"]);
+    let time = time.map(|time| TimeUnit::Rfc3339.nanos(time)).transpose()?;
+    let id = id.and_then(number).ok_or(Refusal::BadSequence)?;
     let rising = Policy::continuing(Rule::SparseRising);
     Ok(Update::whole()
         .timed(time)

@@ -293,12 +293,13 @@ fn notification<'a, S: Sink>(
     params: Value<'a>,
     to: &mut Emit<'_, S>,
 ) -> Result<Class<'a>, Refusal> {
-    let wire = params.get("channel").and_then(|channel| channel.str());
+    let [wire, data] = params.pick(&["channel", "data"]);
+    let wire = wire.and_then(|wire| wire.str());
     let word = channel_of(wire.ok_or(Refusal::Shape)?);
     let Some(channel) = to.channel(word) else {
         return Ok(Class::Unmapped(word));
     };
-    let data = params.get("data").ok_or(Refusal::NoPayload)?;
+    let data = data.ok_or(Refusal::NoPayload)?;
     if channel != TRADES {
         emit(channel, data, to)?;
         return Ok(Class::Data);
@@ -312,16 +313,8 @@ fn notification<'a, S: Sink>(
 }
 
 fn emit<S: Sink>(channel: usize, data: Value<'_>, to: &mut Emit<'_, S>) -> Result<(), Refusal> {
-    let (mut id, mut time, mut trade, mut kind) = (None, None, None, None);
-    for (name, value) in data.members() {
-        match name.as_str() {
-            "instrument_name" => id = Some(value),
-            "timestamp" => time = Some(value),
-            "trade_seq" => trade = Some(value),
-            "type" => kind = Some(value),
-            _ => {}
-        }
-    }
+    let names = &["instrument_name", "timestamp", "trade_seq", "type"];
+    let [id, time, trade, kind] = data.pick(names);
     let update = match (channel, kind.and_then(|kind| kind.str())) {
         (INCREMENTAL, Some("change")) => Update {
             mode: Mode::MergeNull,

@@ -144,7 +144,7 @@ impl Events {
 
     /// Whether a message is about no entity at all: none of its events names one.
     fn is_other(root: Value<'_>) -> bool {
-        let names_one = |event: Value<'_>| event.get("entity").is_some();
+        let names_one = |event: Value<'_>| event.pick(&["entity"])[0].is_some();
         match root.kind() {
             Kind::Array => !root.elements().any(names_one),
             _ => !names_one(root),
@@ -155,17 +155,9 @@ impl Events {
         if !event.is_object() {
             return Err(Refusal::Shape);
         }
-        let (mut entity, mut id, mut payload) = (None, None, None);
-        for (name, value) in event.members() {
-            match name.as_str() {
-                "entity" => entity = Some(value),
-                "id" => id = Some(value),
-                "payload" => payload = Some(value),
-                _ => {}
-            }
-        }
+        let [entity, id, payload] = event.pick(&["entity", "id", "payload"]);
         let entity = entity
-            .and_then(|entity| entity.str())
+            .and_then(|entity| entity.string())
             .ok_or(Refusal::NoEntity)?;
         let id = match id {
             Some(id) => self.ids.read(id)?,
@@ -174,7 +166,7 @@ impl Events {
         if payload.is_some() && id.is_none() {
             return Err(Refusal::WholeEntity);
         }
-        let entity = self.names.resolve(entity, sink)?;
+        let entity = self.names.resolve_bytes(entity, sink)?;
         match (payload, id) {
             (Some(payload), Some(id)) => {
                 if payload.is_null() {

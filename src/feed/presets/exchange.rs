@@ -13,7 +13,7 @@ use crate::feed::protocol::{
     SubscribeError, Subscription, Update, Verb,
 };
 use crate::feed::snapshot::Snapshot;
-use crate::json::{Elements, Message, Value};
+use crate::json::{Elements, Message, Value, same};
 use crate::key::{Id, IdRef};
 use crate::record::Kind;
 
@@ -170,7 +170,14 @@ impl<S: Sink> Emit<'_, S> {
     #[inline]
     #[must_use]
     pub fn channel(&self, word: &str) -> Option<usize> {
-        self.channels.iter().position(|channel| *channel == word)
+        self.channel_named(word.as_bytes())
+    }
+
+    /// As [`channel`](Self::channel), of the bytes of a word.
+    #[inline]
+    pub(super) fn channel_named(&self, word: &[u8]) -> Option<usize> {
+        let mut channels = self.channels.iter();
+        channels.position(|channel| same(channel.as_bytes(), word))
     }
 
     /// A value, or a part of one, of a symbol on the channel with this number.

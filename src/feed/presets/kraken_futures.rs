@@ -137,16 +137,10 @@ impl KrakenFutures {
 
     /// A trade, by itself or of a snapshot.
     fn trade<S: Sink>(trade: Value<'_>, to: &mut Emit<'_, S>) -> Result<(), Refusal> {
-        let (mut product, mut seq, mut time) = (None, None, None);
-        for (name, value) in trade.members() {
-            match name.as_str() {
-                "product_id" => product = Some(value),
-                "seq" => seq = number(value),
-                "time" => time = Some(TimeUnit::Milliseconds.nanos(value)?),
-                _ => {}
-            }
-        }
-        let at = Sequence::at(seq.ok_or(Refusal::BadSequence)?);
+        let [product, seq, time] = trade.pick(&["product_id", "seq", "time"]);
+        let time = time.map(|time| TimeUnit::Milliseconds.nanos(time));
+        let time = time.transpose()?;
+        let at = Sequence::at(seq.and_then(number).ok_or(Refusal::BadSequence)?);
         let update = Update::whole()
             .timed(time)
             .numbered(Policy::restarting(Rule::SparseRising), at);
@@ -224,22 +218,12 @@ impl Venue for KrakenFutures {
         to: &mut Emit<'_, S>,
         out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
-        let (mut event, mut feed, mut product, mut time, mut trades) =
-            (None, None, None, None, None);
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "event" => event = value.str(),
-                "feed" => feed = value.str(),
-                "product_id" => product = Some(value),
-                "time" => time = Some(value),
-                "trades" => trades = Some(value),
-                _ => {}
-            }
-        }
-        if let Some(event) = event {
+        let names = &["event", "feed", "product_id", "time", "trades"];
+        let [event, feed, product, time, trades] = root.pick(names);
+        if let Some(event) = event.and_then(|event| event.str()) {
             return Ok(self.event(event, root, out));
         }
-        match feed.ok_or(Refusal::Shape)? {
+        match feed.and_then(|feed| feed.str()).ok_or(Refusal::Shape)? {
             "heartbeat" => return Ok(Class::Control(Control::Heartbeat)),
             "trade" => Self::trade(root, to)?,
             "trade_snapshot" => {

@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use super::exchange::{Emit, Venue, list_request, of_one_channel, quoted, verb_word};
+use super::members::members;
 use super::pending::Pending;
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
@@ -75,7 +76,8 @@ impl KrakenV2 {
         if fields.success.and_then(|success| success.bool()) == Some(true) {
             let channel = fields.result.and_then(|result| result.get("channel"));
             let channel = channel.and_then(|channel| channel.str());
-            if let (Some("subscribe"), Some(channel)) = (fields.method, channel) {
+            let method = fields.method.and_then(|method| method.str());
+            if let (Some("subscribe"), Some(channel)) = (method, channel) {
                 out.granted(channel, symbol);
             }
             return self.pending.granted_one(request, is);
@@ -101,52 +103,27 @@ fn time_of(time: Value<'_>) -> Result<Option<u64>, Refusal> {
 
 /// Where an element of `data` belongs and how it is numbered and timed.
 fn read<'a>(channel: usize, value: Value<'a>) -> Result<(Option<Value<'a>>, Update), Refusal> {
-    let (mut symbol, mut id, mut time) = (None, None, None);
-    for (name, value) in value.members() {
-        match name.as_str() {
-            "symbol" => symbol = Some(value),
-            "trade_id" => id = number(value),
-            "timestamp" => time = time_of(value)?,
-            _ => {}
-        }
-    }
+    let [symbol, id, time] = value.pick(&["symbol", "trade_id", "timestamp"]);
+    let time = time.map_or(Ok(None), time_of)?;
     let mut update = Update::whole().timed(time);
     if channel == TRADE {
+        let id = id.and_then(number);
         let at = Sequence::at(id.ok_or(Refusal::BadSequence)?);
         update = update.numbered(Policy::continuing(Rule::SparseRising), at);
     }
     Ok((symbol, update))
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    channel: Option<&'a str>,
-    data: Option<Value<'a>>,
-    method: Option<&'a str>,
-    request: Option<Value<'a>>,
-    success: Option<Value<'a>>,
-    result: Option<Value<'a>>,
-    symbol: Option<Value<'a>>,
-    error: Option<Value<'a>>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(root: Value<'a>) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in root.members() {
-            match name.as_str() {
-                "channel" => fields.channel = value.str(),
-                "data" => fields.data = Some(value),
-                "method" => fields.method = value.str(),
-                "req_id" => fields.request = Some(value),
-                "success" => fields.success = Some(value),
-                "result" => fields.result = Some(value),
-                "symbol" => fields.symbol = Some(value),
-                "error" => fields.error = Some(value),
-                _ => {}
-            }
-        }
-        fields
+members! {
+    struct Fields {
+        channel = "channel",
+        data = "data",
+        method = "method",
+        request = "req_id",
+        success = "success",
+        result = "result",
+        symbol = "symbol",
+        error = "error",
     }
 }
 
@@ -238,7 +215,8 @@ impl Venue for KrakenV2 {
         out: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
         let fields = Fields::of(root);
-        let channel = match (fields.channel, fields.method) {
+        let text = |value: Option<Value<'a>>| value.and_then(|value| value.str());
+        let channel = match (text(fields.channel), text(fields.method)) {
             (Some("heartbeat"), _) | (_, Some("pong")) => {
                 return Ok(Class::Control(Control::Heartbeat));
             }

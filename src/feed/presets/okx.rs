@@ -187,7 +187,8 @@ impl Venue for Okx {
             return frame.control(event, out).map(Class::Control);
         }
         let arg = frame.arg.ok_or(Refusal::Shape)?;
-        let word = arg.get("channel").and_then(|channel| channel.str());
+        let [word] = arg.pick(&["channel"]);
+        let word = word.and_then(|word| word.str());
         let word = word.ok_or(Refusal::Shape)?;
         let Some(channel) = to.channel(word) else {
             return Ok(Class::Unmapped(word));
@@ -203,15 +204,7 @@ impl Venue for Okx {
 }
 
 fn emit<S: Sink>(channel: usize, data: Value<'_>, to: &mut Emit<'_, S>) -> Result<(), Refusal> {
-    let (mut id, mut time, mut trade) = (None, None, None);
-    for (name, value) in data.members() {
-        match name.as_str() {
-            "instId" => id = Some(value),
-            "ts" => time = Some(value),
-            "tradeId" => trade = Some(value),
-            _ => {}
-        }
-    }
+    let [id, time, trade] = data.pick(&["instId", "ts", "tradeId"]);
     let unit = TimeUnit::Milliseconds;
     let time = time.map(|time| unit.nanos(time)).transpose()?;
     let update = Update::whole().timed(time);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::feed::outbox::Reply;
 
 const LIMIT: usize = 8;
 

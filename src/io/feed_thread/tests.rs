@@ -9,6 +9,7 @@ use crate::io::peer::{Authority, LONG, Peer, accept, drain, read_head, secure};
 use crate::io::tls::{Roots, Tls};
 use crate::json::{Message as Json, Value};
 use crate::key::{Id, IdRef};
+use std::cell::Cell;
 use std::future::Future as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -237,6 +238,43 @@ impl Protocol for Script {
     }
 }
 
+thread_local! {
+    /// How the feeds of this test wait.
+    static WAITING: Cell<Waiting> = const { Cell::new(Waiting::Block) };
+}
+
+/// Everything below holds in every mode: as it stands in the poller's, and once more in the others.
+macro_rules! in_the_other_modes {
+    ($($test:ident)*) => {
+        mod spinning_then_parking {
+            $(#[test] fn $test() { super::in_mode(super::Waiting::SPIN_THEN_PARK, super::$test) })*
+        }
+        mod busy_polling {
+            $(#[test] fn $test() { super::in_mode(super::Waiting::BusyPoll, super::$test) })*
+        }
+    };
+}
+
+fn in_mode(waiting: Waiting, test: fn()) {
+    WAITING.set(waiting);
+    test();
+}
+
+in_the_other_modes! {
+    data_arrives_and_a_closed_connection_is_replaced
+    a_frozen_server_is_silent_then_dead_then_replaced
+    commands_are_carried_out_without_a_connection_and_during_one
+    a_panic_is_reported_and_ends_the_feed
+    a_panic_restarts_the_feed_where_the_policy_says_so
+    stopping_waits_for_no_handshake_and_no_back_off
+    a_server_that_never_says_goodbye_does_not_hold_a_stopping_feed
+    the_hook_is_asked_for_each_attempt_and_may_fail
+    a_secure_feed_behaves_the_same
+    a_flood_does_not_keep_commands_waiting
+    a_users_waker_is_never_run_on_the_feeds_thread
+    a_real_feed_lands_in_the_store_and_balances_its_ledgers
+}
+
 /// A feed under test, and what its target sees.
 struct Trial {
     feed: FeedHandle,
@@ -259,6 +297,7 @@ fn start(
     let mut options = ThreadOptions {
         name: name.into(),
         endpoint: EndpointSource::Fixed(Endpoint::new(url).text("hello")),
+        waiting: WAITING.get(),
         ..ThreadOptions::default()
     };
     options.connect.connect_timeout = LONG;
@@ -600,14 +639,14 @@ fn the_hook_is_asked_for_each_attempt_and_may_fail() {
 }
 
 #[test]
-fn a_busy_feed_behaves_the_same() {
+fn a_pinned_busy_feed_behaves_the_same() {
     let peer = Peer::listen(|listener| {
         let mut socket = greet(&listener);
         send(&mut socket, "a");
         goodbye(socket);
     });
     let trial = start("busy", peer.url("/"), quick(), |options| {
-        options.waiting = Waiting::Busy;
+        options.waiting = Waiting::BusyPoll;
         options.pin = Some(0);
     });
     trial.sees(Seen::Opened);
@@ -733,6 +772,7 @@ fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
     let machine = machine.expect("a machine");
     let options = ThreadOptions {
         endpoint: EndpointSource::Fixed(Endpoint::new(peer.url("/")).text("hello")),
+        waiting: WAITING.get(),
         ..ThreadOptions::default()
     };
     let runtime = Runtime::new(None).expect("a runtime");
@@ -758,6 +798,13 @@ fn a_real_feed_lands_in_the_store_and_balances_its_ledgers() {
     assert!(feed.join(LONG));
     let now = counters.snapshot();
     assert!(now.balanced(), "{now:?}");
+    // The first read is timed; of each timed one that published, both ends are known.
+    let latencies = counters.latencies();
+    let (first, last) = (&latencies.first_visible, &latencies.last_visible);
+    assert!(first.count() > 0, "{latencies:?}");
+    assert_eq!(first.count(), last.count());
+    assert!(first.max() <= last.max(), "{latencies:?}");
+    assert_eq!(latencies.blocking.count(), 0, "nobody waits");
     let last = store.find("e2").expect("claimed").find(IdRef::Int(49));
     assert_eq!((now.messages, now.refused, now.gaps), (MESSAGES + 1, 1, 0));
     assert_eq!((now.patches, now.applied), (MESSAGES, MESSAGES));

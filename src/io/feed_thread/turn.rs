@@ -4,35 +4,34 @@ use super::super::command::Command;
 use super::super::connect::Connected;
 use super::super::endpoint::{Endpoint, EndpointSource};
 use super::super::inbox::Request;
-use super::super::socket::{ReadOutcome, Socket};
+use super::super::socket::Socket;
 use super::super::target::Target;
 use super::bulk::{PARKED, options};
-use super::{Parts, Post, Waiting, leg_of, token_of};
+use super::{Parts, Post, leg_of, token_of};
 use crate::Time;
-use crate::feed::{Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Settled, Subscription};
+use crate::feed::{
+    Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Sampler, Settled, Subscription,
+};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod reading;
 mod report;
 mod subscriptions;
 
 /// Commands of one turn: few enough that a flood of them does not hold up the socket.
 const COMMANDS_PER_TURN: usize = 64;
 
-/// Reads of one turn, of all connections together. With the read buffer of 64 KiB a flooded feed
-/// looks at its inbox and timers at least every 512 KiB.
-const READS_PER_TURN: usize = 8;
-
 /// One run of a feed.
 pub(super) struct Feed<'a, P, T> {
-    post: &'a mut Post,
-    group: Group<P>,
-    target: T,
+    pub(super) post: &'a mut Post,
+    pub(super) group: Group<P>,
+    pub(super) target: T,
     /// Commands about values, which come after the long messages that are on their way.
     parked: VecDeque<Request<Command>>,
-    sockets: [Option<Socket>; Leg::COUNT],
+    pub(super) sockets: [Option<Socket>; Leg::COUNT],
     /// Whose turn it is to be read first.
     first: usize,
     /// The target has more to do than it did in the last turn.
@@ -45,12 +44,17 @@ pub(super) struct Feed<'a, P, T> {
     close_timeout: Duration,
     /// When it has taken too long.
     ends_at: Time,
+    /// When something last came, for who sleeps only after a while.
+    pub(super) heard_at: Time,
+    sampler: Sampler,
 }
 
 impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     pub(super) fn new(post: &'a mut Post, parts: Parts<P, T>) -> Self {
         let Parts { group, mut target } = parts;
         let close_timeout = group.config().settings().close_timeout;
+        group.counters().measure();
+        target.measure(post.clock.clone());
         target.take_apart_elsewhere(options(&post.offload, group.config().settings()));
         // Of a run before this one.
         post.board.subscriptions(Report::clear);
@@ -67,6 +71,8 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             finished: false,
             close_timeout,
             ends_at: Time::NEVER,
+            heard_at: Time::ZERO,
+            sampler: Sampler::default(),
         }
     }
 
@@ -98,16 +104,18 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
                     return Ok(());
                 }
             }
-            let timeout = self.timeout(now);
-            self.post.wait(timeout)?;
+            let taken = self.pause(now)?;
             now = self.post.clock.now();
             self.target.begin(now);
+            let more = taken.is_none_or(|taken| self.take(taken, now));
             self.behind = self.target.catch_up();
             self.notice();
             self.arrive(now);
             self.obey(now);
             self.land(now);
-            self.read(now);
+            if more {
+                self.read(now);
+            }
             if self.group.poll_timeout().is_some_and(|due| due <= now) {
                 self.group.handle_timeout(now);
             }
@@ -116,19 +124,16 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         }
     }
 
-    /// How long to wait. Measured from the turn's one clock read, so a deadline is late by the
-    /// length of a turn at most.
-    fn timeout(&self, now: Time) -> Option<Duration> {
-        let may_read = self.sockets.iter().flatten().any(Socket::may_read);
-        let busy = self.post.options.waiting == Waiting::Busy
-            || (may_read && !self.must_wait())
-            || self.behind
+    /// Whether there is something to do beside reading.
+    pub(super) fn has_work(&self) -> bool {
+        self.behind
             || self.target.has_landing()
             || (!self.post.commands.is_empty() && self.parked.len() < PARKED)
-            || (self.post.commands.is_stopping() && !self.stopping);
-        if busy {
-            return Some(Duration::ZERO);
-        }
+            || (self.post.commands.is_stopping() && !self.stopping)
+    }
+
+    /// When the next deadline is, if there is one.
+    pub(super) fn due(&self) -> Option<Time> {
         let due = [
             self.group.poll_timeout(),
             self.target.poll_timeout(),
@@ -137,7 +142,6 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
         ];
         let due = due.into_iter().flatten().min();
         due.filter(|due| *due < Time::NEVER)
-            .map(|due| due.since(now))
     }
 
     /// Takes note of what the poller said.
@@ -146,9 +150,7 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             if let Some(leg) = leg_of(event.token())
                 && let Some(socket) = &mut self.sockets[leg.index()]
             {
-                // The end of the stream and errors are seen by reading.
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                socket.ready(readable, event.is_writable());
+                socket.notice(event);
             }
         }
     }
@@ -270,62 +272,6 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
         }
         self.act(now);
-    }
-
-    /// Whether nothing may be read. One more long message would hold the parked commands up again.
-    fn must_wait(&self) -> bool {
-        self.target.is_full() || (!self.parked.is_empty() && self.target.long_messages() > 1)
-    }
-
-    /// Reads what is there and hands it on: of one connection after the other, so that none of
-    /// them waits for a flood on another.
-    fn read(&mut self, now: Time) {
-        let mut left = READS_PER_TURN;
-        let mut idle = 0;
-        while left > 0 && idle < Leg::COUNT {
-            if self.must_wait() {
-                return self.group.stall(&self.target);
-            }
-            let leg = Leg::ALL[self.first];
-            self.first = (self.first + 1) % Leg::COUNT;
-            if self.read_one(leg, now) {
-                left -= 1;
-                idle = 0;
-            } else {
-                idle += 1;
-            }
-        }
-    }
-
-    /// Reads once from a connection; whether there was anything to learn.
-    #[inline]
-    fn read_one(&mut self, leg: Leg, now: Time) -> bool {
-        let Some(socket) = &mut self.sockets[leg.index()] else {
-            return false;
-        };
-        if !socket.may_read() && self.post.options.waiting == Waiting::Sleep {
-            return false;
-        }
-        let space = self.group.space(leg);
-        let room = space.len();
-        match socket.read(space) {
-            Ok(ReadOutcome::Filled(filled)) => {
-                self.target.speaks(leg);
-                self.group.handle_filled(leg, now, filled, &mut self.target);
-                if filled < room {
-                    // Most likely all there was: nobody should wait for the read that says so.
-                    self.target.finish();
-                }
-            }
-            Ok(ReadOutcome::Blocked) => return false,
-            Ok(ReadOutcome::Closed { .. }) => self.group.handle_closed(leg, now, Ended::Eof),
-            Err(error) => {
-                tracing::debug!(feed = self.post.options.name, %error, "the socket failed");
-                self.group.handle_closed(leg, now, Ended::Error);
-            }
-        }
-        self.act(now);
-        true
     }
 
     /// Writes what is to be written, as far as the sockets take it.

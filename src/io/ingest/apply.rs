@@ -15,7 +15,27 @@ impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
     #[inline]
     pub(super) fn apply(&mut self, at: usize) {
-        let item = self.staging.item(at);
+        let is_plain = self.behind.is_none() && !self.legs.special;
+        match self.staging.get(at) {
+            Some(Item {
+                entity,
+                what: What::Patch(..) | What::Remove(_),
+                ..
+            }) if is_plain => {
+                self.counters.patches.bump();
+                self.entries[entity.index()].heard_at = self.now;
+                self.update(at);
+            }
+            _ => self.apply_closely(at),
+        }
+    }
+
+    /// As [`apply`](Self::apply), for everything but an update of the only leg's, which is what
+    /// nearly all messages bring.
+    #[cold]
+    #[inline(never)]
+    fn apply_closely(&mut self, at: usize) {
+        let item = self.item(at);
         if self.behind.is_some() && self.is_behind(&item) {
             return;
         }
@@ -23,10 +43,10 @@ impl Ingest {
             return;
         }
         match item.what {
-            What::Patch(_, update) | What::Remove(update) => {
+            What::Patch(..) | What::Remove(_) => {
                 self.counters.patches.bump();
                 self.entries[item.entity.index()].heard_at = self.now;
-                self.update(&item, &update);
+                self.update(at);
             }
             What::Forward(number, update) => {
                 self.counters.patches.bump();
@@ -100,13 +120,25 @@ impl Ingest {
         }
     }
 
+    /// Publishes the update that an item is, unless it is overtaken by what is there.
     #[inline]
-    pub(super) fn update(&mut self, item: &Item, update: &Update) {
-        let entry = &self.entries[item.entity.index()];
-        if entry.attention.is_some() && self.is_attended(item) {
-            return self.update_attended(item, update);
+    pub(super) fn update(&mut self, at: usize) {
+        let has_attention = match self.staging.get(at) {
+            Some(item) => self.entries[item.entity.index()].attention.is_some(),
+            None => false,
+        };
+        if !has_attention || !self.update_if_attended(at) {
+            self.update_plain(at);
         }
-        let Some(id) = self.staging.id(item) else {
+    }
+
+    /// As [`update`](Self::update), for an id that nobody looks after.
+    #[inline]
+    fn update_plain(&mut self, at: usize) {
+        let Some(item) = self.staging.get(at) else {
+            return;
+        };
+        let (What::Patch(_, update) | What::Remove(update)) = &item.what else {
             return;
         };
         let entry = &mut self.entries[item.entity.index()];
@@ -114,11 +146,18 @@ impl Ingest {
             return;
         };
         let counters = &*self.counters;
-        let missing = match (item.what, update.missing) {
+        let missing = match (&item.what, update.missing) {
             (What::Patch(..), Missing::Insert) => store::Missing::Insert,
             _ => store::Missing::Ignore,
         };
-        let slot = match writer.locate(id, missing) {
+        let located = match (item.slot(), missing) {
+            (Some(slot), missing) => writer.again(slot, missing),
+            (None, missing) => match self.staging.id(item) {
+                Some(id) => writer.locate(id, missing),
+                None => return,
+            },
+        };
+        let slot = match located {
             Ok(slot) => slot,
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
@@ -141,9 +180,8 @@ impl Ingest {
             let head = writer.head(slot);
             let position = Position::from(&head);
             let verdict = judge(update, position, (self.opened, self.joined));
-            match behind_answer(verdict, update, position, entry.answered.as_deref(), || {
-                writer.entity().canonical(id)
-            }) {
+            let id = || writer.id(slot).map(|id| writer.entity().canonical(id));
+            match behind_answer(verdict, update, position, entry.answered.as_deref(), id) {
                 Verdict::Fresh => {}
                 Verdict::Older => return counters.older.bump(),
                 Verdict::Duplicate if !confirms(update, &head) => {
@@ -151,7 +189,7 @@ impl Ingest {
                 }
                 Verdict::Duplicate => {}
                 Verdict::Gap { expected, found } => {
-                    return self.update_after_gap(item, update, (slot, stamp), (expected, found));
+                    return self.update_after_gap(at, (slot, stamp), (expected, found));
                 }
             }
         }
@@ -164,16 +202,20 @@ impl Ingest {
 
     /// Messages of the slot are missing before this update.
     #[cold]
+    #[inline(never)]
     fn update_after_gap(
         &mut self,
-        item: &Item,
-        update: &Update,
+        at: usize,
         (slot, mut stamp): (SlotIx, Stamp),
         (expected, found): (u64, u64),
     ) {
-        if self.legs.has_company() && self.bridge(item.entity, slot, update) {
+        let item = self.item(at);
+        let (What::Patch(_, update) | What::Remove(update)) = item.what else {
+            return;
+        };
+        if self.legs.has_company() && self.bridge(item.entity, slot, &update) {
             // What another leg has brought may be ahead of it.
-            return self.update(item, update);
+            return self.update(at);
         }
         self.counters.gaps.bump();
         tracing::warn!(feed = &*self.config.feed, expected, found, "a gap");
@@ -191,10 +233,11 @@ impl Ingest {
         if !entry.whole_seen && self.opens > 1 && !stamp.trust {
             watch_recovery(entry, slot, &self.config, &self.counters);
         }
-        publish(entry, slot, item, &self.staging, &stamp, &self.counters);
+        publish(entry, slot, &item, &self.staging, &stamp, &self.counters);
     }
 
     #[cold]
+    #[inline(never)]
     fn mark_invalid(&mut self, item: &Item) {
         if self.legs.has_company() {
             self.note_mark(item);
@@ -227,24 +270,26 @@ pub(super) fn behind_answer(
     update: &Update,
     position: Position,
     answered: Option<&Answered>,
-    id: impl FnOnce() -> Id,
+    id: impl FnOnce() -> Option<Id>,
 ) -> Verdict {
     let whole = update.whole && verdict == Verdict::Fresh;
     let gap = matches!(verdict, Verdict::Gap { .. });
     let Some(answered) = answered.filter(|_| whole || gap) else {
         return verdict;
     };
+    // Made only where it decides: it may allocate.
+    let answer = || answered.get(&id()?).copied();
     if gap {
         let held = position.sequence;
         let spans = update.sequence.zip(held).is_some_and(|(sequence, held)| {
-            spans_answer(update.policy, sequence, held) && answered.get(&id()) == Some(&held)
+            spans_answer(update.policy, sequence, held) && answer() == Some(held)
         });
         return if spans { Verdict::Fresh } else { verdict };
     }
     let number = update.sequence.map(|sequence| sequence.last);
     let behind = update.policy.across == Across::Continues
         && number < position.sequence
-        && answered.get(&id()).copied() == position.sequence;
+        && answer() == position.sequence;
     if behind { Verdict::Older } else { verdict }
 }
 

@@ -10,9 +10,20 @@ use crate::store::{self, Link, Outcome, Stamp, flags};
 use std::sync::Arc;
 
 impl Ingest {
+    /// Publishes the update that an item is if its id is fetched, or has optimistic writes; whether
+    /// it is.
     #[cold]
     #[inline(never)]
-    pub(super) fn is_attended(&self, item: &Item) -> bool {
+    pub(super) fn update_if_attended(&mut self, at: usize) -> bool {
+        let item = self.item(at);
+        let is_attended = self.is_attended(&item);
+        if is_attended && let What::Patch(_, update) | What::Remove(update) = item.what {
+            self.update_attended(at, &item, &update);
+        }
+        is_attended
+    }
+
+    fn is_attended(&self, item: &Item) -> bool {
         let entry = &self.entries[item.entity.index()];
         let id = self.staging.id(item);
         let (Some(attention), Some(id)) = (&entry.attention, id) else {
@@ -22,14 +33,12 @@ impl Ingest {
     }
 
     /// As [`update`](Self::update), for an id that is fetched, or has optimistic writes.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn update_attended(&mut self, item: &Item, update: &Update) {
+    fn update_attended(&mut self, at: usize, item: &Item, update: &Update) {
         let Some(id) = self.staging.id(item) else {
             return;
         };
         if self.is_logging(item.entity, id) {
-            return self.update_behind(item, update);
+            return self.update_behind(at, item, update);
         }
         let (counters, opens, as_of) = (Arc::clone(&self.counters), self.opens, self.as_of);
         let entry = &mut self.entries[item.entity.index()];
@@ -83,7 +92,7 @@ impl Ingest {
                 });
             let verdict = judge(update, position, (self.opened, self.joined));
             let answered = entry.answered.as_deref();
-            match behind_answer(verdict, update, position, answered, || key.clone()) {
+            match behind_answer(verdict, update, position, answered, || Some(key.clone())) {
                 Verdict::Fresh => {}
                 Verdict::Older => {
                     counters.older.bump();

@@ -480,7 +480,7 @@ impl Ingest {
     #[cold]
     pub(super) fn echo_all(&mut self) {
         for at in 0..self.staging.len() {
-            let item = self.staging.item(at);
+            let item = self.item(at);
             if let What::Patch(_, update) | What::Remove(update) = item.what {
                 self.echo(&item, &update);
             }

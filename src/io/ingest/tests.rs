@@ -1,9 +1,9 @@
 use super::*;
 use crate::feed::presets::Events;
 use crate::feed::{Class, Config, Control, Covers, Outbox, Policy, Protocol, Sequence, Settings};
-use crate::feed::{Missing, Rule, Subscription};
+use crate::feed::{Leg, Missing, Rule, Subscription};
 use crate::io::command::Command;
-use crate::io::inbox::Inbox;
+use crate::io::inbox::{CommandError, Inbox};
 use crate::io::local::LocalFeed;
 use crate::json::Message;
 use crate::store::{Runner, Scratch, Seen, Slot, State, StoreConfig, Watched, Woken, flags};

@@ -48,7 +48,7 @@ impl Side {
             .expect("polled");
         assert!(!self.events.is_empty(), "nothing happened in time");
         for event in &self.events {
-            self.socket.ready(event.is_readable(), event.is_writable());
+            self.socket.notice(event);
         }
         // What rustls holds goes when there is room, as a feed's thread does each turn.
         self.socket.flush().expect("flushed");
@@ -239,4 +239,45 @@ fn garbage_within_tls_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     drop(side);
     peer.join();
+}
+
+/// As a feed's thread does: it reads only what the poller has spoken of.
+#[test]
+fn a_short_read_waits_for_the_poller_and_misses_neither_news_nor_the_end() {
+    let (go, start) = mpsc::channel::<()>();
+    let peer = Peer::once(move |mut stream| {
+        stream.write_all(b"hello").expect("sent");
+        start.recv_timeout(LONG).expect("told to go on");
+        // The end comes with the last bytes, before the client looks.
+        stream.write_all(b"bye").expect("sent");
+    });
+    let mut side = Side::plain(&peer);
+    let mut space = [0; 64];
+    let mut received = Vec::new();
+    while received.len() < 5 {
+        if !side.socket.may_read() {
+            side.wait();
+        }
+        if let ReadOutcome::Filled(count) = side.socket.read(&mut space).expect("a read") {
+            received.extend_from_slice(&space[..count]);
+            assert_eq!(
+                side.socket.may_read(),
+                !SHORT_READ_DRAINS,
+                "there was room left"
+            );
+        }
+    }
+    go.send(()).expect("heard");
+    peer.join();
+    loop {
+        if !side.socket.may_read() {
+            side.wait();
+        }
+        match side.socket.read(&mut space).expect("a read") {
+            ReadOutcome::Filled(count) => received.extend_from_slice(&space[..count]),
+            ReadOutcome::Blocked => {}
+            ReadOutcome::Closed { .. } => break,
+        }
+    }
+    assert_eq!(received, b"hellobye");
 }

@@ -287,12 +287,14 @@ fn a_patch_for_a_newer_layout_fits_an_older_one_if_its_own_fields_do() {
     let old = subject(r#"{"a":1,"w":"0123456789abcdef"}"#, &mut schema).layout;
     let mut patch = |json| patch_of(json, Mode::Merge, &mut schema);
     patch(r#"{"b":1,"w":"0123456789abcdef0123456789abcdef"}"#);
-    for fitting in [r#"{"a":3}"#, r#"{"w":1}"#, "[1]"] {
-        assert!(patch(fitting).fits(&old), "{fitting} fits at a glance");
+    for fitting in [r#"{"a":3}"#, "[1]"] {
+        assert!(fits_at_a_glance(&patch(fitting), &old), "{fitting}");
     }
     // It takes a second look to see that the older region is wide enough.
-    let wide = patch(r#"{"w":"0123456789abcdef"}"#);
-    assert!(!wide.fits(&old) && fits(&wide, &old));
+    for wide in [r#"{"w":1}"#, r#"{"w":"0123456789abcdef"}"#] {
+        let wide = patch(wide);
+        assert!(!fits_at_a_glance(&wide, &old) && fits(&wide, &old));
+    }
     for refused in [
         r#"{"b":1}"#,
         r#"{"a":4,"b":null}"#,
@@ -304,6 +306,10 @@ fn a_patch_for_a_newer_layout_fits_an_older_one_if_its_own_fields_do() {
     }
     let patch = patch(r#"{"a":"0123456789abcdef","b":2,"w":"0123456789abcdef"}"#);
     assert!(fits(&patch, schema.layout()));
+}
+
+fn fits_at_a_glance(patch: &Patch, layout: &Layout) -> bool {
+    patch.fits(layout.cells(), layout.widened())
 }
 
 const TOKENS: [&str; 12] = [

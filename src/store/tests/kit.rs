@@ -26,7 +26,7 @@ fn walk(
     let text = json.to_string();
     let token = match json {
         Json::Object(members) => {
-            patch.object(node);
+            patch.object(schema.layout(), node);
             for (name, member) in members {
                 let child = match schema.layout().child(node, name) {
                     Some(child) => child,
@@ -37,7 +37,7 @@ fn walk(
             return Ok(());
         }
         Json::Null if mode == Mode::Merge && depth > 0 => {
-            patch.delete(node);
+            patch.delete(schema.layout(), node);
             return Ok(());
         }
         Json::Null => Token::new(Kind::Null, b"null"),

@@ -7,6 +7,12 @@ mod changes_models;
 #[cfg(not(tickcache_loom))]
 mod kit;
 #[cfg(not(tickcache_loom))]
+mod live;
+#[cfg(not(tickcache_loom))]
+mod locate;
+#[cfg(not(tickcache_loom))]
+mod lookup;
+#[cfg(not(tickcache_loom))]
 mod oracle;
 #[cfg(not(tickcache_loom))]
 mod replace;

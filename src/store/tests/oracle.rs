@@ -275,7 +275,7 @@ impl History {
             let Some(node) = layout.find(&[&name]) else {
                 continue;
             };
-            let (again, [read]) = it.slot.read([Field::new(node)]);
+            let (again, [read]) = it.slot.read([Field::new(&layout, node)]);
             assert_eq!(again, head);
             match it.value.as_ref().and_then(|value| value.get(&name)) {
                 None => assert!(read.is_missing()),

@@ -16,7 +16,7 @@ use crate::sync::{Arc, AtomicU64};
 struct Owner<const K: usize> {
     place: Place<K>,
     schema: Schema,
-    growths: u64,
+    batch: Batch,
 }
 
 impl<const K: usize> Owner<K> {
@@ -26,7 +26,10 @@ impl<const K: usize> Owner<K> {
         Self {
             place: Place::adopt(slot),
             schema: Schema::new(Limits::default()),
-            growths: 0,
+            batch: Batch {
+                number: 1,
+                ..Batch::default()
+            },
         }
     }
 
@@ -42,32 +45,80 @@ impl<const K: usize> Owner<K> {
             Node::ROOT,
             Token::new(Kind::String, text.as_bytes()),
         );
-        let layout = self.schema.layout().clone();
-        let mut batch = Batch {
-            layout: &layout,
-            base: 0,
-            number: 1,
-            retired: &mut Vec::new(),
-            growths: &mut self.growths,
-        };
         let stamp = Stamp {
             mode: Mode::Replace,
             whole: true,
             turn,
             ..Stamp::default()
         };
-        assert_eq!(
-            self.place.update(&patch, &stamp, &mut batch),
-            Outcome::Applied
-        );
+        assert_eq!(self.update(&patch, &stamp), Outcome::Applied);
     }
+
+    /// As the owner of an entity does it. At once, wherever that may be.
+    fn update(&mut self, patch: &Patch, stamp: &Stamp) -> Outcome {
+        let layout = self.schema.layout();
+        match self.place.update_at_once(patch, stamp, &mut self.batch) {
+            Some(outcome) => outcome,
+            None => self.place.update(patch, stamp, layout, &mut self.batch),
+        }
+    }
+
+    /// Publishes the same number in two fields, by a patch.
+    fn publish_both(&mut self, number: u64, link: u64) {
+        let (mut patch, text) = (Patch::new(), number.to_string());
+        patch.object(self.schema.layout(), Node::ROOT);
+        for name in ["x", "y"] {
+            let node = self.schema.add(Node::ROOT, name).expect("room");
+            let token = Token::new(Kind::Number, text.as_bytes());
+            patch.set(&mut self.schema, node, token);
+        }
+        let stamp = Stamp {
+            trust: true,
+            link,
+            ..Stamp::default()
+        };
+        assert_eq!(self.update(&patch, &stamp), Outcome::Applied);
+    }
+}
+
+fn two_fields(publications: u64) {
+    let mut owner = Owner::<2>::new();
+    let slot = owner.slot();
+    owner.publish_both(1, 1);
+    let layout = owner.schema.layout();
+    let fields = ["x", "y"].map(|name| Field::new(layout, layout.find(&[name]).expect("added")));
+    let publishing = thread::spawn(move || {
+        (2..=publications).for_each(|number| owner.publish_both(number, number));
+    });
+    let mut last = 0;
+    for _ in 0..2 {
+        let (head, values) = slot.read(fields);
+        let seen = [head.epoch, head.link];
+        let values = values.map(|value| value.u64().unwrap_or_default());
+        assert_eq!((seen, values), ([head.epoch; 2], [head.epoch; 2]), "torn");
+        assert!(head.epoch >= last, "backwards");
+        last = head.epoch;
+    }
+    publishing.join().expect("no panic");
+    assert_eq!(slot.read(fields).0.epoch, publications);
+}
+
+#[test]
+fn what_is_published_at_once_is_never_torn() {
+    explore(|| two_fields(3));
+}
+
+#[test]
+#[should_panic = "torn"]
+fn what_is_published_at_once_needs_the_fence() {
+    inject(Fault::WriterFence, || explore(|| two_fields(3)));
 }
 
 /// Longer than a cell: needs another block.
 const LONG: &str = "a text of two cells";
 
 fn root() -> Field {
-    Field::new(Node::ROOT)
+    Field::new(&root_only(), Node::ROOT)
 }
 
 fn text<const K: usize>(slot: &Slot<K>) -> (u64, String) {
@@ -89,7 +140,7 @@ fn growth() {
     owner.publish("a", 1);
     let growing = thread::spawn(move || {
         owner.publish(LONG, 2);
-        assert_eq!(owner.growths, 1);
+        assert_eq!(owner.batch.growths, 1);
     });
     let (first, value) = text(&slot);
     expect(first, &value);

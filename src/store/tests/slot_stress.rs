@@ -205,7 +205,7 @@ fn fields_may_be_added_by_anybody() {
                     let field = entity.schema().field(&[&name]).expect("room");
                     let layout = entity.schema().layout();
                     assert_eq!(layout.find(&[&name]), Some(field.node()));
-                    assert_eq!(Field::new(field.node()).node(), field.node());
+                    assert_eq!(Field::new(&layout, field.node()), field);
                 }
             });
         }
@@ -215,7 +215,7 @@ fn fields_may_be_added_by_anybody() {
             let slot = writer.locate("a".into(), Missing::Insert).expect("room");
             writer.publish(slot, &patch, &Stamp::default());
             let node = writer.schema().layout().find(&[&name]).expect("added");
-            let field = Field::new(node);
+            let field = Field::new(writer.schema().layout(), node);
             let read = writer.slot(slot).expect("located").read([field]).1;
             assert_eq!(read[0].u64(), Ok(at));
         }

@@ -93,7 +93,7 @@ fn plain_accepts_nothing_that_parse_refuses() {
             }
         }
     }
-    assert!(Plain::parse(&[0x81, 5]).is_some());
+    assert!(Plain::parse(&[0x81, 5, b'a', b'b']).is_some());
     assert!(Plain::parse(&[0x82, 126, 1, 0]).is_some());
     assert!(Plain::parse(&[0x82, 126, 1]).is_none());
 }

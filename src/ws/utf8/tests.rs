@@ -97,3 +97,17 @@ fn agrees_with_the_library_on_all_short_texts() {
         }
     }
 }
+
+#[test]
+fn a_high_byte_is_seen_wherever_it_is() {
+    for len in 0..=3 * BLOCK + 1 {
+        let mut text = vec![b'a'; len];
+        assert!(is_ascii(&text), "{len} bytes");
+        for at in 0..len {
+            text[at] = 0x80;
+            assert!(!is_ascii(&text), "byte {at} of {len}");
+            assert!(!is_valid(&text), "byte {at} of {len}");
+            text[at] = 0x7f;
+        }
+    }
+}

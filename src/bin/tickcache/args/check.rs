@@ -5,7 +5,7 @@ use super::{Command, Format, LiveArgs, Preset};
 /// What is wrong with a command line that clap has passed, and the command it was typed for.
 pub(super) fn problem(command: &Command) -> Option<(String, &'static str)> {
     let (text, name) = match command {
-        Command::Demo(_) => return None,
+        Command::Bench(_) | Command::Demo(_) => return None,
         Command::Replay(args) => (given(&args.format).or_else(|| mode(&args.format)), "replay"),
         Command::Watch(args) => {
             let urls = args.url.as_slice();

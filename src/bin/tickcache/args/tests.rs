@@ -56,6 +56,53 @@ fn demo_takes_its_options() {
 }
 
 #[test]
+fn the_mode_of_the_demo_is_that_of_a_feed() {
+    let mode = |text: &str| match command(text) {
+        Command::Demo(demo) => demo.mode.waiting(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mode("demo"), tickcache::Waiting::default());
+    assert_eq!(mode("demo --mode spin"), tickcache::Waiting::SPIN_THEN_PARK);
+    assert_eq!(mode("demo --mode busy"), tickcache::Waiting::BusyPoll);
+}
+
+#[test]
+fn bench_takes_its_options() {
+    let bench = |text: &str| match command(text) {
+        Command::Bench(bench) => bench,
+        other => panic!("{other:?}"),
+    };
+    let usual = bench("bench");
+    assert_eq!(usual.modes, [Mode::Block, Mode::Spin, Mode::Busy]);
+    assert_eq!((usual.ids, usual.json), (100, false));
+    assert_eq!(usual.seconds, Duration::from_secs(5));
+    let one_of_each = [(Wait::Spin, 1), (Wait::Block, 1), (Wait::Task, 1)];
+    assert_eq!(usual.readers, one_of_each);
+    let text = "bench --mode busy --ids 7 --rate max --seconds 0.5 --readers spin=2,task=0 --json";
+    let other = bench(text);
+    assert_eq!((other.modes, other.ids), (vec![Mode::Busy], 7));
+    assert_eq!((other.rate, other.json), (Rate::Max, true));
+    assert_eq!(other.readers, [(Wait::Spin, 2), (Wait::Task, 0)]);
+    assert_eq!(bench("bench --readers block").readers, [(Wait::Block, 1)]);
+    for (text, word) in [
+        ("bench --ids 0", "1 to 1000"),
+        ("bench --ids 1001", "1 to 1000"),
+        ("bench --mode sleep", "busy"),
+        ("bench --readers nap=1", "spin=1"),
+        ("bench --readers spin=x", "spin=1"),
+        ("bench --readers spin=1000", "256"),
+        ("bench --seconds 0", "above 0"),
+        ("bench --rate 0", "max"),
+    ] {
+        let told = wrong(text);
+        assert!(
+            told.contains(word) && told.contains("bench --help"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn replay_takes_its_options() {
     let text = "replay a.jsonl b.jsonl.gz --preset events --through websocket --speed recorded \
                 --merge shallow --missing insert --print";

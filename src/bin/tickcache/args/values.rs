@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Stream;
+use super::{Stream, Wait};
 use crate::simulator::Rate;
 
 /// Most symbols a demo simulates.
@@ -14,6 +14,33 @@ pub(super) fn symbols(text: &str) -> Result<usize, String> {
     let count = whole(text).filter(|count| (1..=MAX_SYMBOLS).contains(count));
     let count = count.and_then(|count| usize::try_from(count).ok());
     count.ok_or_else(|| format!("give a whole number from 1 to {MAX_SYMBOLS}"))
+}
+
+/// Most ids of a bench: the streams of one connection.
+const MAX_IDS: u64 = 1000;
+
+pub(super) fn ids(text: &str) -> Result<usize, String> {
+    let count = whole(text).filter(|count| (1..=MAX_IDS).contains(count));
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| format!("give a whole number from 1 to {MAX_IDS}"))
+}
+
+/// Most readers of one kind.
+const MAX_READERS: u64 = 256;
+
+pub(super) fn readers(text: &str) -> Result<(Wait, usize), String> {
+    let (how, count) = text.split_once('=').unwrap_or((text, "1"));
+    let how = match how {
+        "spin" => Some(Wait::Spin),
+        "block" => Some(Wait::Block),
+        "task" => Some(Wait::Task),
+        _ => None,
+    };
+    let count = whole(count).filter(|count| *count <= MAX_READERS);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    how.zip(count).ok_or_else(|| {
+        format!("give spin, block or task and a number up to {MAX_READERS}, such as spin=1,block=4")
+    })
 }
 
 pub(super) fn rate(text: &str) -> Result<Rate, String> {

@@ -72,6 +72,11 @@ pub(crate) struct Settings {
     pub(crate) symbols: usize,
     /// Messages a second on each connection.
     pub(crate) rate: Rate,
+    /// Each message is due by itself rather than in bursts, and its stamp is the time at which it is
+    /// made, right before it is written: what a client's engine takes can be measured, and a
+    /// sender that is late is not part of it. Occupies a core where messages are less than 20 us
+    /// apart.
+    pub(crate) even: bool,
     /// Seed of the random walk and of the times at which connections are lost.
     pub(crate) seed: u64,
     /// A connection is lost after about this long (between half and one and a half of it), once
@@ -91,6 +96,7 @@ impl Default for Settings {
             port: 0,
             symbols: 200,
             rate: Rate::PerSecond(NonZeroU64::new(50_000).expect("not zero")),
+            even: false,
             seed: 1,
             drop_every: None,
             ping_every: Duration::from_secs(20),

@@ -2,7 +2,8 @@
 //!
 //! Message `k` at `rate` a second is nominally due at `k / rate`. Due times lie on a grid of
 //! [`GRID`], each rounded down to it, so that the messages of one grid step are one burst with one
-//! due time: exchanges send in bursts too, and one wake serves the burst.
+//! due time: exchanges send in bursts too, and one wake serves the burst. An *even* schedule has no
+//! grid.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Distance of two bursts: 4,000 wakes a second at most.
 pub(crate) const GRID: Duration = Duration::from_micros(250);
 
+/// An even schedule does not sleep for less: a timer would be late by more.
+const SHORT: Duration = Duration::from_micros(20);
+
 const NANOS: u128 = 1_000_000_000;
 
 /// The fixed times of one connection's messages.
@@ -18,18 +22,45 @@ const NANOS: u128 = 1_000_000_000;
 pub(crate) struct Schedule {
     start: Instant,
     rate: NonZeroU64,
+    grid: Duration,
 }
 
 impl Schedule {
     /// A schedule whose message 0 is due at `start`.
     pub(crate) fn new(start: Instant, rate: NonZeroU64) -> Self {
-        Self { start, rate }
+        Self {
+            start,
+            rate,
+            grid: GRID,
+        }
+    }
+
+    /// The same without bursts.
+    pub(crate) fn even(start: Instant, rate: NonZeroU64) -> Self {
+        Self {
+            grid: Duration::from_nanos(1),
+            ..Self::new(start, rate)
+        }
+    }
+
+    /// Waits until `at`: exactly, where the schedule is even.
+    pub(crate) async fn wait(even: bool, timer: &mut Timer, at: Instant) -> io::Result<()> {
+        if !even {
+            return timer.until(at).await;
+        }
+        if let Some(early) = at.checked_sub(SHORT) {
+            timer.until(early).await?;
+        }
+        while Instant::now() < at {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// When message `k` is due.
     pub(crate) fn at(&self, k: u64) -> Instant {
         let nominal = u128::from(k) * NANOS / u128::from(self.rate.get());
-        let grid = nominal - nominal % GRID.as_nanos();
+        let grid = nominal - nominal % self.grid.as_nanos();
         // u64 nanoseconds are 584 years; a schedule that long never gets there.
         self.start + Duration::from_nanos(u64::try_from(grid).unwrap_or(u64::MAX))
     }
@@ -39,9 +70,9 @@ impl Schedule {
         let Some(elapsed) = now.checked_duration_since(self.start) else {
             return 0;
         };
-        let steps = elapsed.as_nanos() / GRID.as_nanos() + 1;
+        let steps = elapsed.as_nanos() / self.grid.as_nanos() + 1;
         // The first k whose nominal time is not before the end of this grid step.
-        let k = (steps * GRID.as_nanos() * u128::from(self.rate.get())).div_ceil(NANOS);
+        let k = (steps * self.grid.as_nanos() * u128::from(self.rate.get())).div_ceil(NANOS);
         u64::try_from(k).unwrap_or(u64::MAX)
     }
 }

@@ -190,10 +190,10 @@ impl Session {
                 continue;
             }
             let ping = self.ping_deadline();
-            let timer = &mut self.timer;
+            let (timer, even) = (&mut self.timer, self.shared.settings.even);
             let due = async {
                 match next {
-                    Some(at) => timer.until(at).await,
+                    Some(at) => Schedule::wait(even, timer, at).await,
                     None => std::future::pending().await,
                 }
             };
@@ -319,25 +319,28 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let mut market = shared.market();
         let before = self.outbox.frames();
+        let even = shared.settings.even;
         let mut left = shared.left();
         let next = match shared.settings.rate {
             Rate::Max => {
                 while left > 0 && !self.outbox.is_full() {
                     let stream = self.choose(|bound| market.below(bound));
+                    let at = if even { Instant::now() } else { now };
                     self.outbox
-                        .text(|text| market.next(stream, self.form, now, text));
+                        .text(|text| market.next(stream, self.form, at, text));
                     left -= 1;
                 }
                 Some(now)
             }
             Rate::PerSecond(rate) => {
-                let (schedule, mut k) = self
-                    .schedule
-                    .unwrap_or_else(|| (Schedule::new(now, rate), 0));
+                let (schedule, mut k) = self.schedule.unwrap_or_else(|| match even {
+                    true => (Schedule::even(now, rate), 0),
+                    false => (Schedule::new(now, rate), 0),
+                });
                 let due = schedule.due(now);
                 while k < due && left > 0 && !self.outbox.is_full() {
                     let stream = self.choose(|bound| market.below(bound));
-                    let at = schedule.at(k);
+                    let at = if even { Instant::now() } else { schedule.at(k) };
                     self.outbox
                         .text(|text| market.next(stream, self.form, at, text));
                     k += 1;

@@ -12,6 +12,7 @@ use super::format::{
     age, bytes, clean, count, padded, percent, rate, running, shortened, span, stale,
 };
 use super::model::{Align, Cell, Column, Link, Model, Row, State, Tone};
+use super::report::{engine_parts, three};
 use super::slow;
 
 const MIN_WIDTH: u16 = 40;
@@ -110,7 +111,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, view: &mut View) {
             model,
         );
         freshness(buffer, line(states), model);
-        states + 2
+        let lines = engine(buffer, line(states + 1), model);
+        states + 2 + lines
     } else {
         compact(buffer, line(1), model);
         2
@@ -274,6 +276,21 @@ fn compact(buffer: &mut Buffer, area: Rect, model: &Model) {
     add("received", count(model.totals.received));
     add("reconnects", count(model.totals.reconnects));
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// What the engine measures of itself: how many lines that takes.
+fn engine(buffer: &mut Buffer, area: Rect, model: &Model) -> u16 {
+    let parts = model.engine.as_ref().map(engine_parts).unwrap_or_default();
+    if parts.is_empty() {
+        return 0;
+    }
+    let mut spans = vec![Span::styled("ENGINE p50/p99/p99.9", DIM)];
+    for (name, latency) in parts {
+        spans.push(Span::styled(format!("  {name} "), DIM));
+        spans.push(Span::styled(three(latency), BOLD));
+    }
+    buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+    1
 }
 
 /// How many slots are in which state, as a bar and in numbers.

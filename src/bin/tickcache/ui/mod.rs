@@ -8,6 +8,7 @@ mod draw;
 mod format;
 mod lines;
 mod model;
+mod percentiles;
 mod report;
 mod slow;
 mod terminal;
@@ -21,5 +22,6 @@ pub(crate) use model::{
     Align, Cell, Checked, Column, Cpu, Fetches, Latency, Link, Model, Query, Recorder, Row, Served,
     Slow, State, Tone, Totals,
 };
-pub(crate) use report::{Report, slow_summary, summary};
+pub(crate) use percentiles::Percentiles;
+pub(crate) use report::{Report, engine_summary, slow_summary, summary};
 pub(crate) use terminal::{Interrupt, live};

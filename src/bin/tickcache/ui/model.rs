@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) columns: Vec<Column>,
     /// The rows, in the order in which they are shown.
     pub(crate) rows: Vec<Row>,
+    /// What the engine measures of itself, where the command shows it.
+    pub(crate) engine: Option<tickcache::Latencies>,
     /// The slow path, where the command has one.
     pub(crate) slow: Option<Slow>,
 }
@@ -230,6 +232,16 @@ impl Recorder {
     /// Forgets all.
     pub(crate) fn reset(&mut self) {
         self.0.reset();
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// What this part of all do not exceed; meaningless before the first.
+    pub(crate) fn quantile(&self, part: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(part))
     }
 
     /// The percentiles, or `None` before the first.

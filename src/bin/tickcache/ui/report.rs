@@ -1,9 +1,13 @@
 //! The same model without a terminal: a line a second, and an object at the end.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tickcache::{Latencies, Latency};
 
 use super::format::{count, percent, rate, running, span};
 use super::model::{Fetches, Link, Model, Served, Slow, State};
+use super::percentiles::Percentiles;
 
 /// One line that says how it stands.
 pub(crate) fn summary(model: &Model) -> String {
@@ -40,6 +44,40 @@ pub(crate) fn summary(model: &Model) -> String {
         line += &format!(" simulator {}", percent(model.cpu.simulator));
     }
     line
+}
+
+/// What the engine measures of itself, each with its name, where there is anything.
+pub(super) fn engine_parts(engine: &Latencies) -> Vec<(&'static str, &Latency)> {
+    let parts = [
+        ("read→first visible", &engine.first_visible),
+        ("→last", &engine.last_visible),
+        ("publish→awake spinning", &engine.spinning),
+        ("blocking", &engine.blocking),
+        ("tasks", &engine.asynchronous),
+    ];
+    let is_measured = |part: &(_, &Latency)| part.1.count() > 0;
+    parts.into_iter().filter(is_measured).collect()
+}
+
+/// The median, the 99th and the 99.9th percentile, in one word.
+pub(super) fn three(latency: &Latency) -> String {
+    let of = |quantile: Option<Duration>| span(quantile.unwrap_or_default());
+    format!(
+        "{}/{}/{}",
+        of(latency.p50()),
+        of(latency.p99()),
+        of(latency.p999())
+    )
+}
+
+/// One line of what the engine measures of itself, where there is anything.
+pub(crate) fn engine_summary(model: &Model) -> Option<String> {
+    let parts = engine_parts(model.engine.as_ref()?);
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|(name, latency)| format!("{name} {}", three(latency)))
+        .collect();
+    (!parts.is_empty()).then(|| format!("     engine (p50/p99/p99.9)  {}", parts.join("  ")))
 }
 
 /// One line that says how the slow path stands, where there is one.
@@ -109,10 +147,41 @@ pub(crate) struct Report {
     reconnects: u64,
     /// `null` where nothing was measured.
     latency_us: Option<LatencyMicros>,
+    /// What the engine measures of itself, in nanoseconds.
+    engine_ns: EngineReport,
     /// Per cent of one core.
     cpu_percent: CpuPercent,
     /// `null` where there is no slow path.
     slow_path: Option<SlowReport>,
+}
+
+/// Each `null` where nothing was measured.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct EngineReport {
+    read_to_first_visible: Option<Percentiles>,
+    read_to_last_visible: Option<Percentiles>,
+    publish_to_awake: AwakeReport,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct AwakeReport {
+    spinning: Option<Percentiles>,
+    blocking: Option<Percentiles>,
+    asynchronous: Option<Percentiles>,
+}
+
+impl EngineReport {
+    fn of(engine: &Latencies) -> Self {
+        Self {
+            read_to_first_visible: Percentiles::of(&engine.first_visible),
+            read_to_last_visible: Percentiles::of(&engine.last_visible),
+            publish_to_awake: AwakeReport {
+                spinning: Percentiles::of(&engine.spinning),
+                blocking: Percentiles::of(&engine.blocking),
+                asynchronous: Percentiles::of(&engine.asynchronous),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -186,7 +255,7 @@ impl Report {
     pub(crate) fn of(model: &Model, balanced: bool) -> Self {
         let seconds = model.elapsed.as_secs_f64();
         let totals = &model.totals;
-        let micros = |time: std::time::Duration| tenths(time.as_nanos() as f64 / 1e3);
+        let micros = |time: Duration| tenths(time.as_nanos() as f64 / 1e3);
         Self {
             seconds: tenths(seconds),
             received: totals.received,
@@ -203,6 +272,11 @@ impl Report {
                 p999: micros(latency.p999),
                 max: micros(latency.max),
             }),
+            engine_ns: model
+                .engine
+                .as_ref()
+                .map(EngineReport::of)
+                .unwrap_or_default(),
             cpu_percent: CpuPercent {
                 engine: model.cpu.engine.map(tenths),
                 simulator: model.cpu.simulator.map(tenths),

@@ -86,6 +86,7 @@ fn model(symbols: usize) -> Model {
             column("VOLUME", 14, 3),
         ],
         rows: rows.collect(),
+        engine: None,
         slow: None,
     }
 }
@@ -200,6 +201,16 @@ fn eighty_by_twenty_four() {
     );
     let last = " q quit   ↑↓ scroll   PgUp PgDn page   Home End ends                1–13 of 200";
     assert_eq!(picture[23], last);
+}
+
+#[test]
+fn what_the_engine_measures_has_a_line_of_its_own() {
+    let mut model = model(20);
+    let before = picture(&model, &mut View::new(true), 120, 24);
+    // Nothing was measured: nothing is shown.
+    model.engine = Some(tickcache::Latencies::default());
+    assert_eq!(picture(&model, &mut View::new(true), 120, 24), before);
+    assert_eq!(engine_summary(&model), None);
 }
 
 /// Columns line up: in no line does a value begin or end elsewhere than in the others.

@@ -1,7 +1,7 @@
 //! A venue of one's own: words that are no JSON, a heartbeat, a login, questions of the server.
 
 use super::*;
-use crate::feed::protocol::{Claims, Covers, EntityIx, Sink, Update};
+use crate::feed::protocol::{Claims, Class, Control, Covers, EntityIx, Sink, Update};
 use crate::json::Message;
 use crate::key::IdRef;
 

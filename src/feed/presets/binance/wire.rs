@@ -6,58 +6,29 @@ use super::super::members::members;
 use crate::feed::protocol::{Control, Subscription};
 use crate::json::Value;
 
-/// The members of a payload that decide what it is.
-#[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) event: Option<Value<'a>>,
-    pub(super) symbol: Option<Value<'a>>,
-    pub(super) update: Option<Value<'a>>,
-    pub(super) trade: Option<Value<'a>>,
-    pub(super) aggregate: Option<Value<'a>>,
-    pub(super) time: Option<Value<'a>>,
-    pub(super) index: Option<Value<'a>>,
-    pub(super) order: Option<Value<'a>>,
-    /// Which of `b`, `B`, `a`, `A` are there.
-    book: u8,
+/// The members that say when, of what and with which number a value of a channel is. The name in
+/// place of a number that the channel does not have is of no member.
+#[inline]
+pub(super) fn members_of(channel: &str) -> &'static [&'static str; 3] {
+    match channel {
+        "bookTicker" => &["E", "s", "u"],
+        "trade" => &["E", "s", "t"],
+        "aggTrade" => &["E", "s", "a"],
+        "forceOrder" => &["E", "o", ""],
+        "indexPrice" => &["E", "i", ""],
+        _ => &["E", "s", ""],
+    }
 }
 
-impl<'a> Fields<'a> {
-    #[inline]
-    pub(super) fn of(data: Value<'a>) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in data.members() {
-            match name.as_str() {
-                "e" => fields.event = Some(value),
-                "s" => fields.symbol = Some(value),
-                "u" => fields.update = Some(value),
-                "t" => fields.trade = Some(value),
-                "E" => fields.time = Some(value),
-                "i" => fields.index = Some(value),
-                "o" => fields.order = Some(value),
-                "b" => fields.book |= 1,
-                "B" => fields.book |= 2,
-                "a" => {
-                    fields.book |= 4;
-                    fields.aggregate = Some(value);
-                }
-                "A" => fields.book |= 8,
-                _ => {}
-            }
-        }
-        fields
-    }
-
-    /// A raw `bookTicker` of spot carries no `e`: it is known by what it holds.
-    pub(super) const fn is_book_ticker(&self) -> bool {
-        self.book == 15 && self.symbol.is_some() && self.update.is_some()
-    }
+/// A raw `bookTicker` of spot carries no `e`: it is known by what it holds.
+pub(super) fn is_book_ticker(data: Value<'_>) -> bool {
+    let members = data.pick(&["s", "u", "b", "B", "a", "A"]);
+    members.iter().all(Option::is_some)
 }
 
 members! {
     /// The members around a payload.
     pub(super) struct Frame {
-        pub(super) stream = "stream",
-        pub(super) data = "data",
         result = "result",
         error = "error",
         id = "id",
@@ -88,12 +59,31 @@ impl<'a> Frame<'a> {
 /// The channel of a stream: without symbol, speed, and the marks of streams of all symbols.
 /// `btcusdt@markPrice@1s`, `!markPrice@arr` and `!markPrice@arr@1s` are `markPrice`.
 #[inline]
-pub(super) fn channel_of(stream: &str) -> &str {
-    let rest = match stream.strip_prefix('!') {
+pub(super) fn channel_of(stream: &[u8]) -> &[u8] {
+    let rest = match stream.strip_prefix(b"!") {
         Some(rest) => rest,
-        None => stream.split_once('@').map_or(stream, |(_, rest)| rest),
+        None => at_sign(stream).map_or(stream, |at| &stream[at + 1..]),
     };
-    rest.split_once('@').map_or(rest, |(channel, _)| channel)
+    at_sign(rest).map_or(rest, |at| &rest[..at])
+}
+
+/// Where the first `@` is, looked for eight bytes at a time: names are too short for a call.
+#[inline]
+fn at_sign(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut words = text.chunks_exact(8);
+    for (number, word) in words.by_ref().enumerate() {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        let differs = word ^ (ONES * b'@' as u64);
+        // The lowest byte that is zero has its highest bit set; those above it do not matter.
+        let zero = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if zero != 0 {
+            return Some(8 * number + (zero.trailing_zeros() / 8) as usize);
+        }
+    }
+    let rest = words.remainder();
+    let at = rest.iter().position(|byte| *byte == b'@')?;
+    Some(text.len() - rest.len() + at)
 }
 
 /// The channel of an event, by what a payload calls itself in `e`.

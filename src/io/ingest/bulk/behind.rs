@@ -19,7 +19,12 @@ impl Ingest {
     /// As [`update`](Self::update), while long messages are on their way that came before it.
     #[cold]
     #[inline(never)]
-    pub(in crate::io::ingest) fn update_behind(&mut self, item: &staging::Item, update: &Update) {
+    pub(in crate::io::ingest) fn update_behind(
+        &mut self,
+        at: usize,
+        item: &staging::Item,
+        update: &Update,
+    ) {
         let Some(id) = self.staging.id(item) else {
             return;
         };
@@ -82,7 +87,7 @@ impl Ingest {
         }
         if shown {
             board.plain = true;
-            self.update(item, update);
+            self.update(at);
             if let Some(board) = &mut self.bulk {
                 board.plain = false;
             }

@@ -215,9 +215,8 @@ impl Ingest {
                 None => What::Remove(update),
             };
             self.staging.push(ix, Some(id.as_ref()), what);
-            let item = self.staging.item(self.staging.len() - 1);
             self.as_of = Some(invalidation);
-            self.update(&item, &update);
+            self.update(self.staging.len() - 1);
             self.as_of = None;
             self.staging.clear();
             self.entries[ix.index()].link = present;

@@ -101,7 +101,7 @@ pub(super) fn verdict(
     key: &Id,
 ) -> Verdict {
     let verdict = judge(update, position, context.opened);
-    behind_answer(verdict, update, position, answered, || key.clone())
+    behind_answer(verdict, update, position, answered, || Some(key.clone()))
 }
 
 impl Base {

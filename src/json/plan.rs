@@ -1,0 +1,218 @@
+//! How the objects of a learned layout become patches.
+//!
+//! The members of an object are the same in every message that fits a template. So which nodes of
+//! a schema they are is looked up once for each layout of the schema, and from then on a message is
+//! compiled by following the [`Plan`]: one operation a member, its cell as the matcher left it. The
+//! operations are those of [`compile`](super::compile), in the same order.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::learned::Template;
+use super::pick::Picks;
+use super::value::Value;
+use crate::record::{
+    Kind, Layout, Limits, Patch, Planned, SHORT_TOKEN, SchemaSource, Token, Tokens,
+};
+
+/// Plans that one template has at a time.
+const PLANS: usize = 8;
+/// Added to the number of an item that is no hole, to tell it from a hole.
+const FIXED: u32 = 1 << 31;
+/// The most messages that pass without a plan before the next one is made.
+const MAX_WAIT: u32 = 1024;
+
+/// What readers have found out about one template.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    pub(super) picks: Picks,
+    pub(super) plans: Plans,
+}
+
+/// The plans of one template.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    kept: RefCell<Vec<Plan>>,
+    /// The one that was followed last.
+    last: Cell<usize>,
+    /// Messages that pass before another plan is made, and how many the next time.
+    wait: Cell<u32>,
+    patience: Cell<u32>,
+}
+
+/// How one object becomes a patch under one layout of a schema.
+#[derive(Debug)]
+struct Plan {
+    object: u32,
+    /// Kept, so that no other layout can have its address.
+    layout: Arc<Layout>,
+    /// How many objects lie inside each other, the outermost included.
+    depth: u32,
+    planned: Planned,
+    uses: Cell<u32>,
+}
+
+impl Plan {
+    #[inline]
+    fn is_for(&self, object: u32, layout: &Arc<Layout>) -> bool {
+        self.object == object && Arc::ptr_eq(&self.layout, layout)
+    }
+}
+
+impl Plans {
+    /// Makes `patch` the change that the object is, if there is a plan for that.
+    #[inline]
+    pub(super) fn follow(
+        &self,
+        matched: Matched<'_>,
+        limits: &Limits,
+        schema: &mut impl SchemaSource,
+        patch: &mut Patch,
+    ) -> bool {
+        let kept = self.kept.borrow();
+        let layout = schema.layout();
+        let plan = match kept.get(self.last.get()) {
+            Some(plan) if plan.is_for(matched.object, layout) => plan,
+            _ => {
+                let mut plans = kept.iter();
+                let Some(at) = plans.position(|plan| plan.is_for(matched.object, layout)) else {
+                    return false;
+                };
+                self.last.set(at);
+                &kept[at]
+            }
+        };
+        if plan.depth > limits.max_depth {
+            return false;
+        }
+        plan.uses.set(plan.uses.get().saturating_add(1));
+        patch.follow(&plan.planned, schema, &matched);
+        true
+    }
+
+    /// Makes a plan of how the object was compiled into `patch`, unless plans are hardly used:
+    /// where every message is of another schema, or the schema grows with each of them.
+    pub(super) fn learn(&self, matched: Matched<'_>, layout: &Arc<Layout>, patch: &Patch) {
+        let wait = self.wait.get();
+        if wait > 0 {
+            self.wait.set(wait - 1);
+            return;
+        }
+        let mut sources = Vec::new();
+        let depth = list(matched.value(), &mut sources);
+        let Some(planned) = patch.plan(layout, &sources) else {
+            // It is a tree: the schema is full, and will be.
+            self.wait.set(MAX_WAIT);
+            return;
+        };
+        let plan = Plan {
+            object: matched.object,
+            layout: Arc::clone(layout),
+            depth,
+            planned,
+            uses: Cell::new(0),
+        };
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() < PLANS {
+            self.last.set(kept.len());
+            kept.push(plan);
+            return;
+        }
+        // The least used goes; what the others were used for counts for less from now on.
+        let least = kept
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, plan)| plan.uses.get());
+        let Some(at) = least.map(|(at, _)| at) else {
+            return;
+        };
+        let patience = match kept[at].uses.get() {
+            0 => (2 * self.patience.get() + 1).min(MAX_WAIT),
+            _ => 0,
+        };
+        self.patience.set(patience);
+        self.wait.set(patience);
+        for plan in kept.iter() {
+            plan.uses.set(plan.uses.get() / 2);
+        }
+        kept[at] = plan;
+        self.last.set(at);
+    }
+}
+
+/// Where each operation of a compiled object has its token from, in the order of the operations;
+/// how deep objects lie inside each other.
+fn list(object: Value<'_>, sources: &mut Vec<Option<u32>>) -> u32 {
+    sources.push(None);
+    let mut below = 0;
+    for (_, member) in object.members() {
+        if member.is_object() {
+            below = below.max(list(member, sources));
+        } else {
+            sources.push(member.matched().map(|(template, _, at)| {
+                let hole = template.places[at as usize].hole;
+                if (hole as usize) < template.holes.len() {
+                    hole
+                } else {
+                    at | FIXED
+                }
+            }));
+        }
+    }
+    below + 1
+}
+
+/// An object of a message that fits a template.
+#[derive(Clone, Copy)]
+pub(super) struct Matched<'a> {
+    template: &'a Template,
+    text: &'a [u8],
+    object: u32,
+    /// The kinds that are not the cell that the matcher has cut, as bits.
+    other_kinds: u32,
+}
+
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
+}
+
+impl<'a> Matched<'a> {
+    /// The object that an item of the message is.
+    #[inline]
+    pub(super) fn new(
+        template: &'a Template,
+        text: &'a [u8],
+        object: u32,
+        nulls_delete: bool,
+    ) -> Self {
+        let nulls = if nulls_delete { bit(Kind::Null) } else { 0 };
+        Self {
+            template,
+            text,
+            object,
+            other_kinds: bit(Kind::Array) | nulls,
+        }
+    }
+
+    fn value(self) -> Value<'a> {
+        Value::of_template(self.template, self.text, self.object)
+    }
+}
+
+impl Tokens for Matched<'_> {
+    #[inline]
+    fn cell(&self, source: u32) -> Option<&[u64; 2]> {
+        let hole = self.template.holes.get(source as usize)?;
+        let is_short = (hole.end - hole.start) as usize <= SHORT_TOKEN;
+        (is_short && self.other_kinds & bit(hole.kind) == 0).then_some(&hole.cell)
+    }
+
+    fn token(&self, source: u32) -> Option<Token<'_>> {
+        let token = match self.template.holes.get(source as usize) {
+            Some(hole) => hole.token(self.text),
+            None => Value::of_template(self.template, self.text, source & !FIXED).token(),
+        };
+        let deletes = token.kind == Kind::Null && self.other_kinds & bit(Kind::Null) != 0;
+        (!deletes).then_some(token)
+    }
+}
