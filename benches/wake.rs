@@ -28,13 +28,13 @@
 
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sleepers::{On, Tasks, Wait};
+use spinner::Spinner;
 use support::cpu::thread_cpu;
 use support::json::{STEPS, change, event, whole};
 use support::paired::Contest;
@@ -45,6 +45,8 @@ use tokio::sync::{Notify, watch};
 
 #[path = "support/sleepers.rs"]
 mod sleepers;
+#[path = "support/spinner.rs"]
+mod spinner;
 mod support;
 
 #[global_allocator]
@@ -288,11 +290,13 @@ impl<S: Store> Crowd<S> {
     }
 }
 
-/// What `count` slots take, if a round is about all of them.
+/// What `count` slots take, if a round is about all of them: by the median of the rounds, since what
+/// is timed is so short that one round in which others had the core would outweigh the rest.
 fn per_slot(count: u64, mut round: impl FnMut() -> Duration) -> Duration {
     let rounds = count.div_ceil(SLOTS as u64);
-    let took: Duration = (0..rounds).map(|_| round()).sum();
-    took.mul_f64(count as f64 / (rounds * SLOTS as u64) as f64)
+    let mut took: Vec<_> = (0..rounds).map(|_| round()).collect();
+    took.sort_unstable();
+    took[took.len() / 2].mul_f64(count as f64 / SLOTS as f64)
 }
 
 fn thousand() {
@@ -413,52 +417,6 @@ fn invalidation() {
     called.sort();
     if let Some(median) = called.get(called.len() / 2) {
         println!("  the call, with 10,000 watchers asleep: {median:?} (median)");
-    }
-}
-
-/// A thread that spins on something, and tells the last epoch it saw.
-struct Spinner {
-    seen: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Spinner {
-    /// `spin` calls its argument at every change with the epoch, until that answers `Break`.
-    fn new(spin: impl FnOnce(&mut dyn FnMut(u64) -> ControlFlow<()>) + Send + 'static) -> Self {
-        let (seen, stop) = (
-            Arc::new(AtomicU64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let spinner = Self {
-            seen: Arc::clone(&seen),
-            stop: Arc::clone(&stop),
-        };
-        std::thread::spawn(move || {
-            spin(&mut |epoch| {
-                seen.store(epoch, Ordering::Release);
-                if stop.load(Ordering::Relaxed) {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
-            seen.store(u64::MAX, Ordering::Release);
-        });
-        spinner
-    }
-
-    #[inline]
-    fn until_seen(&self, epoch: u64) {
-        while self.seen.load(Ordering::Acquire) < epoch {
-            std::hint::spin_loop();
-        }
-    }
-
-    /// Ends the thread, with a last change so that it looks.
-    fn end(self, change: impl FnOnce()) {
-        self.stop.store(true, Ordering::Relaxed);
-        change();
-        self.until_seen(u64::MAX);
     }
 }
 
