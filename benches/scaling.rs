@@ -36,6 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// So many messages go round at most: what they are read from has to be streamed, not to be missed.
 const MESSAGES: usize = 50_000;
 
+/// Up to so many slots a point goes round once before its turn.
+const WARM: u64 = 100_000;
+
 /// Six numbers.
 fn payload(step: usize) -> String {
     fields(6, step)
@@ -95,42 +98,44 @@ fn against_slots() {
     let mut curve = Curve::new(name, "slots");
     for (slots, x) in all.iter_mut().zip(counts) {
         let count = x as usize;
+        // A million slots are in no cache that a round could fill.
+        let warm = if x <= WARM { x } else { 0 };
         let handles = in_random_order(slots.ours.slots());
         let entity = slots.ours.entity().clone();
         let fields = entity.fields(["f0", "f1"]).expect("room");
         let mut next = random_events(count);
         let ours = &mut slots.ours;
-        curve.point("tickcache, a message", x, move |times| {
+        curve.warm_point("tickcache, a message", x, warm, move |times| {
             ours.time(&mut next, times);
         });
         let published = &mut slots.published;
         let mut places = Round::new(in_random_order(published.places().to_vec()));
         let changes = (0..STEPS).map(|step| published.prepare(&payload(step)));
         let mut changes = Round::new(changes.collect());
-        curve.point("tickcache, a publication", x, move |times| {
+        curve.warm_point("tickcache, a publication", x, warm, move |times| {
             published.publish_many(&mut places, &mut changes, times);
         });
         let mut handles = Round::new(handles);
-        curve.point("tickcache, a read by handle", x, move |times| {
+        curve.warm_point("tickcache, a read by handle", x, warm, move |times| {
             (0..times).for_each(|_| read(handles.next(), fields));
         });
         let ids = in_random_order((0..count).map(id));
         let (mut own_ids, mut reader) = (Round::new(ids.clone()), entity.reader());
-        curve.point("tickcache, a read by key", x, move |times| {
+        curve.warm_point("tickcache, a read by key", x, warm, move |times| {
             for _ in 0..times {
                 let both = reader.live(black_box(own_ids.next().as_str()), fields);
                 black_box(&both.expect("live"));
             }
         });
         let (swaps, mut at) = (&mut slots.swaps, 0);
-        curve.point("arc_swap load by handle", x, move |times| {
+        curve.warm_point("arc_swap load by handle", x, warm, move |times| {
             support::visit(swaps, &mut at, times, |swap| {
                 let ticker = swap.load();
                 black_box((ticker.bid, ticker.ask));
             });
         });
         let (dash, mut ids) = (&slots.dash, Round::new(ids));
-        curve.point("DashMap get by key", x, move |times| {
+        curve.warm_point("DashMap get by key", x, warm, move |times| {
             for _ in 0..times {
                 let ticker = dash.get(black_box(ids.next())).expect("there");
                 black_box((ticker.bid, ticker.ask));

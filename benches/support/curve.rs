@@ -32,6 +32,13 @@ impl<'a> Curve<'a> {
         self.rows.push(Row::worked("", 1.0, work));
     }
 
+    /// As [`point`](Self::point), with a round through a working set before each turn, which does
+    /// not count: the other points have put it out of the caches.
+    pub(crate) fn warm_point(&mut self, line: &str, x: u64, warm: u64, work: impl FnMut(u64) + 'a) {
+        self.places.push((line.to_owned(), x));
+        self.rows.push(Row::worked("", 1.0, work).warmed_by(warm));
+    }
+
     /// Measures the points that were added since it was last called: for what cannot be there for
     /// all points at once, as threads.
     pub(crate) fn measure(&mut self) {
