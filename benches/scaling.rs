@@ -14,11 +14,16 @@
 
 use std::cell::RefCell;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use support::background::Alive;
+use support::background::{Alive, Beside};
 use support::curve::Curve;
 use support::json::{STEPS, change, event, event_of, fields, whole};
 use support::messages::Random;
@@ -234,21 +239,50 @@ fn against_readers() {
     curve.run();
 }
 
-/// Tasks that wait for the slots, again and again.
-fn wait_for(slots: impl Iterator<Item = Slot>) -> Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .expect("a thread");
-    for slot in slots {
-        let mut watch = slot.watch();
-        watch.take().expect("the present value is news at first");
-        runtime.spawn(async move { while watch.changed().await.is_ok() {} });
+/// Tasks that wait for slots, again and again.
+struct Waiters {
+    runtime: Runtime,
+    /// What is waited for, and the last publication that its task has seen.
+    seen: Vec<(Slot, Arc<AtomicU64>)>,
+}
+
+impl Waiters {
+    fn of(slots: impl Iterator<Item = Slot>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a thread");
+        let wait = |slot: Slot| {
+            let seen = Arc::new(AtomicU64::new(0));
+            let (mut watch, told) = (slot.watch(), Arc::clone(&seen));
+            runtime.spawn(async move {
+                while let Ok(tick) = watch.changed().await {
+                    told.store(tick.epoch(), Release);
+                }
+            });
+            (slot, seen)
+        };
+        let seen = slots.map(wait).collect();
+        Self { runtime, seen }
     }
-    // The worker takes up new work after what is ready: then the last task waits, too.
-    let asleep = runtime.spawn(tokio::task::yield_now());
-    runtime.block_on(asleep).expect("the worker runs");
-    runtime
+}
+
+impl Beside for Waiters {
+    /// Every task has seen the newest value, and waits for the next one.
+    fn begin(&self) {
+        for (slot, seen) in &self.seen {
+            while seen.load(Acquire) < slot.epoch() {
+                std::thread::yield_now();
+            }
+        }
+        // The worker takes up new work after what is ready: then the last task waits, too.
+        let asleep = self.runtime.spawn(tokio::task::yield_now());
+        self.runtime.block_on(asleep).expect("the worker runs");
+    }
+
+    fn end(&self) -> bool {
+        true
+    }
 }
 
 fn against_watchers() {
@@ -274,23 +308,18 @@ fn against_watchers() {
         .collect();
     let mut curve = Curve::new(name, "watchers");
     for (watchers, watched, unwatched) in &rounds {
-        let runtime = wait_for(slots.iter().take(*watchers as usize).cloned());
-        curve.point(
-            "a message for a slot that nobody waits for",
-            *watchers,
-            |times| {
-                ours.borrow_mut().time(&mut unwatched.borrow_mut(), times);
-            },
-        );
-        curve.point(
-            "a message for one of 10,000 of which so many are waited for",
-            *watchers,
-            |times| {
-                ours.borrow_mut().time(&mut watched.borrow_mut(), times);
-            },
-        );
+        let waiters = slots.iter().take(*watchers as usize).cloned();
+        let waiters = Rc::new(Waiters::of(waiters));
+        let line = "a message for a slot that nobody waits for";
+        curve.point_beside(line, *watchers, Rc::clone(&waiters), |times| {
+            ours.borrow_mut().time(&mut unwatched.borrow_mut(), times);
+        });
+        let line = "a message for one of 10,000 of which so many are waited for";
+        curve.point_beside(line, *watchers, waiters, |times| {
+            ours.borrow_mut().time(&mut watched.borrow_mut(), times);
+        });
+        // While they wait.
         curve.measure();
-        runtime.shutdown_background();
     }
     curve.run();
 }
@@ -313,7 +342,8 @@ fn against_entities() {
         let messages: Vec<_> = messages.collect();
         ours.batch(&messages, || {});
         let mut next = Round::new(in_random_order(messages));
-        curve.point("a message for one of 1,000 slots", x, move |times| {
+        let line = "a message for one of 1,000 slots";
+        curve.warm_point(line, x, 4 * slots as u64, move |times| {
             ours.time(&mut next, times);
         });
     }

@@ -124,17 +124,9 @@ impl<'a> Contest<'a> {
         mut self,
         name: impl Into<String>,
         beside: &'a dyn Beside,
-        mut work: impl FnMut(u64) + 'a,
+        work: impl FnMut(u64) + 'a,
     ) -> Self {
-        let work = move |times| {
-            beside.begin();
-            let mut turn = timed(|| work(times));
-            if !beside.end() {
-                turn.elsewhere = 1.0;
-            }
-            turn
-        };
-        self.rows.push(Row::new(name, 1.0, work));
+        self.rows.push(Row::beside(name, beside, work));
         self
     }
 
@@ -250,6 +242,22 @@ impl<'a> Row<'a> {
         Self::new(name, per, move |times| Turn {
             counted: work(times),
             elsewhere: 0.0,
+        })
+    }
+
+    /// `work(n)` does it `n` times, with something beside it.
+    pub(crate) fn beside(
+        name: impl Into<String>,
+        beside: impl Beside + 'a,
+        mut work: impl FnMut(u64) + 'a,
+    ) -> Self {
+        Self::new(name, 1.0, move |times| {
+            beside.begin();
+            let mut turn = timed(|| work(times));
+            if !beside.end() {
+                turn.elsewhere = 1.0;
+            }
+            turn
         })
     }
 
