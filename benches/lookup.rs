@@ -86,6 +86,7 @@ fn by_key() {
     let locked: Arc<RwLock<HashMap<String, Ticker>>> = Arc::new(RwLock::new(all().collect()));
 
     Contest::new("lookup/key of 10k")
+        .warmed_by(SLOTS as u64)
         .row(
             "tickcache, a thread's reader",
             each(|id| tokens(reader.live(id, fields))),

@@ -123,6 +123,7 @@ fn at_hand(slots: usize) {
     let (mut sonic, mut sonic_at) = (stores(slots, &object), 0);
 
     Contest::new(format!("merge/at hand, {slots} slots"))
+        .warmed_by(slots as u64)
         .row("tickcache, merge and publish", |times| {
             published.publish_many(&mut places, &mut changes, times);
         })
@@ -192,6 +193,7 @@ fn from_bytes(slots: usize) {
     let (mut simd_messages, mut simd_at) = (messages, 0);
 
     Contest::new(format!("merge/from bytes, {slots} slots"))
+        .warmed_by(slots as u64)
         .row("tickcache", |times| {
             ours.time(&mut next, times);
         })

@@ -1,6 +1,6 @@
 //! What does a publication cost its writer, and does it depend on who reads?
 //!
-//! Ours merges 6 of 20 dynamic fields into the value and publishes the outcome; `and an array` has
+//! Ours merges 6 of 20 dynamic fields, or one, into the value and publishes the outcome; `and an array` has
 //! one of ten levels among them; `from bytes` begins with the text of a message. The peers are given
 //! a new value ready-made, 64 bytes of numbers: they have nothing to decode or to merge.
 //!
@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use left_right::{ReadHandle, WriteHandle};
 use support::background::{Alive, Paced};
 use support::cpu::CpuTime;
-use support::json::{STEPS, change, change_with_array, event, whole};
+use support::json::{STEPS, change, change_with_array, event, small_change, whole};
 use support::ours::{Ours, Published};
 use support::paired::Contest;
 use support::tickers::{SetTicker, Tickers};
@@ -71,6 +71,7 @@ impl Own {
 /// Everything that is published to.
 struct Stores {
     own: Own,
+    small: Own,
     arrays: Own,
     messages: Ours,
     swap: Arc<ArcSwap<Ticker>>,
@@ -93,6 +94,7 @@ impl Stores {
         moka.insert(id(0), Ticker::at(0));
         Self {
             own: Own::new(change),
+            small: Own::new(small_change),
             arrays: Own::new(change_with_array),
             messages: Ours::with(1, &whole()),
             swap: Arc::new(ArcSwap::from_pointee(Ticker::at(0))),
@@ -156,12 +158,14 @@ fn each(mut with: impl FnMut(Ticker)) -> impl FnMut(u64) {
 
 fn threads(stores: &mut Stores, threads: usize) {
     let readers = stores.readers(threads);
-    let (own, arrays, ours) = (&mut stores.own, &mut stores.arrays, &mut stores.messages);
+    let (own, small, arrays) = (&mut stores.own, &mut stores.small, &mut stores.arrays);
+    let ours = &mut stores.messages;
     let (swap, watch, list) = (&stores.swap, &stores.watch, &mut stores.list.0);
     let (dash, papaya, scc, moka) = (&stores.dash, &stores.papaya, &stores.scc, &stores.moka);
     let (mut texts, id) = (messages(), id(0));
     Contest::new(format!("publish/{threads} threads"))
         .row("tickcache, 6 of 20 fields", |times| own.publish(times))
+        .row("tickcache, 1 of 20 fields", |times| small.publish(times))
         .row("tickcache, and an array", |times| arrays.publish(times))
         .row("tickcache, from bytes", |times| {
             ours.time(&mut texts, times);

@@ -74,6 +74,7 @@ fn by_handle(name: &str, slots: usize) {
     let (mut places, mut place_at) = (in_random_order(0..slots), 0);
 
     Contest::new(format!("read/{name}"))
+        .warmed_by(slots as u64)
         .row("tickcache", |times| {
             visit(&mut own, &mut at, times, |slot| {
                 tokens(slot, black_box(fields));

@@ -14,11 +14,16 @@
 
 use std::cell::RefCell;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use support::background::Alive;
+use support::background::{Alive, Beside};
 use support::curve::Curve;
 use support::json::{STEPS, change, event, event_of, fields, whole};
 use support::messages::Random;
@@ -35,6 +40,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// So many messages go round at most: what they are read from has to be streamed, not to be missed.
 const MESSAGES: usize = 50_000;
+
+/// Up to so many slots a point goes round once before its turn.
+const WARM: u64 = 100_000;
 
 /// Six numbers.
 fn payload(step: usize) -> String {
@@ -95,42 +103,44 @@ fn against_slots() {
     let mut curve = Curve::new(name, "slots");
     for (slots, x) in all.iter_mut().zip(counts) {
         let count = x as usize;
+        // A million slots are in no cache that a round could fill.
+        let warm = if x <= WARM { x } else { 0 };
         let handles = in_random_order(slots.ours.slots());
         let entity = slots.ours.entity().clone();
         let fields = entity.fields(["f0", "f1"]).expect("room");
         let mut next = random_events(count);
         let ours = &mut slots.ours;
-        curve.point("tickcache, a message", x, move |times| {
+        curve.warm_point("tickcache, a message", x, warm, move |times| {
             ours.time(&mut next, times);
         });
         let published = &mut slots.published;
         let mut places = Round::new(in_random_order(published.places().to_vec()));
         let changes = (0..STEPS).map(|step| published.prepare(&payload(step)));
         let mut changes = Round::new(changes.collect());
-        curve.point("tickcache, a publication", x, move |times| {
+        curve.warm_point("tickcache, a publication", x, warm, move |times| {
             published.publish_many(&mut places, &mut changes, times);
         });
         let mut handles = Round::new(handles);
-        curve.point("tickcache, a read by handle", x, move |times| {
+        curve.warm_point("tickcache, a read by handle", x, warm, move |times| {
             (0..times).for_each(|_| read(handles.next(), fields));
         });
         let ids = in_random_order((0..count).map(id));
         let (mut own_ids, mut reader) = (Round::new(ids.clone()), entity.reader());
-        curve.point("tickcache, a read by key", x, move |times| {
+        curve.warm_point("tickcache, a read by key", x, warm, move |times| {
             for _ in 0..times {
                 let both = reader.live(black_box(own_ids.next().as_str()), fields);
                 black_box(&both.expect("live"));
             }
         });
         let (swaps, mut at) = (&mut slots.swaps, 0);
-        curve.point("arc_swap load by handle", x, move |times| {
+        curve.warm_point("arc_swap load by handle", x, warm, move |times| {
             support::visit(swaps, &mut at, times, |swap| {
                 let ticker = swap.load();
                 black_box((ticker.bid, ticker.ask));
             });
         });
         let (dash, mut ids) = (&slots.dash, Round::new(ids));
-        curve.point("DashMap get by key", x, move |times| {
+        curve.warm_point("DashMap get by key", x, warm, move |times| {
             for _ in 0..times {
                 let ticker = dash.get(black_box(ids.next())).expect("there");
                 black_box((ticker.bid, ticker.ask));
@@ -229,21 +239,50 @@ fn against_readers() {
     curve.run();
 }
 
-/// Tasks that wait for the slots, again and again.
-fn wait_for(slots: impl Iterator<Item = Slot>) -> Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .expect("a thread");
-    for slot in slots {
-        let mut watch = slot.watch();
-        watch.take().expect("the present value is news at first");
-        runtime.spawn(async move { while watch.changed().await.is_ok() {} });
+/// Tasks that wait for slots, again and again.
+struct Waiters {
+    runtime: Runtime,
+    /// What is waited for, and the last publication that its task has seen.
+    seen: Vec<(Slot, Arc<AtomicU64>)>,
+}
+
+impl Waiters {
+    fn of(slots: impl Iterator<Item = Slot>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a thread");
+        let wait = |slot: Slot| {
+            let seen = Arc::new(AtomicU64::new(0));
+            let (mut watch, told) = (slot.watch(), Arc::clone(&seen));
+            runtime.spawn(async move {
+                while let Ok(tick) = watch.changed().await {
+                    told.store(tick.epoch(), Release);
+                }
+            });
+            (slot, seen)
+        };
+        let seen = slots.map(wait).collect();
+        Self { runtime, seen }
     }
-    // The worker takes up new work after what is ready: then the last task waits, too.
-    let asleep = runtime.spawn(tokio::task::yield_now());
-    runtime.block_on(asleep).expect("the worker runs");
-    runtime
+}
+
+impl Beside for Waiters {
+    /// Every task has seen the newest value, and waits for the next one.
+    fn begin(&self) {
+        for (slot, seen) in &self.seen {
+            while seen.load(Acquire) < slot.epoch() {
+                std::thread::yield_now();
+            }
+        }
+        // The worker takes up new work after what is ready: then the last task waits, too.
+        let asleep = self.runtime.spawn(tokio::task::yield_now());
+        self.runtime.block_on(asleep).expect("the worker runs");
+    }
+
+    fn end(&self) -> bool {
+        true
+    }
 }
 
 fn against_watchers() {
@@ -269,23 +308,18 @@ fn against_watchers() {
         .collect();
     let mut curve = Curve::new(name, "watchers");
     for (watchers, watched, unwatched) in &rounds {
-        let runtime = wait_for(slots.iter().take(*watchers as usize).cloned());
-        curve.point(
-            "a message for a slot that nobody waits for",
-            *watchers,
-            |times| {
-                ours.borrow_mut().time(&mut unwatched.borrow_mut(), times);
-            },
-        );
-        curve.point(
-            "a message for one of 10,000 of which so many are waited for",
-            *watchers,
-            |times| {
-                ours.borrow_mut().time(&mut watched.borrow_mut(), times);
-            },
-        );
+        let waiters = slots.iter().take(*watchers as usize).cloned();
+        let waiters = Rc::new(Waiters::of(waiters));
+        let line = "a message for a slot that nobody waits for";
+        curve.point_beside(line, *watchers, Rc::clone(&waiters), |times| {
+            ours.borrow_mut().time(&mut unwatched.borrow_mut(), times);
+        });
+        let line = "a message for one of 10,000 of which so many are waited for";
+        curve.point_beside(line, *watchers, waiters, |times| {
+            ours.borrow_mut().time(&mut watched.borrow_mut(), times);
+        });
+        // While they wait.
         curve.measure();
-        runtime.shutdown_background();
     }
     curve.run();
 }
@@ -308,7 +342,8 @@ fn against_entities() {
         let messages: Vec<_> = messages.collect();
         ours.batch(&messages, || {});
         let mut next = Round::new(in_random_order(messages));
-        curve.point("a message for one of 1,000 slots", x, move |times| {
+        let line = "a message for one of 1,000 slots";
+        curve.warm_point(line, x, 4 * slots as u64, move |times| {
             ours.time(&mut next, times);
         });
     }

@@ -1,6 +1,7 @@
 //! Threads that are there while something is measured.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -53,6 +54,26 @@ pub(crate) trait Beside {
     fn begin(&self);
     /// Returns when it has ended, and says whether it went as it should.
     fn end(&self) -> bool;
+}
+
+impl<T: Beside + ?Sized> Beside for Rc<T> {
+    fn begin(&self) {
+        (**self).begin();
+    }
+
+    fn end(&self) -> bool {
+        (**self).end()
+    }
+}
+
+impl<T: Beside + ?Sized> Beside for &T {
+    fn begin(&self) {
+        (**self).begin();
+    }
+
+    fn end(&self) -> bool {
+        (**self).end()
+    }
 }
 
 /// A thread that does something over and over, when it may. Dropping this ends it.

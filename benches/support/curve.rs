@@ -1,6 +1,7 @@
 //! What something costs against what it might depend on, all points measured in turns as the rows
 //! of a contest are: a line that is flat is flat within the same rounds.
 
+use super::background::Beside;
 use super::outcome::{self, Line, quartiles};
 use super::paired::{Plan, Row, take_turns};
 
@@ -30,6 +31,25 @@ impl<'a> Curve<'a> {
     pub(crate) fn point(&mut self, line: &str, x: u64, work: impl FnMut(u64) + 'a) {
         self.places.push((line.to_owned(), x));
         self.rows.push(Row::worked("", 1.0, work));
+    }
+
+    /// As [`point`](Self::point), with something beside it.
+    pub(crate) fn point_beside(
+        &mut self,
+        line: &str,
+        x: u64,
+        beside: impl Beside + 'a,
+        work: impl FnMut(u64) + 'a,
+    ) {
+        self.places.push((line.to_owned(), x));
+        self.rows.push(Row::beside("", beside, work));
+    }
+
+    /// As [`point`](Self::point), with a round through a working set before each turn, which does
+    /// not count: the other points have put it out of the caches.
+    pub(crate) fn warm_point(&mut self, line: &str, x: u64, warm: u64, work: impl FnMut(u64) + 'a) {
+        self.places.push((line.to_owned(), x));
+        self.rows.push(Row::worked("", 1.0, work).warmed_by(warm));
     }
 
     /// Measures the points that were added since it was last called: for what cannot be there for

@@ -19,6 +19,11 @@ pub(crate) fn change(step: usize) -> String {
     )
 }
 
+/// A change of one of its fields.
+pub(crate) fn small_change(step: usize) -> String {
+    format!(r#"{{"b":"618{:02}.62000000"}}"#, step % STEPS)
+}
+
 /// As [`change`], and with an array of ten levels, as books have them.
 pub(crate) fn change_with_array(step: usize) -> String {
     let level = |number| format!(r#"["618{:02}.63000000","1.5{number}000000"]"#, step % STEPS);

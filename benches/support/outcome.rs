@@ -78,9 +78,14 @@ pub(crate) fn counted(name: &str, unit: &str, rows: &[(String, f64)]) {
     let mut json = String::from("[");
     for (at, (row, figure)) in rows.iter().enumerate() {
         let ratio = if first == figure { 1.0 } else { figure / first };
-        println!("  {row:<48} {figure:>12.2} {ratio:>8.2}x");
         let comma = if at > 0 { ",\n " } else { "\n " };
         // A ratio to nothing is none.
+        let shown = if ratio.is_finite() {
+            format!("{ratio:>8.2}x")
+        } else {
+            String::new()
+        };
+        println!("  {row:<48} {figure:>12.2} {shown}");
         let ratio = if ratio.is_finite() {
             ratio.to_string()
         } else {

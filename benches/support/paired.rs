@@ -37,6 +37,8 @@ pub(crate) struct Contest<'a> {
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) turn: Duration,
+    /// Units of work before each turn that are not measured.
+    pub(crate) warm: u64,
 }
 
 impl Default for Plan {
@@ -44,6 +46,7 @@ impl Default for Plan {
         Self {
             rounds: ROUNDS,
             turn: TURN,
+            warm: 0,
         }
     }
 }
@@ -63,6 +66,8 @@ pub(crate) struct Row<'a> {
     per: f64,
     /// Units of work in a turn.
     turn: u64,
+    /// Units of work before a turn, which do not count.
+    warm: u64,
     pub(crate) nanos: Vec<f64>,
     pub(crate) disturbed: usize,
 }
@@ -91,6 +96,13 @@ impl<'a> Contest<'a> {
         self
     }
 
+    /// Before each turn everybody works so often without being measured: once round a working set
+    /// that the rivals have put out of the caches meanwhile.
+    pub(crate) fn warmed_by(mut self, units: u64) -> Self {
+        self.plan.warm = units;
+        self
+    }
+
     /// Somebody who answers it: `work(n)` does it `n` times.
     pub(crate) fn row(self, name: impl Into<String>, work: impl FnMut(u64) + 'a) -> Self {
         self.row_of(name, 1.0, work)
@@ -112,17 +124,9 @@ impl<'a> Contest<'a> {
         mut self,
         name: impl Into<String>,
         beside: &'a dyn Beside,
-        mut work: impl FnMut(u64) + 'a,
+        work: impl FnMut(u64) + 'a,
     ) -> Self {
-        let work = move |times| {
-            beside.begin();
-            let mut turn = timed(|| work(times));
-            if !beside.end() {
-                turn.elsewhere = 1.0;
-            }
-            turn
-        };
-        self.rows.push(Row::new(name, 1.0, work));
+        self.rows.push(Row::beside(name, beside, work));
         self
     }
 
@@ -191,7 +195,10 @@ pub(crate) fn take_turns(name: &str, rows: &mut [Row<'_>], plan: Plan) -> bool {
         .ok()
         .and_then(|rounds| rounds.parse().ok())
         .unwrap_or(plan.rounds);
-    rows.iter_mut().for_each(|row| row.calibrate(plan.turn));
+    for row in rows.iter_mut() {
+        row.warm = row.warm.max(plan.warm);
+        row.calibrate(plan.turn);
+    }
     for _ in 0..rounds {
         rows.iter_mut().for_each(Row::take_turn);
     }
@@ -205,9 +212,16 @@ impl<'a> Row<'a> {
             work: Box::new(work),
             per,
             turn: 1,
+            warm: 0,
             nanos: Vec::new(),
             disturbed: 0,
         }
+    }
+
+    /// So often before each turn, unmeasured.
+    pub(crate) fn warmed_by(mut self, units: u64) -> Self {
+        self.warm = units;
+        self
     }
 
     /// `work(n)` does it `n` times; each is `per` operations.
@@ -231,6 +245,22 @@ impl<'a> Row<'a> {
         })
     }
 
+    /// `work(n)` does it `n` times, with something beside it.
+    pub(crate) fn beside(
+        name: impl Into<String>,
+        beside: impl Beside + 'a,
+        mut work: impl FnMut(u64) + 'a,
+    ) -> Self {
+        Self::new(name, 1.0, move |times| {
+            beside.begin();
+            let mut turn = timed(|| work(times));
+            if !beside.end() {
+                turn.elsewhere = 1.0;
+            }
+            turn
+        })
+    }
+
     /// Finds out how often the work is to be done in one turn.
     fn calibrate(&mut self, turn: Duration) {
         loop {
@@ -246,6 +276,9 @@ impl<'a> Row<'a> {
 
     fn take_turn(&mut self) {
         for left in (0..TRIES).rev() {
+            if self.warm > 0 {
+                (self.work)(self.warm);
+            }
             let turn = (self.work)(self.turn);
             let disturbed = turn.elsewhere > DISTURBED;
             if !disturbed || left == 0 {

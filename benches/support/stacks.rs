@@ -1,5 +1,7 @@
 //! Clients for the plain events, from the socket to values that any thread can read.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
 use std::cell::OnceCell;
 use std::net::TcpStream;
 use std::sync::Arc;
