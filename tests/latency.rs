@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use kit::LONG;
 use server::{Server, event};
@@ -116,11 +117,22 @@ fn check(
     let [field] = entity.fields(["n"]).expect("room");
     let waiter = Waiter::start(&entity.slot(1), field, wait);
     for n in 1..=MOST {
+        let before = Instant::now();
         orders.send(n).expect("the server runs");
         while waiter.seen.load(Ordering::Acquire) < n {
             std::thread::yield_now();
         }
-        if is_enough(&feed.latencies()) {
+        let span = before.elapsed();
+        let latencies = feed.latencies();
+        if is_enough(&latencies) {
+            // The first sample is of this message: begun after it was sent, seen before now.
+            let of = [
+                &latencies.spinning,
+                &latencies.blocking,
+                &latencies.asynchronous,
+            ];
+            let longest = of.iter().filter_map(|latency| latency.max()).max();
+            assert!(longest <= Some(span), "{longest:?} of {span:?}");
             break;
         }
     }
