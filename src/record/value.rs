@@ -132,7 +132,6 @@ impl Value {
 
     /// The values of cells that are [whole](cell::is_whole), made in their place.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "see within")]
     pub(crate) fn from_cells_whole<const N: usize>(cells: &[[u64; 2]; N]) -> [Self; N] {
         // Neither `map` nor `zip`, which are not sure to be inlined.
         let mut values = [const { Self::missing() }; N];
