@@ -43,7 +43,8 @@ pub(super) fn of_cell(words: [u64; 2]) -> Option<Short> {
         return None;
     }
     let digits = eight(first) * 100_000_000 + eight(second);
-    let integer = (u128::from(digits) * u128::from(point.magic) >> 64) as u64 >> point.shift;
+    let tens = u128::from(digits) * u128::from(point.magic);
+    let integer = (tens >> 64) as u64 >> point.shift;
     Some(Short {
         negative,
         digits: digits - integer * point.nine,

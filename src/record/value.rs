@@ -133,10 +133,10 @@ impl Value {
     /// The values of cells that are [whole](cell::is_whole), made in their place.
     #[inline(always)]
     pub(crate) fn from_cells_whole<const N: usize>(cells: &[[u64; 2]; N]) -> [Self; N] {
-        // Not `map`, which is not sure to be inlined.
+        // Neither `map` nor `zip`, which are not sure to be inlined.
         let mut values = [const { Self::missing() }; N];
-        for (value, cell) in values.iter_mut().zip(cells) {
-            *value = Self::from_whole(*cell);
+        for at in 0..N {
+            values[at] = Self::from_whole(cells[at]);
         }
         values
     }

@@ -109,10 +109,10 @@ impl Header {
     /// Relaxed: the epoch orders them.
     #[inline]
     pub(super) fn load(words: &[AtomicU64; HEADER]) -> Self {
-        // Not `map`, which is not sure to be inlined.
+        // Neither `map` nor `zip`, which are not sure to be inlined.
         let mut loaded = [0; HEADER];
-        for (loaded, word) in loaded.iter_mut().zip(words) {
-            *loaded = word.load(Ordering::Relaxed);
+        for at in 0..HEADER {
+            loaded[at] = words[at].load(Ordering::Relaxed);
         }
         Self::from_words(loaded)
     }
@@ -121,8 +121,8 @@ impl Header {
     #[inline]
     pub(super) fn own(words: &[AtomicU64; HEADER]) -> Self {
         let mut own = [0; HEADER];
-        for (own, word) in own.iter_mut().zip(words) {
-            *own = word.own();
+        for at in 0..HEADER {
+            own[at] = words[at].own();
         }
         Self::from_words(own)
     }

@@ -62,10 +62,10 @@ impl<const K: usize> Block<K> {
             return None;
         }
         let (cells, stamps, document) = self.attempt(epoch, |body, version| {
-            // Not `map`, which is not sure to be inlined.
+            // Neither `map` nor `zip`, which are not sure to be inlined.
             let mut cells = [ABSENT; N];
-            for (cell, field) in cells.iter_mut().zip(fields) {
-                *cell = first_cell(body, version, (*field).into());
+            for at in 0..N {
+                cells[at] = first_cell(body, version, fields[at].into());
             }
             let (stamps, document) = Stamps::load(version.header);
             (cells, stamps, document)

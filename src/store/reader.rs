@@ -104,10 +104,10 @@ impl<const K: usize> Slot<K> {
         let epoch = block.epoch.load();
         if epoch.has_value() {
             let copied = block.attempt(epoch, |body, version| {
-                // Not `map`, which is not sure to be inlined.
+                // Neither `map` nor `zip`, which are not sure to be inlined.
                 let mut cells = [record::ABSENT; N];
-                for (cell, field) in cells.iter_mut().zip(&fields) {
-                    *cell = first_cell(body, version, *field);
+                for at in 0..N {
+                    cells[at] = first_cell(body, version, fields[at]);
                 }
                 (Header::load(version.header), cells)
             });
