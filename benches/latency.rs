@@ -49,7 +49,6 @@ mod latencies;
 )]
 #[path = "support/server.rs"]
 mod server;
-#[allow(dead_code, reason = "here nothing is read but how much is visible")]
 #[path = "support/stacks.rs"]
 mod stacks;
 
@@ -111,10 +110,7 @@ fn paced(
 }
 
 /// A connection, one turn of messages over it, and its end.
-fn turn(
-    spacing: Duration,
-    connect: impl FnOnce(&Server) -> (Box<dyn Fn() -> u64>, Box<dyn FnOnce()>),
-) -> Turn {
+fn turn(spacing: Duration, connect: impl FnOnce(&Server) -> Running) -> Turn {
     let (server, client) = Server::hand_over();
     let (visible, end) = connect(&server);
     let mut socket = client.recv().expect("a client");
@@ -136,7 +132,10 @@ fn turn(
     turn
 }
 
-fn ours(waiting: Waiting) -> impl FnOnce(&Server) -> (Box<dyn Fn() -> u64>, Box<dyn FnOnce()>) {
+/// How many messages are visible by now, and what ends the client.
+type Running = (Box<dyn Fn() -> u64>, Box<dyn FnOnce()>);
+
+fn ours(waiting: Waiting) -> impl FnOnce(&Server) -> Running {
     move |server| {
         let cache = Cache::builder().build().expect("a thread");
         let feed = Feed::events().url(&server.url()).missing(Missing::Insert);
@@ -150,7 +149,7 @@ fn ours(waiting: Waiting) -> impl FnOnce(&Server) -> (Box<dyn Fn() -> u64>, Box<
     }
 }
 
-fn naive(server: &Server) -> (Box<dyn Fn() -> u64>, Box<dyn FnOnce()>) {
+fn naive(server: &Server) -> Running {
     let (_, connect) = stacks::ALL[1];
     let client = std::rc::Rc::new(connect(server));
     let counted = std::rc::Rc::clone(&client);

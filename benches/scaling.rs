@@ -12,6 +12,12 @@
 //!
 //! CPU time of the thread that does it. Messages come in batches of at most 64.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the rules are the library's: a bench reads clocks, and is run by no model"
+)]
+
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::rc::Rc;

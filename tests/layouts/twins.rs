@@ -245,7 +245,7 @@ impl<P: Protocol> Twins<P> {
         let (effects, known) = (&mut learning.1.effects, &mut parsing.1.effects);
         assert_eq!(effects, known, "{}", shown());
         known.clear();
-        for effect in effects.drain(..).collect::<Vec<_>>() {
+        for effect in std::mem::take(effects) {
             if let Effect::Patch { entity, id, .. } = effect {
                 let key = (entity, id);
                 let (record, known) = (learning.1.record(&key), parsing.1.record(&key));
