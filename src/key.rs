@@ -11,6 +11,7 @@ mod id;
 mod macros;
 mod part;
 mod path;
+mod same;
 mod text;
 
 #[cfg(test)]
@@ -19,4 +20,5 @@ mod tests;
 pub use id::{Id, IdRef};
 pub use part::{Members, Part};
 pub use path::Key;
+pub(crate) use same::same;
 pub use text::KeyError;

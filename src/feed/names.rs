@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::protocol::{EntityIx, Refusal, Sink};
-use crate::json::same;
+use crate::key::same;
 
 /// Names kept; whoever sends more pays a question to the sink for each message.
 const MAX_NAMES: usize = 4096;

@@ -34,7 +34,6 @@ mod write;
 pub use compile::{Refused, compile, tree};
 pub(crate) use integer::digits;
 pub use learned::LayoutCounts;
-pub(crate) use pick::same;
 pub use pointer::{BadPointer, Pointer};
 pub use tape::{Decoder, JsonError, Message};
 pub use value::{BadId, Elements, Members, Name, Value};

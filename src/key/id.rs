@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::same::same;
+
 /// Bytes of text that an [`Id`] holds itself: it is as large as for an integer.
 const SHORT_TEXT: usize = 30;
 
@@ -70,10 +72,9 @@ impl Id {
     pub(crate) fn is(&self, other: IdRef<'_>) -> bool {
         match (&self.0, other) {
             (Repr::Int(own), IdRef::Int(other)) => *own == other,
-            (Repr::Short { length, bytes }, IdRef::Text(text)) => {
-                let length = usize::from(*length);
-                length == text.len() && bytes[..length] == *text.as_bytes()
-            }
+            (Repr::Short { length, bytes }, IdRef::Text(text)) => bytes
+                .get(..usize::from(*length))
+                .is_some_and(|own| same(own, text.as_bytes())),
             (Repr::Long(own), IdRef::Text(other)) => **own == *other,
             _ => false,
         }

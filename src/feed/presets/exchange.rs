@@ -13,7 +13,8 @@ use crate::feed::protocol::{
     SubscribeError, Subscription, Update, Verb,
 };
 use crate::feed::snapshot::Snapshot;
-use crate::json::{Elements, Message, Value, same};
+use crate::json::{Elements, Message, Value};
+use crate::key::same;
 use crate::key::{Id, IdRef};
 use crate::record::Kind;
 

@@ -144,6 +144,7 @@ impl Outline {
             head[..short].copy_from_slice(&literal[..short]);
             literals.push(Literal {
                 head,
+                end: literal.last_chunk().copied().unwrap_or_default(),
                 bits: (1 << literal.len().min(17)) - 1,
                 length: literal.len() as u32,
                 at: text.len() as u32,

@@ -42,6 +42,8 @@ pub(super) struct Literal {
     pub(super) head: [u8; 16],
     /// Which of the bytes of `head` it has, and one more that no mask has if it is longer.
     pub(super) bits: u32,
+    /// Its last sixteen bytes, if it has more than sixteen.
+    pub(super) end: [u8; 16],
     /// Its bytes.
     pub(super) length: u32,
     /// Where in [`Layout::text`] it begins.
@@ -50,7 +52,18 @@ pub(super) struct Literal {
     pub(super) room: u32,
 }
 
-const _: () = assert!(size_of::<Literal>() == 32);
+const _: () = assert!(size_of::<Literal>() == 48);
+
+/// All bytes of a block.
+const ALL: u32 = 0xffff;
+
+impl Literal {
+    /// Whether its head and its end are all of it, and it is more than its head.
+    #[inline(always)]
+    fn is_two_blocks(&self) -> bool {
+        (17..=32).contains(&self.length)
+    }
+}
 
 /// Whether `message` is the literals of `layout` with one token in each hole. Fills `holes`, which
 /// are as many as the literals; they mean nothing if it does not fit.
@@ -107,10 +120,16 @@ fn run<B: Block>(
         let Some(block) = block_at::<B>(message, at) else {
             break;
         };
-        if block.same(&literal.head) & literal.bits != literal.bits {
-            break;
-        }
         let token = at + literal.length;
+        if block.same(&literal.head) & literal.bits != literal.bits {
+            // Two blocks that overlap are all of a literal that is not much longer.
+            match block_at::<B>(message, token.wrapping_sub(16)) {
+                Some(end)
+                    if literal.is_two_blocks()
+                        && block.same(&literal.head) & end.same(&literal.end) == ALL => {}
+                _ => break,
+            }
+        }
         let Some(window @ [first, text @ ..]) = window(message, token) else {
             break;
         };
@@ -214,7 +233,7 @@ fn step<B: Block>(
     hole: &mut Hole,
 ) -> bool {
     let same = B::load(&padded(message, at)).same(&literal.head) & literal.bits;
-    if same != literal.bits && !(same == 0xffff && is_next(layout, literal, message, at)) {
+    if same != literal.bits && !(same == ALL && is_next(layout, literal, message, at)) {
         return false;
     }
     let at = at + literal.length;

@@ -4,11 +4,11 @@ use std::cell::{Cell, OnceCell};
 
 use super::super::{
     items::{Decoded, Item},
-    pick::same,
     plan::Memo,
     tape::items_of,
 };
 use super::scan::Layout;
+use crate::key::same;
 use crate::record::{Kind, Token};
 
 /// [`Place::hole`] of an item that is no hole.
