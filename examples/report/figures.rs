@@ -1,4 +1,4 @@
-//! What the benches have left: contests, curves, and latencies.
+//! What the benches have left: contests and curves.
 
 use std::error::Error;
 use std::fs;
@@ -22,6 +22,9 @@ pub(crate) struct Row {
     pub(crate) disturbed: usize,
     #[serde(default)]
     pub(crate) rounds: usize,
+    /// How long it took, if it is a latency.
+    #[serde(flatten)]
+    pub(crate) percentiles: Option<Percentiles>,
 }
 
 /// Rivals beside each other; the first is ours.
@@ -47,18 +50,10 @@ pub(crate) struct Line {
     pub(crate) points: Vec<[f64; 4]>,
 }
 
-/// How long something took, as percentiles.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Latency {
-    pub(crate) name: String,
-    pub(crate) unit: String,
-    pub(crate) lines: Vec<Percentiles>,
-}
-
+/// Of all single samples of a latency.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Percentiles {
-    pub(crate) name: String,
-    pub(crate) count: u64,
+    pub(crate) samples: u64,
     pub(crate) p50: f64,
     pub(crate) p90: f64,
     pub(crate) p99: f64,
@@ -66,12 +61,27 @@ pub(crate) struct Percentiles {
     pub(crate) max: f64,
 }
 
+impl Percentiles {
+    /// From the middle to the largest.
+    pub(crate) fn all(&self) -> [f64; 5] {
+        [self.p50, self.p90, self.p99, self.p999, self.max]
+    }
+}
+
+impl Contest {
+    /// The rows that are latencies, with what they took.
+    pub(crate) fn latencies(&self) -> Vec<(&str, &Percentiles)> {
+        let rows = self.rows.iter();
+        rows.filter_map(|row| Some((&*row.name, row.percentiles.as_ref()?)))
+            .collect()
+    }
+}
+
 /// All of it, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) contests: Vec<Contest>,
     pub(crate) curves: Vec<Curve>,
-    pub(crate) latencies: Vec<Latency>,
 }
 
 impl Figures {
@@ -98,10 +108,6 @@ impl Figures {
                 figures
                     .curves
                     .push(serde_json::from_str(&text).map_err(told)?);
-            } else if name.ends_with(".latency") {
-                figures
-                    .latencies
-                    .push(serde_json::from_str(&text).map_err(told)?);
             } else {
                 figures.contests.push(Contest {
                     name: name.to_owned(),
@@ -113,6 +119,6 @@ impl Figures {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.contests.is_empty() && self.curves.is_empty() && self.latencies.is_empty()
+        self.contests.is_empty() && self.curves.is_empty()
     }
 }

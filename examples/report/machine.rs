@@ -9,9 +9,6 @@ pub(crate) fn lines() -> Vec<String> {
         format!("{} ({cores} cores)", processor()),
         format!("{} {}", env::consts::OS, env::consts::ARCH),
     ];
-    if let Some(release) = read("/proc/sys/kernel/osrelease") {
-        lines.push(format!("kernel {}", release.trim()));
-    }
     if let Some(load) = read("/proc/loadavg") {
         let load: Vec<_> = load.split(' ').take(3).collect();
         lines.push(format!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use plotters::coord::combinators::LogCoord;
 use plotters::prelude::*;
 
-use crate::figures::{Contest, Curve, Figures, Latency};
+use crate::figures::{Contest, Curve, Figures};
 
 const SIZE: (u32, u32) = (900, 480);
 const BAR: u32 = 34;
@@ -39,47 +39,50 @@ pub(crate) fn all(figures: &Figures, folder: &Path) -> Result<Vec<Plot>, Box<dyn
         .iter()
         .filter(|contest| contest.rows.len() > 1)
     {
-        bars(contest, &keep(&contest.name))?;
+        let file = keep(&contest.name);
+        if contest.latencies().len() > 1 {
+            percentiles(contest, &file)?;
+        } else {
+            bars(contest, &file)?;
+        }
     }
     for curve in &figures.curves {
         lines(curve, &keep(&curve.name))?;
     }
-    for latency in &figures.latencies {
-        percentiles(latency, &keep(&latency.name))?;
-    }
     Ok(drawn)
 }
 
-/// One bar for each rival, as long as the logarithm of what it costs.
+/// One bar for each rival, as long as what it costs; as its logarithm where one costs so much more
+/// than another that nothing would be seen of that.
 fn bars(contest: &Contest, file: &Path) -> Result<(), Box<dyn Error>> {
     let rows = &contest.rows;
-    let height = 70 + BAR * rows.len() as u32;
+    let height = 50 + BAR * rows.len() as u32;
     let area = SVGBackend::new(file, (SIZE.0, height)).into_drawing_area();
     area.fill(&WHITE)?;
     let (low, high) = bounds(rows.iter().map(|row| row.median));
+    let is_logarithmic = high / low > 400.0;
+    let length = |value: f64| match is_logarithmic {
+        true => (value.max(low) / low).ln() / (high / low).ln(),
+        false => value / high,
+    };
+    let name = title(&contest.name);
+    let scale = if is_logarithmic { " (logarithmic)" } else { "" };
     let mut chart = ChartBuilder::on(&area)
-        .caption(title(&contest.name), (FONT, 18))
+        .caption(format!("{name}{scale}"), (FONT, 18))
         .margin(10)
-        .x_label_area_size(28)
-        .y_label_area_size(0)
-        .build_cartesian_2d((low..high).log_scale(), 0..rows.len() as i32)?;
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .x_label_formatter(&|x| number(*x))
-        .draw()?;
+        .build_cartesian_2d(0.0..1.0, 0..rows.len() as i32)?;
     let unit = rows[0].unit.as_deref().unwrap_or("ns");
     for (at, row) in rows.iter().enumerate() {
         let top = (rows.len() - at) as i32;
         let color = if at == 0 { OURS } else { PEER };
-        let bar = [(low, top - 1), (row.median.max(low), top)];
+        let bar = [(0.0, top - 1), (length(row.median), top)];
         chart.draw_series([Rectangle::new(bar, color.mix(0.55).filled())])?;
         let ratio = row
             .ratio
             .map_or(String::new(), |ratio| format!(", {}x", number(ratio)));
         let label = format!("{}: {} {unit}{ratio}", row.name, number(row.median));
         let style = (FONT, 15).into_font().color(&BLACK);
-        let place = chart.backend_coord(&(low, top));
+        let place = chart.backend_coord(&(0.0, top));
         area.draw_text(&label, &style, (place.0 + 6, place.1 + 8))?;
     }
     area.present()?;
@@ -119,17 +122,18 @@ fn lines(curve: &Curve, file: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Percentiles side by side: one line for each way, from p50 to the largest.
-fn percentiles(latency: &Latency, file: &Path) -> Result<(), Box<dyn Error>> {
+fn percentiles(contest: &Contest, file: &Path) -> Result<(), Box<dyn Error>> {
     const NAMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
     let area = SVGBackend::new(file, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let all = latency
-        .lines
-        .iter()
-        .map(|line| [line.p50, line.p90, line.p99, line.p999, line.max]);
-    let (low, high) = bounds(all.clone().flatten());
+    let latencies = contest.latencies();
+    let (low, high) = bounds(
+        latencies
+            .iter()
+            .flat_map(|(_, percentiles)| percentiles.all()),
+    );
     let mut chart = ChartBuilder::on(&area)
-        .caption(title(&latency.name), (FONT, 20))
+        .caption(title(&contest.name), (FONT, 20))
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(72)
@@ -141,14 +145,14 @@ fn percentiles(latency: &Latency, file: &Path) -> Result<(), Box<dyn Error>> {
         .configure_mesh()
         .disable_x_mesh()
         .disable_x_axis()
-        .y_desc(&latency.unit)
+        .y_desc("ns")
         .y_label_formatter(&|y| number(*y))
         .draw()?;
-    for (at, (line, values)) in latency.lines.iter().zip(all).enumerate() {
+    for (at, (name, percentiles)) in latencies.iter().enumerate() {
         let points = (1..)
-            .zip(values)
+            .zip(percentiles.all())
             .map(|(x, value)| (f64::from(x), value, value, value));
-        draw_line(&mut chart, &line.name, at, points.collect())?;
+        draw_line(&mut chart, name, at, points.collect())?;
     }
     for (at, name) in (1..).zip(NAMES) {
         let (x, y) = chart.backend_coord(&(f64::from(at), low));

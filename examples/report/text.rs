@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::figures::{Contest, Curve, Figures, Latency};
+use crate::figures::{Contest, Curve, Figures};
 use crate::machine;
 use crate::plot::{Plot, number};
 
@@ -26,15 +26,12 @@ pub(crate) fn report(figures: &Figures, plots: &[Plot], date: &str) -> String {
     );
     for contest in &figures.contests {
         table(&mut out, contest);
+        latency_table(&mut out, contest);
         picture(&mut out, &plot_of, &contest.name, date);
     }
     for curve in &figures.curves {
         curve_table(&mut out, curve);
         picture(&mut out, &plot_of, &curve.name, date);
-    }
-    for latency in &figures.latencies {
-        latency_table(&mut out, latency);
-        picture(&mut out, &plot_of, &latency.name, date);
     }
     out
 }
@@ -109,20 +106,19 @@ fn curve_table(out: &mut String, curve: &Curve) {
     }
 }
 
-fn latency_table(out: &mut String, latency: &Latency) {
-    let _ = writeln!(out, "\n## {} ({})\n", latency.name, latency.unit);
-    out.push_str("| | samples | p50 | p90 | p99 | p99.9 | max |\n|---|--:|--:|--:|--:|--:|--:|\n");
-    for line in &latency.lines {
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
-            line.name,
-            line.count,
-            number(line.p50),
-            number(line.p90),
-            number(line.p99),
-            number(line.p999),
-            number(line.max),
-        );
+/// Percentiles of all samples, where there are any.
+fn latency_table(out: &mut String, contest: &Contest) {
+    let latencies = contest.latencies();
+    if latencies.is_empty() {
+        return;
+    }
+    out.push_str("\n| all samples, ns | samples | p50 | p90 | p99 | p99.9 | max |\n");
+    out.push_str("|---|--:|--:|--:|--:|--:|--:|\n");
+    for (name, percentiles) in latencies {
+        let _ = write!(out, "| {name} | {} |", percentiles.samples);
+        for percentile in percentiles.all() {
+            let _ = write!(out, " {} |", number(percentile));
+        }
+        out.push('\n');
     }
 }
