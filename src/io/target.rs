@@ -67,7 +67,7 @@ pub(crate) trait Target: Transaction {
     fn gap(&mut self);
     /// Latencies are measured by this clock from now on.
     fn measure(&mut self, clock: Clock) {
-        drop(clock);
+        let _ = clock;
     }
     /// What comes next was brought by a read that is timed.
     fn time_first(&mut self) {}
