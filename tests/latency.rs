@@ -75,13 +75,14 @@ fn awaits(slot: Slot, note: Note) {
     });
 }
 
+/// From nothing: the first message may be there before the thread is.
 fn blocks_on_the_entity(slot: Slot, note: Note) {
-    let mut changes = slot.entity().changes();
+    let mut changes = slot.entity().changes_from_nothing();
     while changes.wait(LONG, |slot| note.look(slot)).is_ok() {}
 }
 
 fn awaits_the_entity(slot: Slot, note: Note) {
-    let mut changes = slot.entity().changes();
+    let mut changes = slot.entity().changes_from_nothing();
     pollster::block_on(async { while changes.next(|slot| note.look(slot)).await.is_ok() {} });
 }
 
