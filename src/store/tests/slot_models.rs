@@ -98,7 +98,7 @@ fn two_fields(publications: u64) {
         link.set(stamps.link);
         true
     };
-    if let Some(cells) = slot.cells_if(fields, accept) {
+    if let Some(cells) = slot.cells_if(&fields, accept) {
         let numbers = cells.map(|cell| Value::from_cell(cell).u64());
         assert_eq!(numbers, [Ok(link.get()); 2], "torn");
     }
