@@ -71,9 +71,8 @@ impl Slot {
     #[must_use]
     pub fn freshness(&self) -> Freshness {
         let slot = self.current();
-        let now = slot.surroundings();
         let head = slot.core.head();
-        slot.judge(&head, now)
+        slot.judge(&head, slot.surroundings())
     }
 
     /// Copies the named fields of one version. Takes the fields first and hands them out only
@@ -142,11 +141,10 @@ impl Slot {
     /// nothing waits for it.
     pub fn read_all<R>(&self, f: impl FnOnce(View<'_>) -> R) -> R {
         let slot = self.current();
-        let now = slot.surroundings();
         with_scratch(|scratch| {
             slot.core.read_all(scratch, |head, record| {
                 f(View {
-                    freshness: slot.judge(head, now),
+                    freshness: slot.judge(head, slot.surroundings()),
                     head: *head,
                     record,
                 })
@@ -159,12 +157,11 @@ impl Slot {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let slot = self.current();
-        let now = slot.surroundings();
         let inner = slot.core.snapshot();
         // Freshness and times move without the epoch.
         let head = inner.head;
         Snapshot {
-            freshness: slot.judge(&head, now),
+            freshness: slot.judge(&head, slot.surroundings()),
             head,
             inner,
         }
@@ -221,6 +218,8 @@ impl Slot {
         }
     }
 
+    /// To be read after the value that it is held against: a gap is marked before what follows it is
+    /// published, and whoever looked before the mark would take that for whole.
     #[inline]
     pub(crate) fn surroundings(&self) -> Surroundings {
         surroundings(&self.core)
