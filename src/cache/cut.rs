@@ -90,12 +90,11 @@ impl Cache {
             .owners()
             .turns(&owner)
             .ok_or(CutError::DifferentFeeds)?;
-        let now: Vec<_> = slots.iter().map(|slot| slot.surroundings()).collect();
         let cores: Vec<&store::Slot> = slots.iter().map(|slot| &**slot.core()).collect();
         let cut = store::cut(&turns, &cores)?;
-        let values = cut.values.into_iter().zip(slots.iter().zip(now));
+        let values = cut.values.into_iter().zip(slots);
         let values = values
-            .map(|((head, record), (slot, now))| (head, slot.judge(&head, now), record))
+            .map(|((head, record), slot)| (head, slot.judge(&head, slot.surroundings()), record))
             .collect();
         Ok(Cut {
             turn: cut.turn,

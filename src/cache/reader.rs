@@ -48,11 +48,11 @@ impl Reader {
     #[must_use]
     #[inline]
     pub fn read<const N: usize>(&mut self, fields: [Field; N]) -> Reading<'_, N> {
-        let now = self.slot.surroundings();
         let (head, values) = self.inner.read(Field::inner(&fields));
         if head.state == State::Dead {
             return self.slot.read(fields);
         }
+        let now = self.slot.surroundings();
         self.slot.reading(head, now, values, fields)
     }
 
@@ -62,10 +62,10 @@ impl Reader {
     /// As [`Slot::live`].
     #[inline(always)]
     pub fn live<const N: usize>(&mut self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
-        let now = self.slot.surroundings();
+        let slot = &self.slot;
         let cells = self
             .inner
-            .cells_if(&fields, |value| is_undoubted(value, now));
+            .cells_if(&fields, |value| is_undoubted(value, slot.surroundings()));
         match cells {
             Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
                 Ok(Value::from_cells_whole(&cells))

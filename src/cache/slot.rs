@@ -80,12 +80,11 @@ impl Slot {
     #[must_use]
     #[inline]
     pub fn read<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
-        let now = self.surroundings();
         let (head, values) = self.core.read(Field::inner(&fields));
         if head.state == State::Dead {
             return self.read_again(fields);
         }
-        self.reading(head, now, values, fields)
+        self.reading(head, self.surroundings(), values, fields)
     }
 
     #[inline]
@@ -207,8 +206,8 @@ impl Slot {
     #[cold]
     fn read_again<const N: usize>(&self, fields: [Field; N]) -> Reading<'_, N> {
         let slot = self.entity.slot(self.id());
-        let now = slot.surroundings();
         let (head, values) = slot.core.read(Field::inner(&fields));
+        let now = slot.surroundings();
         let Reading { values, .. } = slot.reading(head, now, values, fields);
         Reading {
             slot: self,
@@ -263,8 +262,7 @@ pub(super) fn plainly_live<const N: usize>(
     expires: bool,
     fields: &[Field; N],
 ) -> Option<[[u64; 2]; N]> {
-    let now = surroundings(core);
-    let cells = core.cells_if(fields, |value| is_undoubted(value, now))?;
+    let cells = core.cells_if(fields, |value| is_undoubted(value, surroundings(core)))?;
     is_plain(core, expires, fields).then_some(cells)
 }
 

@@ -114,12 +114,11 @@ impl<T: DeserializeOwned> TypedSlot<T> {
     /// # Errors
     /// [`NotLive`], also for a value that does not fit `T`: see [`NotLive::decode_error`].
     pub fn live(&self) -> Result<Arc<T>, NotLive> {
-        let now = self.slot.surroundings();
         let head = self.slot.core().head();
         if let Some(known) = &*self.decoded.load()
             && known.epoch == head.epoch
             && let Ok(value) = &known.value
-            && self.slot.judge(&head, now).is_live()
+            && self.slot.judge(&head, self.slot.surroundings()).is_live()
         {
             return Ok(Arc::clone(value));
         }
