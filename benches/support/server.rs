@@ -92,6 +92,15 @@ impl Server {
         orders.send(blocks).expect("the server runs");
     }
 
+    /// Waits for so long until an order is carried out; whether it was.
+    #[allow(
+        dead_code,
+        reason = "where a client is held while its socket is filled"
+    )]
+    pub(crate) fn is_written_within(&self, time: Duration) -> bool {
+        self.done.recv_timeout(time).is_ok()
+    }
+
     /// Waits until an order is carried out, and says how much CPU time of the server it took.
     pub(crate) fn written(&self) -> Duration {
         self.done.recv().expect("the server runs")

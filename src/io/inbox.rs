@@ -5,17 +5,18 @@
 //! the owner, drained when the inbox closes, or refused; none is left lying. Every command has a
 //! [`Completion`] that ends in all three cases.
 
-use super::latch::{Latch, Waiting, WakeOn};
+mod completion;
+
+pub use completion::Completion;
+pub(crate) use completion::{Reply, Request};
+
+use super::latch::WakeOn;
 use crate::feed::{Counters, Refusal, SubscribeError};
 use crate::sync::{self, ArrayQueue};
+use completion::{Owner, lock, promise};
 use std::fmt;
-use std::future::Future;
 use std::ops::DerefMut;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::thread::ThreadId;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,13 +117,6 @@ const fn lets_go_early() -> bool {
 #[cfg(all(test, tickcache_loom))]
 use models::lets_go_early;
 
-/// The thread that takes the commands, while there is one.
-type Owner = Arc<Mutex<Option<ThreadId>>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The senders' end.
 pub(crate) struct Inbox<C>(Arc<Shared<C>>);
 
@@ -132,16 +126,7 @@ impl<C> Inbox<C> {
     /// # Errors
     /// [`CommandError::InboxFull`] and [`CommandError::OwnerGone`]; nothing is enqueued then.
     pub(crate) fn send(&self, command: C) -> Result<Completion, CommandError> {
-        let latch = Latch::new();
-        let completion = Completion {
-            waiting: latch.wait_async(),
-            latch,
-            owner: Arc::clone(&self.0.owner),
-        };
-        let reply = Reply {
-            latch: Some(completion.latch.clone()),
-            wake_on: self.0.wake_on.clone(),
-        };
+        let (completion, reply) = promise(&self.0.owner, &self.0.wake_on);
         // Held over the push: or the command could come to lie in an inbox that is closed.
         let mut state = Some(self.0.state());
         let closed = state.as_ref().is_some_and(|state| state.closed);
@@ -274,239 +259,8 @@ impl<C> fmt::Debug for Commands<C> {
     }
 }
 
-/// A command and the promise to answer it.
-pub(crate) struct Request<C> {
-    pub(crate) command: C,
-    pub(crate) reply: Reply,
-}
-
-/// Answers one command. Dropped without an answer, it says [`CommandError::OwnerGone`].
-pub(crate) struct Reply {
-    latch: Option<Latch<Result<(), CommandError>>>,
-    wake_on: WakeOn,
-}
-
-impl Reply {
-    /// Ends the command.
-    pub(crate) fn finish(mut self, result: Result<(), CommandError>) {
-        if let Some(latch) = self.latch.take() {
-            latch.set(result, &self.wake_on);
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if let Some(latch) = self.latch.take() {
-            latch.set(Err(CommandError::OwnerGone), &self.wake_on);
-        }
-    }
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").finish_non_exhaustive()
-    }
-}
-
-/// The end of one command: to be awaited, waited for, or dropped. The command is carried out in
-/// every case.
-#[must_use = "the command is carried out either way; drop this to not learn how it went"]
-pub struct Completion {
-    latch: Latch<Result<(), CommandError>>,
-    waiting: Waiting<Result<(), CommandError>>,
-    owner: Owner,
-}
-
-impl Completion {
-    /// Of a command that was carried out already.
-    pub(crate) fn done(result: Result<(), CommandError>) -> Self {
-        let latch = Latch::new();
-        latch.set(result, &WakeOn::here());
-        Self {
-            waiting: latch.wait_async(),
-            latch,
-            owner: Owner::default(),
-        }
-    }
-
-    /// Another end of the same command.
-    pub(crate) fn twin(&self) -> Self {
-        Self {
-            latch: self.latch.clone(),
-            waiting: self.latch.wait_async(),
-            owner: Arc::clone(&self.owner),
-        }
-    }
-
-    /// Blocks the calling thread until the owner has carried the command out.
-    ///
-    /// # Errors
-    /// [`CommandError::TimedOut`] after `timeout`, [`CommandError::WouldDeadlock`] on the owner's
-    /// own thread, else what became of the command.
-    pub fn wait(&self, timeout: Duration) -> Result<(), CommandError> {
-        if let Some(result) = self.latch.get() {
-            return result;
-        }
-        if *lock(&self.owner) == Some(std::thread::current().id()) {
-            return Err(CommandError::WouldDeadlock);
-        }
-        self.latch
-            .wait(Some(timeout))
-            .unwrap_or(Err(CommandError::TimedOut))
-    }
-
-    /// What became of the command, if it has ended.
-    #[must_use]
-    pub fn result(&self) -> Option<Result<(), CommandError>> {
-        self.latch.get()
-    }
-}
-
-/// Awaits the command. Cancel safe.
-impl Future for Completion {
-    type Output = Result<(), CommandError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.waiting).poll(cx)
-    }
-}
-
-impl fmt::Debug for Completion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Completion")
-            .field("result", &self.latch.get())
-            .finish()
-    }
-}
-
 #[cfg(all(test, tickcache_loom))]
 mod models;
 
 #[cfg(all(test, not(tickcache_loom)))]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(30);
-
-    fn silent<C>(capacity: usize) -> (Inbox<C>, Commands<C>) {
-        inbox(capacity, Arc::default(), WakeOn::here(), || {})
-    }
-
-    #[test]
-    fn commands_are_taken_in_order_and_their_ends_are_seen_both_ways() {
-        let (rang, bell) = std::sync::mpsc::channel();
-        let (inbox, mut commands) = inbox(4, Arc::default(), WakeOn::here(), move || {
-            rang.send(()).expect("heard");
-        });
-        let blocking = inbox.send("first").expect("room");
-        let awaited = inbox.send("second").expect("room");
-        assert_eq!((bell.try_iter().count(), inbox.len()), (2, 2));
-        let owner = std::thread::spawn(move || {
-            commands.adopt();
-            let first = commands.pop().expect("the first");
-            assert_eq!(first.command, "first");
-            first.reply.finish(Ok(()));
-            let second = commands.pop().expect("the second");
-            assert_eq!(second.command, "second");
-            second.reply.finish(Err(CommandError::Foreign));
-        });
-        assert_eq!(blocking.wait(LONG), Ok(()));
-        assert_eq!(pollster::block_on(awaited), Err(CommandError::Foreign));
-        owner.join().expect("the owner");
-    }
-
-    #[test]
-    fn a_full_inbox_refuses_and_enqueues_nothing() {
-        let (inbox, mut commands) = silent(1);
-        let first = inbox.send(1).expect("room");
-        assert_eq!(inbox.send(2).expect_err("no room"), CommandError::InboxFull);
-        commands.pop().expect("one").reply.finish(Ok(()));
-        assert!(commands.pop().is_none() && commands.is_empty());
-        assert_eq!(first.result(), Some(Ok(())));
-        assert!(CommandError::InboxFull.is_retryable());
-    }
-
-    #[test]
-    fn whatever_an_owner_leaves_behind_ends_with_owner_gone() {
-        let (inbox, mut commands) = silent(4);
-        let waiting = inbox.send(1).expect("room");
-        let taken = inbox.send(2).expect("room");
-        let kept = inbox.send(3).expect("room");
-        let first = commands.pop().expect("the first");
-        first.reply.finish(Ok(()));
-        let held = commands.pop().expect("the second");
-        drop(commands);
-        assert_eq!(kept.wait(LONG), Err(CommandError::OwnerGone));
-        assert_eq!(waiting.wait(LONG), Ok(()));
-        assert_eq!(taken.result(), None, "still in the owner's hands");
-        drop(held);
-        assert_eq!(taken.wait(LONG), Err(CommandError::OwnerGone));
-        assert!(inbox.is_closed());
-        assert_eq!(inbox.send(4).expect_err("closed"), CommandError::OwnerGone);
-    }
-
-    #[test]
-    fn no_command_is_lost_between_senders_and_a_closing_owner() {
-        for _ in 0..50 {
-            let (inbox, mut commands) = silent(1024);
-            let senders: Vec<_> = (0..3)
-                .map(|_| {
-                    let inbox = inbox.clone();
-                    std::thread::spawn(move || {
-                        (0..20)
-                            .map_while(|n| inbox.send(n).ok())
-                            .collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            for _ in 0..7 {
-                if let Some(request) = commands.pop() {
-                    request.reply.finish(Ok(()));
-                }
-            }
-            drop(commands);
-            for completion in senders
-                .into_iter()
-                .flat_map(|s| s.join().expect("a sender"))
-            {
-                let end = completion.result();
-                assert!(
-                    matches!(end, Some(Ok(()) | Err(CommandError::OwnerGone))),
-                    "{end:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_blocking_wait_on_the_owners_thread_is_refused() {
-        let (inbox, mut commands) = silent(2);
-        commands.adopt();
-        let completion = inbox.send(()).expect("room");
-        assert_eq!(completion.wait(LONG), Err(CommandError::WouldDeadlock));
-        commands.pop().expect("one").reply.finish(Ok(()));
-        assert_eq!(
-            completion.wait(LONG),
-            Ok(()),
-            "nothing to wait for any more"
-        );
-        let elsewhere = inbox.send(()).expect("room");
-        let waiter = std::thread::spawn(move || elsewhere.wait(Duration::ZERO));
-        assert_eq!(
-            waiter.join().expect("the waiter"),
-            Err(CommandError::TimedOut)
-        );
-    }
-
-    #[test]
-    fn an_inbox_opens_again_after_a_restart() {
-        let (inbox, mut commands) = silent(2);
-        commands.close();
-        assert!(inbox.send(1).is_err());
-        commands.reopen();
-        let completion = inbox.send(2).expect("open again");
-        commands.pop().expect("one").reply.finish(Ok(()));
-        assert_eq!(completion.result(), Some(Ok(())));
-    }
-}
+mod tests;

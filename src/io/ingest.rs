@@ -10,6 +10,7 @@
 mod apply;
 mod attend;
 mod attention;
+mod batch;
 mod bulk;
 mod claims;
 mod commands;
@@ -23,30 +24,26 @@ mod shadow;
 mod silence;
 mod target;
 mod timing;
+mod transaction;
 
 pub(crate) use bulk::BulkOptions;
 pub(super) use commands::refusal;
 pub(super) use coverage::{NO_SOURCE, is_unowned};
 pub(super) use forward::Forwarded;
 
-use super::bulk::Recorder;
 use super::slow::Slow;
-use super::staging::{Item, Staging, What};
+use super::staging::Staging;
 use super::target::{Target, Waste};
 use super::wanted::Wanted;
 use crate::Time;
-use crate::feed::{
-    BulkId, Claims, Counters, Covers, Deferred, EntityIx, OnConnect, Outcome, Policy, Protocol,
-    Refusal, Rule, Sink, Transaction, Update, Verdict,
-};
-use crate::json::{self, Value};
-use crate::key::{Id, IdRef};
+use crate::feed::{Claims, Counters, Covers, EntityIx, OnConnect, Sink, Verdict};
+use crate::json;
+use crate::key::Id;
 use crate::record::Limits;
-use crate::store::{Entity, EntityWriter, Hub, Link, Store, TurnCounter, Wakes};
+use crate::store::{Entity, EntityWriter, Hub, Link, Point, Store, TurnCounter, Wakes};
 use attention::Attention;
 use bulk::Board;
 
-use coverage::open_word;
 use hashbrown::HashMap;
 use legs::Legs;
 use silence::Silence;
@@ -113,6 +110,10 @@ struct Entry {
     role: Role,
     /// The link's generation at the start of the batch, as a version's stamp.
     link: u64,
+    /// The batch that its stamps are as of.
+    point: Point,
+    /// Something may have been published for it in this batch.
+    touched: bool,
     /// Whether a whole value has ever come for it.
     whole_seen: bool,
     /// Whether the present connection was reported to be unable to heal it.
@@ -141,6 +142,13 @@ pub(crate) struct Ingest {
     names: HashMap<Arc<str>, EntityIx, foldhash::fast::RandomState>,
     staging: Staging,
     silence: Silence,
+    /// When the batch began, among the marks.
+    point: Point,
+    /// That all entities began at least then.
+    all_begun: Point,
+    /// Entities that this batch has brought something for, or all of them.
+    touched: Vec<EntityIx>,
+    all_touched: bool,
     /// Claimed by the message that is being taken in.
     claimed: Vec<EntityIx>,
     now: Time,
@@ -221,6 +229,10 @@ impl Ingest {
     ) -> Self {
         let turn = turns.last();
         Self {
+            point: store.marks().point(),
+            all_begun: Point::default(),
+            touched: Vec::new(),
+            all_touched: false,
             store,
             wakes: hub.wakes(),
             counters,
@@ -258,225 +270,6 @@ impl Ingest {
         self.wanted = Some(wanted);
         self
     }
-
-    /// Takes the number of its connection out of an update: that is told apart.
-    #[inline]
-    fn place(&mut self, update: &mut Update) -> Result<(), Refusal> {
-        if update.policy.rule == Rule::ContiguousPerConnection {
-            if let Some(sequence) = update.sequence {
-                self.advance(sequence.last)?;
-            }
-            update.policy = Policy::restarting(Rule::None);
-        }
-        Ok(())
-    }
-
-    /// A patch for an entity that this feed writes.
-    #[inline]
-    fn patch_own(
-        &mut self,
-        entity: EntityIx,
-        id: IdRef<'_>,
-        update: Update,
-        value: Value<'_>,
-    ) -> Result<(), Refusal> {
-        let Some(Entry {
-            role: Role::Own(writer),
-            ..
-        }) = self.entries.get_mut(entity.index())
-        else {
-            return self.patch_other(entity, id, update, value);
-        };
-        let (limits, patch) = (&self.config.limits, self.staging.spare());
-        json::compile(value, update.mode, limits, writer.schema(), patch).map_err(refusal)?;
-        match writer.known(id) {
-            Some(slot) => self.staging.push_patch(entity, slot, update),
-            None => {
-                let what = What::Patch(self.staging.keep(), update);
-                self.staging.push(entity, Some(id), what);
-            }
-        }
-        Ok(())
-    }
-
-    /// An item that knows its id by itself, for whoever looks closer than at its slot.
-    #[cold]
-    fn item(&mut self, at: usize) -> Item {
-        let item = self.staging.item(at);
-        let Some(slot) = item.slot() else {
-            return item;
-        };
-        if let Role::Own(writer) = &self.entries[item.entity.index()].role
-            && let Some(id) = writer.id(slot)
-        {
-            self.staging.spell(at, id);
-        }
-        self.staging.item(at)
-    }
-
-    /// A patch for an entity that this feed does not write, or not yet.
-    #[cold]
-    #[inline(never)]
-    fn patch_other(
-        &mut self,
-        entity: EntityIx,
-        id: IdRef<'_>,
-        update: Update,
-        value: Value<'_>,
-    ) -> Result<(), Refusal> {
-        if self.owns(entity) {
-            self.patch_own(entity, id, update, value)
-        } else {
-            self.patch_elsewhere(entity, id, update, value)
-        }
-    }
-
-    /// Does what the staged items want.
-    #[inline]
-    fn apply_all(&mut self) {
-        for at in 0..self.staging.len() {
-            self.apply(at);
-        }
-    }
-
-    #[inline]
-    fn room(&self) -> Result<(), Refusal> {
-        if self.staging.len() < self.config.max_items {
-            Ok(())
-        } else {
-            Err(Refusal::TooMany)
-        }
-    }
-}
-
-impl Entry {
-    /// A batch begins, or what came before it is over.
-    #[inline]
-    fn begin(&mut self) {
-        // A value is not worth less for having come while the feed was silent.
-        match &mut self.role {
-            Role::Own(writer) => {
-                writer.begin_batch();
-                self.link = open_word(writer.link());
-            }
-            Role::Forward(lane) => self.link = open_word(lane.begin()),
-            Role::Unclaimed | Role::Foreign => {}
-        }
-    }
-}
-
-impl Sink for Ingest {
-    fn entity(&mut self, name: &str) -> Result<EntityIx, Refusal> {
-        if let Some(ix) = self.names.get(name) {
-            return Ok(*ix);
-        }
-        let entity = self.store.entity(name).map_err(|_| Refusal::EntitiesFull)?;
-        let number = u32::try_from(self.entries.len()).map_err(|_| Refusal::EntitiesFull)?;
-        let ix = EntityIx::new(number);
-        self.names.insert(Arc::clone(entity.name()), ix);
-        let role = Role::Unclaimed;
-        let entry = Entry {
-            entity,
-            role,
-            link: 0,
-            whole_seen: false,
-            reported: false,
-            restarts: false,
-            answered: None,
-            heard_at: Time::ZERO,
-            attention: None,
-            connection: forward::Connection::default(),
-        };
-        self.entries.push(entry);
-        Ok(ix)
-    }
-
-    #[inline]
-    fn patch(
-        &mut self,
-        entity: EntityIx,
-        id: IdRef<'_>,
-        mut update: Update,
-        value: Value<'_>,
-    ) -> Result<(), Refusal> {
-        self.room()?;
-        self.place(&mut update)?;
-        self.patch_own(entity, id, update, value)
-    }
-
-    fn remove(
-        &mut self,
-        entity: EntityIx,
-        id: IdRef<'_>,
-        mut update: Update,
-    ) -> Result<(), Refusal> {
-        self.room()?;
-        self.place(&mut update)?;
-        let what = if self.owns(entity) {
-            What::Remove(update)
-        } else {
-            self.remove_elsewhere(entity, update)
-        };
-        self.staging.push(entity, Some(id), what);
-        Ok(())
-    }
-
-    fn invalidate(&mut self, entity: EntityIx, id: Option<IdRef<'_>>) -> Result<(), Refusal> {
-        self.room()?;
-        self.staging.push(entity, id, What::Invalidate);
-        Ok(())
-    }
-
-    #[inline]
-    fn advance(&mut self, number: u64) -> Result<(), Refusal> {
-        self.room()?;
-        self.staging.advance(number);
-        Ok(())
-    }
-}
-
-impl Transaction for Ingest {
-    #[inline]
-    fn commit(&mut self) {
-        let items = self.staging.len();
-        if items == 0 {
-            return;
-        }
-        self.turn += 1;
-        self.moved = true;
-        self.behind = None;
-        if self.timing.is_armed() {
-            self.apply_timed();
-        } else {
-            self.apply_all();
-        }
-        self.turns.finish(self.turn);
-        self.staging.clear();
-        self.claimed.clear();
-    }
-
-    #[cold]
-    fn rollback(&mut self) {
-        self.staging.clear();
-        self.return_claims();
-    }
-
-    fn defer<P: Protocol>(&mut self, message: Deferred<P>) -> Result<BulkId, Deferred<P>> {
-        if !self.may_defer() {
-            return Err(message);
-        }
-        let bytes = message.len();
-        let take_apart = move |sink: &mut Recorder| message.take_apart(sink);
-        Ok(self.take_over_long(bytes, take_apart))
-    }
-
-    fn resume(&mut self, message: BulkId) -> Option<Outcome> {
-        self.take_outcome(message)
-    }
-
-    fn is_full(&self) -> bool {
-        self.bulk.as_ref().is_some_and(|board| board.is_full())
-    }
 }
 
 /// What the feed owned and covered is stopped, and those who wait are told. Optimistic writes are
@@ -487,6 +280,7 @@ impl Drop for Ingest {
         self.staging.clear();
         self.abandon_flights();
         self.turn += 1;
+        self.touch_all();
         for entry in &mut self.entries {
             entry.let_go(self.turn);
         }

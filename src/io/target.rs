@@ -25,8 +25,15 @@ pub(crate) type Waste = Vec<Arc<Document>>;
     )
 )]
 pub(crate) trait Target: Transaction {
-    /// A batch begins: whatever is received from now on was received at `now`.
+    /// A batch begins: whatever is received from now on was received at `now`. What is invalidated
+    /// from here on is not undone by it, so this comes before bytes are read.
     fn begin(&mut self, now: Time);
+    /// What was read since the batch began was received at `now`.
+    #[cfg_attr(
+        not(feature = "net"),
+        allow(dead_code, reason = "only feed threads need it")
+    )]
+    fn received(&mut self, now: Time);
     /// The batch ends. May be called any number of times.
     fn finish(&mut self);
     /// What is no longer needed and may take its time to drop, if there is any.

@@ -4,9 +4,16 @@
 //! a schema they are is looked up once for each layout of the schema, and from then on a message is
 //! compiled by following the [`Plan`]: one operation a member, its cell as the matcher left it. The
 //! operations are those of [`compile`](super::compile), in the same order.
+//!
+//! Messages of one template may be for a thousand schemas, one after the other: the plan that was
+//! followed last is compared first, and the others are found by a hash.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Weak};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use super::learned::Template;
 use super::pick::Picks;
@@ -15,8 +22,9 @@ use crate::record::{
     Kind, Layout, Limits, Patch, Planned, SHORT_TOKEN, SchemaSource, Token, Tokens,
 };
 
-/// Plans that one template has at a time.
-const PLANS: usize = 8;
+/// Plans that one template has at a time: one for each schema, of as many entities as a feed may
+/// well have. A plan of six members takes half a kilobyte.
+const PLANS: usize = 2048;
 /// Added to the number of an item that is no hole, to tell it from a hole.
 const FIXED: u32 = 1 << 31;
 /// The most messages that pass without a plan before the next one is made.
@@ -35,7 +43,7 @@ pub(super) struct Memo {
 /// The plans of one template.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
-    kept: RefCell<Vec<Plan>>,
+    kept: RefCell<Kept>,
     /// The one that was followed last.
     last: Cell<usize>,
     /// Messages that pass before another plan is made, and how many the next time.
@@ -47,8 +55,9 @@ pub(super) struct Plans {
 #[derive(Debug)]
 struct Plan {
     object: u32,
-    /// Kept, so that no other layout can have its address.
-    layout: Arc<Layout>,
+    /// Kept, so that no other layout can have its address; weakly, since a schema that grows leaves
+    /// its layouts behind.
+    layout: Weak<Layout>,
     /// How many objects lie inside each other, the outermost included.
     depth: u32,
     planned: Planned,
@@ -58,7 +67,49 @@ struct Plan {
 impl Plan {
     #[inline]
     fn is_for(&self, object: u32, layout: &Arc<Layout>) -> bool {
-        self.object == object && Arc::ptr_eq(&self.layout, layout)
+        self.object == object && std::ptr::eq(self.layout.as_ptr(), Arc::as_ptr(layout))
+    }
+
+    fn hash(&self) -> u64 {
+        hash(self.object, self.layout.as_ptr())
+    }
+}
+
+#[inline]
+fn hash(object: u32, layout: *const Layout) -> u64 {
+    FixedState::with_seed(0).hash_one((object, layout.addr()))
+}
+
+/// Plans, and their places by the hash of what they are for.
+#[derive(Debug, Default)]
+struct Kept {
+    plans: Vec<Plan>,
+    index: HashTable<usize>,
+}
+
+impl Kept {
+    #[inline(never)]
+    fn find(&self, object: u32, layout: &Arc<Layout>) -> Option<usize> {
+        let hash = hash(object, Arc::as_ptr(layout));
+        let is_it = |at: &usize| self.plans[*at].is_for(object, layout);
+        self.index.find(hash, is_it).copied()
+    }
+
+    /// Puts a plan there, in the place of the one that there is.
+    fn put(&mut self, at: usize, plan: Plan) {
+        let hash = plan.hash();
+        match self.plans.get_mut(at) {
+            Some(place) => {
+                let before = std::mem::replace(place, plan);
+                if let Ok(entry) = self.index.find_entry(before.hash(), |it| *it == at) {
+                    entry.remove();
+                }
+            }
+            None => self.plans.push(plan),
+        }
+        let plans = &self.plans;
+        self.index
+            .insert_unique(hash, at, |at: &usize| plans[*at].hash());
     }
 }
 
@@ -74,15 +125,14 @@ impl Plans {
     ) -> bool {
         let kept = self.kept.borrow();
         let layout = schema.layout();
-        let plan = match kept.get(self.last.get()) {
+        let plan = match kept.plans.get(self.last.get()) {
             Some(plan) if plan.is_for(matched.object, layout) => plan,
             _ => {
-                let mut plans = kept.iter();
-                let Some(at) = plans.position(|plan| plan.is_for(matched.object, layout)) else {
+                let Some(at) = kept.find(matched.object, layout) else {
                     return false;
                 };
                 self.last.set(at);
-                &kept[at]
+                &kept.plans[at]
             }
         };
         if plan.depth > limits.max_depth {
@@ -110,36 +160,39 @@ impl Plans {
         };
         let plan = Plan {
             object: matched.object,
-            layout: Arc::clone(layout),
+            layout: Arc::downgrade(layout),
             depth,
             planned,
             uses: Cell::new(0),
         };
         let mut kept = self.kept.borrow_mut();
-        if kept.len() < PLANS {
-            self.last.set(kept.len());
-            kept.push(plan);
-            return;
+        let kept = &mut *kept;
+        if kept.plans.len() < PLANS {
+            let at = kept.plans.len();
+            self.last.set(at);
+            return kept.put(at, plan);
         }
-        // The least used goes; what the others were used for counts for less from now on.
-        let least = kept
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, plan)| plan.uses.get());
-        let Some(at) = least.map(|(at, _)| at) else {
+        // One goes whose layout is gone, or else the least used; what the others were used for counts
+        // for less from now on.
+        let worth = |plan: &Plan| match plan.layout.strong_count() {
+            0 => 0,
+            _ => plan.uses.get().saturating_add(1),
+        };
+        let least = kept.plans.iter().map(worth).enumerate();
+        let Some((at, worth)) = least.min_by_key(|(_, worth)| *worth) else {
             return;
         };
-        let patience = if kept[at].uses.get() < FEW {
-            (2 * self.patience.get() + 1).min(MAX_WAIT)
-        } else {
-            self.patience.get() / 2
+        let patience = match worth {
+            0 => self.patience.get(),
+            1..=FEW => (2 * self.patience.get() + 1).min(MAX_WAIT),
+            _ => self.patience.get() / 2,
         };
         self.patience.set(patience);
         self.wait.set(patience);
-        for plan in kept.iter() {
+        for plan in &kept.plans {
             plan.uses.set(plan.uses.get() / 2);
         }
-        kept[at] = plan;
+        kept.put(at, plan);
         self.last.set(at);
     }
 }

@@ -4,8 +4,8 @@
 use crate::key::IdRef;
 use crate::record::SchemaSource;
 use crate::store::entity::Entity;
+use crate::store::marks::Point;
 use crate::store::schema::SchemaHandle;
-use crate::store::shared::Begun;
 use crate::sync::Arc;
 
 /// Prepares updates for the owner of an entity. Any number of them, beside the owner.
@@ -13,18 +13,23 @@ use crate::sync::Arc;
 pub(crate) struct Courier {
     entity: Arc<Entity>,
     schema: SchemaHandle,
-    begun: Begun,
+    /// When the batch began, and the sum of invalidations of everything and of the entity then.
+    point: Point,
+    base: u64,
 }
 
 impl Courier {
     pub(super) fn new(entity: Arc<Entity>) -> Self {
         let schema = SchemaHandle::new(entity.shared().clone());
-        let begun = entity.shared().begin_beside();
-        Self {
+        let point = entity.shared().marks().point();
+        let mut courier = Self {
             entity,
             schema,
-            begun,
-        }
+            point,
+            base: 0,
+        };
+        courier.begin_at(point);
+        courier
     }
 
     /// What updates are compiled with. The owner has to
@@ -33,21 +38,22 @@ impl Courier {
         &mut self.schema
     }
 
-    /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings and
-    /// however late it is published.
-    pub(crate) fn begin_batch(&mut self) {
-        self.begun = self.entity.shared().begin_beside();
+    /// As of a batch that began at a point: what is invalidated from there on stays so, whatever the
+    /// batch brings and however late it is published.
+    pub(crate) fn begin_at(&mut self, point: Point) {
+        self.point = point;
+        self.base = self.entity.shared().invalidations_as_of(point);
     }
 
-    /// The link's word, to be read at the start of a batch.
-    pub(crate) fn link(&self) -> u64 {
-        self.entity.link().load()
+    /// The link's word as it was when the batch began; `None` if it was raised since.
+    pub(crate) fn link(&self) -> Option<u64> {
+        self.entity.link().as_of(self.point)
     }
 
     /// The sum of invalidations of an id as it was at the start of the batch.
     pub(crate) fn invalidation(&self, id: IdRef<'_>) -> u64 {
         self.entity
-            .with(id, |slot| slot.invalidation_before(&self.begun))
-            .unwrap_or(self.begun.base)
+            .with(id, |slot| slot.invalidation_as_of(self.base, self.point))
+            .unwrap_or(self.base)
     }
 }

@@ -10,6 +10,7 @@ use crate::store::courier::Courier;
 use crate::store::fault::{Fault, injected};
 use crate::store::index::{self, Index};
 use crate::store::link::{Link, LinkWord};
+use crate::store::marks::Marks;
 use crate::store::schema::SharedSchema;
 use crate::store::shared::Shared;
 use crate::store::slot::{NO_NUMBER, Slot};
@@ -71,14 +72,10 @@ pub(crate) struct Entity {
 }
 
 impl Entity {
-    pub(super) fn new(
-        name: Arc<str>,
-        config: &super::StoreConfig,
-        everything: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(name: Arc<str>, config: &super::StoreConfig, marks: Arc<Marks>) -> Self {
         Self {
             name,
-            shared: Arc::new(Shared::new(config.limits, everything)),
+            shared: Arc::new(Shared::new(config.limits, marks)),
             index: Index::new(config.max_ids),
             text_ids: AtomicBool::new(false),
             insert_missing: AtomicBool::new(false),
@@ -269,17 +266,19 @@ impl Entity {
     #[cfg(test)]
     /// Sets one source's part in the link. The caller then has the hub scan.
     pub(crate) fn set_link(&self, source: u64, link: Link) {
-        self.shared.link().set(source, link);
+        self.shared.link().set(self.shared.marks(), source, link);
     }
 
     /// Changes one source's part in the link. The caller then has the hub scan.
     pub(crate) fn update_link(&self, source: u64, change: impl FnOnce(Link) -> Link) {
-        self.shared.link().update(source, change);
+        let shared = &self.shared;
+        shared.link().update(shared.marks(), source, change);
     }
 
     /// Changes the parts of all sources in the link. The caller then has the hub scan.
     pub(crate) fn update_links(&self, change: impl FnMut(u64, Link) -> Link) {
-        self.shared.link().update_each(change);
+        let shared = &self.shared;
+        shared.link().update_each(shared.marks(), change);
     }
 
     /// Marks all values as invalidated, in one store. The caller then has the hub scan.

@@ -28,6 +28,18 @@ pub(in crate::store) enum Fault {
     MissUnchecked,
     /// A cut takes the newest version, whatever its turn.
     CutNewest,
+    /// A batch begins by a relaxed look at the clock of marks.
+    PointRelaxed,
+    /// A mark is counted before it is known when it was made.
+    CountFirst,
+    /// A mark moves the clock only when it begins.
+    MarkedOnce,
+    /// The point of a slot's mark is taken before the look at the slot.
+    PointFirst,
+    /// The sums of a batch are those of when they are needed.
+    SumsAsOfNow,
+    /// A link is stamped as it is when it is needed.
+    LinkAsOfNow,
 }
 
 #[cfg(all(test, tickcache_loom))]

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::PoisonError;
 
+use crate::store::fault::{Fault, injected};
+use crate::store::marks::{Marks, Point};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// One source's part in the link of an entity.
@@ -45,6 +47,8 @@ impl Link {
 #[repr(C)]
 pub(crate) struct LinkWord {
     word: AtomicU64,
+    /// The point, among the marks, at which the generation was raised last.
+    raised: AtomicU64,
     parts: Mutex<HashMap<u64, Link>>,
 }
 
@@ -52,6 +56,7 @@ impl LinkWord {
     pub(super) fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
+            raised: AtomicU64::new(0),
             parts: Mutex::new(HashMap::new()),
         }
     }
@@ -62,36 +67,53 @@ impl LinkWord {
         self.word.load(Ordering::Acquire)
     }
 
+    /// The word as it was at a point, but for what is wrong with the link; `None` if it was raised
+    /// since. What was read before that must not be stamped with it.
+    #[inline]
+    pub(super) fn as_of(&self, point: Point) -> Option<u64> {
+        let word = self.load();
+        // After the word, which acquires it.
+        let raised = Point::new(self.raised.load(Ordering::Relaxed));
+        (raised <= point || injected(Fault::LinkAsOfNow)).then_some(word)
+    }
+
     #[cfg(test)]
     /// Sets the part of a source, and the word with it.
-    pub(super) fn set(&self, source: u64, link: Link) {
-        self.update(source, |_| link);
+    pub(super) fn set(&self, marks: &Marks, source: u64, link: Link) {
+        self.update(marks, source, |_| link);
     }
 
     /// Changes the part of a source, [`Link::default`] if it has none yet, and the word with it.
-    pub(super) fn update(&self, source: u64, change: impl FnOnce(Link) -> Link) {
+    pub(super) fn update(&self, marks: &Marks, source: u64, change: impl FnOnce(Link) -> Link) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(source).or_default();
         *part = change(*part);
-        self.sum(&parts);
+        self.sum(marks, &parts);
     }
 
     /// Changes the parts of all sources that have one, and the word with them.
-    pub(super) fn update_each(&self, mut change: impl FnMut(u64, Link) -> Link) {
+    pub(super) fn update_each(&self, marks: &Marks, mut change: impl FnMut(u64, Link) -> Link) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         for (source, part) in parts.iter_mut() {
             *part = change(*source, *part);
         }
-        self.sum(&parts);
+        self.sum(marks, &parts);
     }
 
-    /// Under the lock of the parts: stores the word that they make.
-    fn sum(&self, parts: &HashMap<u64, Link>) {
+    /// Under the lock of the parts: stores the word that they make. Where the generation rises it is
+    /// said before at which point.
+    fn sum(&self, marks: &Marks, parts: &HashMap<u64, Link>) {
         let sum = parts.values().fold(Link::default(), |sum, part| Link {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,
         });
+        let before = Link::from_word(self.word.load(Ordering::Relaxed));
+        if before.generation == sum.generation {
+            return self.word.store(sum.to_word(), Ordering::Release);
+        }
+        self.raised.store(marks.next().get(), Ordering::Relaxed);
         self.word.store(sum.to_word(), Ordering::Release);
+        marks.made();
     }
 }
 
@@ -101,8 +123,9 @@ mod tests {
 
     #[test]
     fn the_word_rises_with_any_source_and_is_bad_while_one_is() {
-        let word = LinkWord::new();
+        let (word, marks) = (LinkWord::new(), Marks::new());
         word.set(
+            &marks,
             1,
             Link {
                 generation: 1,
@@ -110,6 +133,7 @@ mod tests {
             },
         );
         word.set(
+            &marks,
             2,
             Link {
                 generation: 5,
@@ -124,6 +148,7 @@ mod tests {
             }
         );
         word.set(
+            &marks,
             1,
             Link {
                 generation: 1,
@@ -132,6 +157,7 @@ mod tests {
         );
         assert_eq!(Link::from_word(word.load()).bits, Link::DOWN | Link::SILENT);
         word.set(
+            &marks,
             2,
             Link {
                 generation: 6,
@@ -139,6 +165,7 @@ mod tests {
             },
         );
         word.set(
+            &marks,
             1,
             Link {
                 generation: 1,

@@ -83,8 +83,8 @@
 //!
 //! Of what was published only the stamps are kept: the link's word and the sum of invalidations
 //! when the value was confirmed. What they are compared with is beside the slots, so losing a
-//! connection or invalidating a million slots is one store. An invalidation of one slot carries
-//! the owner's batch, because a message that was read before it must not undo it.
+//! connection or invalidating a million slots is one store. All that is marked has a place in one
+//! order, since a message that was read before a mark must not undo it: see `marks.rs`.
 
 mod block;
 mod changes;
@@ -98,6 +98,7 @@ mod index;
 mod link;
 mod live;
 mod lookup;
+mod marks;
 mod publish;
 mod reader;
 mod schema;
@@ -114,7 +115,7 @@ use std::fmt;
 use std::sync::PoisonError;
 
 use crate::record::Limits;
-use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, Mutex};
 
 pub(crate) use changes::Subscriber;
 pub(crate) use courier::Courier;
@@ -126,9 +127,11 @@ pub(crate) use head::{Head, Stamp, State, flags};
 pub(crate) use link::Link;
 pub(crate) use live::Stamps;
 pub(crate) use lookup::Lookup;
+pub(crate) use marks::{Marks, Point};
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
 pub(crate) use slot::Slot;
+pub(crate) use wake::Batch as WakesBatch;
 #[cfg(test)]
 pub(crate) use wake::Runner;
 pub(crate) use wake::{Bell, Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
@@ -180,7 +183,7 @@ pub(crate) struct Store {
     entities: ArcSwap<Entities>,
     /// Held by whoever adds one.
     adding: Mutex<()>,
-    invalidated: Arc<AtomicU64>,
+    marks: Arc<Marks>,
 }
 
 impl Store {
@@ -190,7 +193,7 @@ impl Store {
             config,
             entities: ArcSwap::new(Arc::default()),
             adding: Mutex::new(()),
-            invalidated: Arc::new(AtomicU64::new(0)),
+            marks: Arc::new(Marks::new()),
         })
     }
 
@@ -216,11 +219,7 @@ impl Store {
             return Err(StoreFull::Entities);
         }
         let name: Arc<str> = name.into();
-        let entity = Arc::new(Entity::new(
-            name.clone(),
-            &self.config,
-            self.invalidated.clone(),
-        ));
+        let entity = Arc::new(Entity::new(name.clone(), &self.config, self.marks.clone()));
         let mut more = Entities::clone(&entities);
         more.insert(name, entity.clone());
         self.entities.store(Arc::new(more));
@@ -233,7 +232,7 @@ impl Store {
             max_ids: 0,
             ..self.config
         };
-        Arc::new(Entity::new(name.into(), &config, self.invalidated.clone()))
+        Arc::new(Entity::new(name.into(), &config, self.marks.clone()))
     }
 
     /// The entity of a name, if there is one.
@@ -248,13 +247,18 @@ impl Store {
 
     /// How often everything was invalidated: the sum of an entity that is new.
     pub(crate) fn invalidations(&self) -> u64 {
-        self.invalidated.load(Ordering::Acquire)
+        self.marks.everything().now()
+    }
+
+    /// The order of all marks. A batch begins with a [`point`](Marks::point) in it.
+    pub(crate) fn marks(&self) -> &Arc<Marks> {
+        &self.marks
     }
 
     /// Marks all values of all entities as invalidated, in one store. The caller then has the hub
     /// scan.
     pub(crate) fn invalidate_all(&self) {
-        self.invalidated.fetch_add(1, Ordering::AcqRel);
+        self.marks.raise_everything();
     }
 }
 

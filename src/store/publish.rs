@@ -10,6 +10,7 @@ use crate::record::{self, Change, Document, Layout, Mode, Patch};
 use crate::store::block::{Block, Body, CHUNK, HEADER};
 use crate::store::epoch::Epoch;
 use crate::store::head::{Carried, Head, Header, Stamp, State, flags, has_document};
+use crate::store::marks::Point;
 use crate::store::slot::Slot;
 use crate::sync::{Arc, AtomicU64, Ordering, Own};
 
@@ -43,7 +44,8 @@ pub(super) struct Place<const K: usize> {
 pub(super) struct Batch {
     /// The sum of invalidations of everything and of the entity, at the start.
     pub(super) base: u64,
-    pub(super) number: u64,
+    /// When it began, among the marks.
+    pub(super) point: Point,
     /// Documents to be dropped where it disturbs nobody.
     pub(super) retired: Vec<Arc<Document>>,
     /// Slots that were moved to a bigger block.
@@ -156,7 +158,7 @@ impl<const K: usize> Place<K> {
             return Some(self.update_rest(patch, (applied, put), stamp, batch));
         }
         let carried = Carried::new(from.header, stamp, || {
-            self.slot.invalidation_at(batch.base, batch.number)
+            self.slot.invalidation_as_of(batch.base, batch.point)
         });
         if put == 0 && carried.is_same() {
             carried.refresh(from.header, stamp);
@@ -343,7 +345,7 @@ impl<const K: usize> Place<K> {
             ..*stamp
         };
         let mut header = Header::stamped(&old, true, &whole, || {
-            making.slot.invalidation_at(batch.base, batch.number)
+            making.slot.invalidation_as_of(batch.base, batch.point)
         });
         header.flags |= flags::REMOVED;
         header.whole_at = old.whole_at;
@@ -418,7 +420,7 @@ impl<const K: usize> Making<'_, K> {
         let alive = self.epoch.has_value();
         let old = Header::own(self.from);
         let header = Header::stamped(&old, alive, stamp, || {
-            self.slot.invalidation_at(batch.base, batch.number)
+            self.slot.invalidation_as_of(batch.base, batch.point)
         });
         self.settle_as(header, &old, change, document, batch)
     }

@@ -5,8 +5,10 @@ use std::fmt;
 use crate::key::{Id, IdRef};
 use crate::store::block::{Block, VERSIONS};
 use crate::store::epoch::Epoch;
+use crate::store::fault::{Fault, injected};
+use crate::store::marks::{LOW_BITS, Point};
 use crate::store::reader::Cached;
-use crate::store::shared::{Begun, Shared};
+use crate::store::shared::Shared;
 use crate::store::wake::{Bell, Seen, Watched};
 use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 
@@ -19,7 +21,7 @@ use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Slot<const K: usize = VERSIONS> {
     id: Id,
     shared: Arc<Shared>,
-    /// Invalidations of this slot alone, and the owner's batch in which the last one came.
+    /// Invalidations of this slot alone, and below that what is kept of the point of the last one.
     invalidated: AtomicU64,
     /// Beside the epoch, on a line that the owner writes anyway: so its look at the bell misses no
     /// cache, and neither does a waiter's that looks at the epoch next.
@@ -35,18 +37,13 @@ pub(crate) struct Slot<const K: usize = VERSIONS> {
 /// The number of a slot that is in no index. No index has so many.
 pub(super) const NO_NUMBER: u32 = u32::MAX;
 
-/// Low bits of [`Slot::invalidated`], which hold the batch.
-const BATCH_BITS: u32 = 24;
-const BATCH_MASK: u64 = (1 << BATCH_BITS) - 1;
-
 impl<const K: usize> Slot<K> {
     /// A slot without a value. Its first publication gets the number after `start`.
     pub(super) fn new(id: IdRef<'_>, number: u32, start: u64, shared: Arc<Shared>) -> Self {
         Self {
             id: id.to_owned(),
             shared,
-            // A batch that no owner has yet: see `invalidation_at`.
-            invalidated: AtomicU64::new(BATCH_MASK),
+            invalidated: AtomicU64::new(0),
             bell: Bell::new(),
             first: Block::new(Epoch::empty(start)),
             cached: ArcSwapOption::new(None),
@@ -128,19 +125,28 @@ impl<const K: usize> Slot<K> {
     /// smaller stamp is invalidated; a fetch that begins now will give a value good for this sum.
     #[inline]
     pub(crate) fn invalidation(&self) -> u64 {
-        self.shared.invalidations() + (self.invalidated.load(Ordering::Acquire) >> BATCH_BITS)
+        self.shared.invalidations() + (self.invalidated.load(Ordering::Acquire) >> LOW_BITS)
     }
 
     /// Marks the value as invalidated, whatever its epoch. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
-        // Before, for who compares with what was there when it began; and after, for who waits.
-        self.shared.slot_invalidated();
-        let batch = self.shared.batch() & BATCH_MASK;
-        let raise = |word: u64| Some(((word >> BATCH_BITS) + 1) << BATCH_BITS | batch);
-        // The closure never refuses.
-        let _ = self
-            .invalidated
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, raise);
+        let marks = self.shared.marks();
+        let early = injected(Fault::PointFirst).then(|| marks.next());
+        let mut word = self.invalidated.load(Ordering::Acquire);
+        loop {
+            // After the look, and again after the next one: so the points in the word rise.
+            let point = early.unwrap_or_else(|| marks.next());
+            let raised = ((word >> LOW_BITS) + 1) << LOW_BITS | point.low();
+            match self.invalidated.compare_exchange(
+                word,
+                raised,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
         self.shared.slot_invalidated();
     }
 
@@ -153,37 +159,19 @@ impl<const K: usize> Slot<K> {
         }
     }
 
-    /// Owner: the sum of invalidations as it was at the start of `batch`, when that of everything
-    /// and of the entity was `base`. An invalidation that came since is left out, so that a
-    /// message read before it does not undo it.
+    /// The sum of invalidations as it was at a point, when that of everything and of the entity was
+    /// `base`; or less, if the slot was invalidated since. So a message read before an invalidation
+    /// does not undo it.
     #[inline]
-    pub(super) fn invalidation_at(&self, base: u64, batch: u64) -> u64 {
+    pub(super) fn invalidation_as_of(&self, base: u64, point: Point) -> u64 {
         let word = self.invalidated.load(Ordering::Acquire);
-        let since = u64::from(word & BATCH_MASK == batch & BATCH_MASK);
-        base + (word >> BATCH_BITS).saturating_sub(since)
-    }
-
-    /// As [`invalidation_at`](Self::invalidation_at), for who is not the owner, as of `begun`.
-    pub(super) fn invalidation_before(&self, begun: &Begun) -> u64 {
-        let word = self.invalidated.load(Ordering::Acquire);
-        // The batch in the word was loaded before the word was stored: now is no earlier.
-        let now = self.shared.batch();
-        let after = |batch: u64| batch.wrapping_sub(begun.batch) & BATCH_MASK;
-        // The batch may be the owner's since long; of all slots, some may be another one.
-        let since = self.shared.slots_invalidated() != begun.slots && after(word) <= after(now);
-        begun.base + (word >> BATCH_BITS).saturating_sub(u64::from(since))
-    }
-}
-
-impl<const K: usize> Slot<K> {
-    /// Owner: as [`invalidation_at`](Self::invalidation_at), for a batch of some time ago; `now` is
-    /// the present one. Of any number of invalidations since that batch began, one is left out: a
-    /// value stamped so is invalidated, which is all that is asked.
-    pub(super) fn invalidation_then(&self, base: u64, batch: u64, now: u64) -> u64 {
-        let word = self.invalidated.load(Ordering::Acquire);
-        let age = now.wrapping_sub(word) & BATCH_MASK;
-        let since = u64::from(age <= now - batch);
-        base + (word >> BATCH_BITS).saturating_sub(since)
+        let count = word >> LOW_BITS;
+        // Most slots never were.
+        if count == 0 {
+            return base;
+        }
+        let low = Point::low_of(word);
+        base + count - u64::from(self.shared.marks().is_after(low, point))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::store::changes::Producer;
 use crate::store::entity::{Entity, Missing};
 use crate::store::fault::{Fault, injected};
 use crate::store::head::{Head, Stamp, State, flags};
+use crate::store::marks::Point;
 use crate::store::publish::{Batch, Outcome, Place};
 use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
@@ -45,8 +46,8 @@ const MOST_TRUST: u8 = 16;
 /// The one writer of an entity. Dropping it returns the claim.
 ///
 /// Every call is wait-free but for the cold ones: making, growing, purging a slot, and changing a
-/// document. A batch is begun before its bytes are read, and ended with
-/// [`end_batch`](Self::end_batch).
+/// document. What a batch brings is stamped as of the [point](crate::store::Marks::point) that was taken before its
+/// bytes were read, and the batch is ended with [`end_batch`](Self::end_batch).
 pub(crate) struct EntityWriter {
     entity: Arc<Entity>,
     schema: SchemaHandle,
@@ -70,7 +71,7 @@ pub(crate) struct EntityWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     base: u64,
-    batch: u64,
+    point: Point,
 }
 
 impl EntityWriter {
@@ -111,13 +112,24 @@ impl EntityWriter {
 
     /// Begins a batch: what is invalidated from now on stays so, whatever the batch brings.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch.number = self.entity.shared().begin_batch();
-        self.batch.base = self.entity.shared().invalidations();
+        self.begin_at(self.entity.shared().marks().point());
     }
 
-    /// The link's word, to be read at the start of a batch.
+    /// As of a batch that began at a point. May come late, before the first of its messages for this
+    /// entity is published; not at all, if the point is that of the batch before.
+    pub(crate) fn begin_at(&mut self, point: Point) {
+        self.batch.point = point;
+        self.batch.base = self.entity.shared().invalidations_as_of(point);
+    }
+
+    /// The link's word now.
     pub(crate) fn link(&self) -> u64 {
         self.entity.link().load()
+    }
+
+    /// The link's word as it was when the batch began; `None` if it was raised since.
+    pub(crate) fn link_then(&self) -> Option<u64> {
+        self.entity.link().as_of(self.batch.point)
     }
 
     /// The slot of an id.
@@ -343,20 +355,19 @@ impl EntityWriter {
         self.suspect = true;
     }
 
-    /// Begins a batch, and answers what came before it, for a fetch that is about to begin.
-    pub(crate) fn moment(&mut self) -> Moment {
-        self.begin_batch();
-        Moment {
-            base: self.batch.base,
-            batch: self.batch.number,
-        }
+    /// What came before now, for a fetch that is about to begin.
+    pub(crate) fn moment(&self) -> Moment {
+        let shared = self.entity.shared();
+        let point = shared.marks().point();
+        let base = shared.invalidations_as_of(point);
+        Moment { base, point }
     }
 
     /// The present batch, for a message of it that is published later.
     pub(crate) fn this_batch(&self) -> Moment {
         Moment {
             base: self.batch.base,
-            batch: self.batch.number,
+            point: self.batch.point,
         }
     }
 
@@ -364,10 +375,7 @@ impl EntityWriter {
     /// present one if none came since, and less if any did.
     pub(crate) fn invalidation_at(&self, slot: SlotIx, moment: Moment) -> u64 {
         match self.places.get(slot.0 as usize) {
-            Some(Some(place)) => {
-                let Moment { base, batch } = moment;
-                place.slot.invalidation_then(base, batch, self.batch.number)
-            }
+            Some(Some(place)) => place.slot.invalidation_as_of(moment.base, moment.point),
             _ => moment.base,
         }
     }
@@ -377,7 +385,7 @@ impl EntityWriter {
         match self.places.get(slot.0 as usize) {
             Some(Some(place)) => place
                 .slot
-                .invalidation_at(self.batch.base, self.batch.number),
+                .invalidation_as_of(self.batch.base, self.batch.point),
             _ => self.batch.base,
         }
     }
@@ -443,6 +451,15 @@ impl EntityWriter {
         }
     }
 
+    /// Whether there is nothing that [`end_batch`](Self::end_batch) would tell or give back.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let Batch {
+            retired, growths, ..
+        } = &self.batch;
+        let is_told = self.changes.is_quiet() && self.purged.is_empty();
+        is_told && retired.is_empty() && *growths == 0
+    }
+
     /// Documents that no slot names any more, to be dropped where it disturbs nobody. At most a
     /// few wait; more are dropped in place.
     pub(crate) fn retired(&mut self) -> &mut Vec<Arc<Document>> {
@@ -450,8 +467,14 @@ impl EntityWriter {
     }
 
     /// How many slots were moved to a bigger block.
+    #[cfg(test)]
     pub(crate) fn growths(&self) -> u64 {
         self.batch.growths
+    }
+
+    /// How many slots were moved to a bigger block since this was last asked for.
+    pub(crate) fn take_growths(&mut self) -> u64 {
+        std::mem::take(&mut self.batch.growths)
     }
 
     #[inline(always)]
@@ -473,7 +496,7 @@ impl fmt::Debug for EntityWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EntityWriter")
             .field("entity", &self.entity)
-            .field("batch", &self.batch.number)
+            .field("batch", &self.batch.point)
             .field("growths", &self.batch.growths)
             .finish_non_exhaustive()
     }

@@ -43,7 +43,7 @@ impl<P: Protocol, T: Target> Feed<'_, P, T> {
         let due = self.due();
         if !spin.is_zero() && self.may_ask() {
             let until = due.unwrap_or(Time::NEVER).min(self.heard_at.after(spin));
-            match self.ask(until)? {
+            match self.ask(now, until)? {
                 Asked::Taken(taken) => return Ok(Some(taken)),
                 Asked::Woken => return Ok(None),
                 Asked::Nothing => {}
@@ -67,9 +67,11 @@ impl<P: Protocol, T: Target> Feed<'_, P, T> {
     }
 
     /// Asks the sockets again and again, until `until`.
-    fn ask(&mut self, until: Time) -> io::Result<Asked> {
+    fn ask(&mut self, now: Time, until: Time) -> io::Result<Asked> {
         loop {
             for _ in 0..LOOKS_BETWEEN_CHECKS {
+                // What is invalidated while it reads is not undone by what it has read.
+                self.target.begin(now);
                 if let Some(taken) = self.look() {
                     // What the poller has said was for the turn before this one.
                     self.post.events.clear();

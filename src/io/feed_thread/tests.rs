@@ -96,6 +96,8 @@ impl Transaction for Recorder {
 impl Target for Recorder {
     fn begin(&mut self, _: Time) {}
 
+    fn received(&mut self, _: Time) {}
+
     fn finish(&mut self) {}
 
     fn waste(&mut self) -> Option<crate::io::target::Waste> {

@@ -106,7 +106,11 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
             let taken = self.pause(now)?;
             now = self.post.clock.now();
-            self.target.begin(now);
+            match &taken {
+                // Its batch began before it was read.
+                Some(_) => self.target.received(now),
+                None => self.target.begin(now),
+            }
             let more = taken.is_none_or(|taken| self.take(taken, now));
             self.behind = self.target.catch_up();
             self.notice();

@@ -5,8 +5,8 @@ use super::attention::Position;
 use super::{Answered, Entry, Ingest, IngestConfig, Role};
 use crate::Time;
 use crate::feed::{
-    Across, Connection, Counters, Held, Leg, Missing, OnConnect, Policy, Rule, Sequence, Update,
-    Verdict,
+    Across, Connection, Counters, EntityIx, Held, Leg, Missing, OnConnect, Policy, Rule, Sequence,
+    Update, Verdict,
 };
 use crate::key::Id;
 use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
@@ -22,7 +22,9 @@ impl Ingest {
                 what: What::Patch(..) | What::Remove(_),
                 ..
             }) if is_plain => {
+                let entity = *entity;
                 self.counters.patches.bump();
+                self.touch(entity);
                 self.entries[entity.index()].heard_at = self.now;
                 self.update(at);
             }
@@ -36,6 +38,7 @@ impl Ingest {
     #[inline(never)]
     fn apply_closely(&mut self, at: usize) {
         let item = self.item(at);
+        self.touch(item.entity);
         if self.behind.is_some() && self.is_behind(&item) {
             return;
         }
@@ -132,6 +135,24 @@ impl Ingest {
         }
     }
 
+    /// What an update of the present message says about itself.
+    #[inline]
+    pub(super) fn stamp(&self, entity: EntityIx, update: &Update) -> Stamp {
+        Stamp {
+            mode: update.mode,
+            whole: update.whole,
+            // A trusted source sends what was missed after a reconnect, not after a gap.
+            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
+            link: self.entries[entity.index()].link,
+            invalidation: self.as_of,
+            sequence: update.sequence.map(|sequence| sequence.last),
+            received_at: self.now,
+            source_time: update.source_time.unwrap_or(0),
+            turn: self.turn,
+            ..Stamp::default()
+        }
+    }
+
     /// As [`update`](Self::update), for an id that nobody looks after.
     #[inline]
     fn update_plain(&mut self, at: usize) {
@@ -141,6 +162,7 @@ impl Ingest {
         let (What::Patch(_, update) | What::Remove(update)) = &item.what else {
             return;
         };
+        let stamp = self.stamp(item.entity, update);
         let entry = &mut self.entries[item.entity.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -161,19 +183,6 @@ impl Ingest {
             Ok(slot) => slot,
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
-        };
-        let stamp = Stamp {
-            mode: update.mode,
-            whole: update.whole,
-            // A trusted source sends what was missed after a reconnect, not after a gap.
-            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
-            link: entry.link,
-            invalidation: self.as_of,
-            sequence: update.sequence.map(|sequence| sequence.last),
-            received_at: self.now,
-            source_time: update.source_time.unwrap_or(0),
-            turn: self.turn,
-            ..Stamp::default()
         };
         if update.sequence.is_some() {
             entry.restarts |= restarts(update.policy);
@@ -250,8 +259,7 @@ impl Ingest {
                 entry.entity.with(id, |slot| slot.invalidate());
             }
         }
-        // What this feed brings from here on came after the invalidation.
-        entry.begin();
+        self.renew_one(item.entity);
         self.scan = true;
     }
 }

@@ -4,9 +4,9 @@ use super::super::staging::{Item, What};
 use super::apply::{behind_answer, confirms, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
-use crate::feed::{Missing, OnConnect, Update, Verdict};
+use crate::feed::{Missing, Update, Verdict};
 use crate::record::SchemaSource;
-use crate::store::{self, Link, Outcome, Stamp, flags};
+use crate::store::{self, Outcome, flags};
 use std::sync::Arc;
 
 impl Ingest {
@@ -40,6 +40,7 @@ impl Ingest {
         if self.is_logging(item.entity, id) {
             return self.update_behind(at, item, update);
         }
+        let mut stamp = self.stamp(item.entity, update);
         let (counters, opens, as_of) = (Arc::clone(&self.counters), self.opens, self.as_of);
         let entry = &mut self.entries[item.entity.index()];
         let (Role::Own(writer), Some(attention)) = (&mut entry.role, &mut entry.attention) else {
@@ -64,18 +65,6 @@ impl Ingest {
             position.sequence.is_some() && !earlier
         });
         let attended = attention.attend(&key, floor.and_then(|position| position.sequence));
-        let mut stamp = Stamp {
-            mode: update.mode,
-            whole: update.whole,
-            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
-            link: entry.link,
-            invalidation: self.as_of,
-            sequence: update.sequence.map(|sequence| sequence.last),
-            received_at: self.now,
-            source_time: update.source_time.unwrap_or(0),
-            turn: self.turn,
-            ..Stamp::default()
-        };
         let mut gap = None;
         if update.sequence.is_some() {
             entry.restarts |= restarts(update.policy);

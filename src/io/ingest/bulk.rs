@@ -306,6 +306,7 @@ impl Ingest {
                 let _ = crate::feed::Sink::entity(self, entity.name());
             }
         }
+        self.touch_all();
         let arrival = self.arrival();
         let recorder = Recorder::new(
             Arc::clone(&self.store),
@@ -365,10 +366,13 @@ impl Ingest {
                 link: entry.link,
                 moment: writer.this_batch(),
             },
-            Role::Forward(_) | Role::Unclaimed | Role::Foreign => Stamps::Beside {
-                link: open_word(entry.entity.link().load()),
-                courier: entry.entity.courier(),
-            },
+            Role::Forward(_) | Role::Unclaimed | Role::Foreign => {
+                let mut courier = entry.entity.courier();
+                courier.begin_at(self.point);
+                // No stamp is as good as one that was raised since.
+                let link = courier.link().map_or(0, open_word);
+                Stamps::Beside { link, courier }
+            }
         });
         Arrival {
             now: self.now,

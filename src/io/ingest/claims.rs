@@ -37,7 +37,7 @@ impl Ingest {
                     } else {
                         Role::Foreign
                     };
-                    entry.begin();
+                    entry.begin_at(self.point);
                 }
                 Err(ClaimError::Taken {
                     entity: Arc::clone(entry.entity.name()),
@@ -58,7 +58,7 @@ impl Ingest {
             coverage::take_over(&entry.entity, self.config.source, self.bits);
             self.scan = true;
         }
-        entry.begin();
+        entry.begin_at(self.point);
         if self.bulk.as_ref().is_some_and(|board| !board.is_idle()) {
             self.entries[ix.index()].attention.get_or_insert_default();
         }
@@ -105,7 +105,7 @@ impl Ingest {
         self.now = now;
         self.connect(ix);
         let owned = self.owns(ix);
-        self.entries[ix.index()].begin();
+        self.renew_one(ix);
         Ok(owned)
     }
 
@@ -126,6 +126,7 @@ impl Ingest {
     ) -> Vec<&'a str> {
         let mut released = Vec::new();
         let turn = self.turn + 1;
+        self.touch_all();
         for name in entities {
             let entry = self.names.get(name).map(|ix| &mut self.entries[ix.index()]);
             if let Some(entry) = entry

@@ -219,7 +219,6 @@ impl Ingest {
         let moment = writer.moment();
         // A value is not worth less for having been asked for while the feed was silent.
         let link = open_word(writer.link());
-        entry.link = link;
         let attention = entry.attention.get_or_insert_default();
         let overlaid = id
             .as_ref()

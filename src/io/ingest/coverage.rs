@@ -156,12 +156,6 @@ impl Ingest {
         entity.update_link(OWNER, |part| Link { bits: 0, ..part });
     }
 
-    /// Links or invalidations have moved: what comes from here on is measured against them.
-    fn renew(&mut self) {
-        self.entries.iter_mut().for_each(Entry::begin);
-        self.scan = true;
-    }
-
     /// Everything that the feed covers, with the number of its part in each link.
     fn each_covered(&self, mut act: impl FnMut(&Entity, u64)) {
         let source = self.config.source;

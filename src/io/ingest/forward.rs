@@ -12,7 +12,7 @@ use crate::feed::{EntityIx, OnConnect, Refusal, Sink, Transaction, Update};
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Patch;
-use crate::store::{Courier, Entity, Link};
+use crate::store::{Courier, Entity, Link, Point};
 use std::sync::Arc;
 
 /// An update on its way to the slow writer.
@@ -60,9 +60,9 @@ impl Lane {
         self.courier.invalidation(id)
     }
 
-    /// A batch begins. Answers the link's word.
-    pub(super) fn begin(&mut self) -> u64 {
-        self.courier.begin_batch();
+    /// As of a batch that began then. Answers the link's word, unless it was raised since.
+    pub(super) fn begin_at(&mut self, point: Point) -> Option<u64> {
+        self.courier.begin_at(point);
         self.courier.link()
     }
 }
@@ -144,7 +144,7 @@ impl Ingest {
                 self.counters.patches_refused.bump();
                 // What lies in the queue is stamped with what was before: it is stale, too.
                 refused.spoil();
-                entry.begin();
+                self.renew_one(item.entity);
                 self.scan = true;
             }
         }
@@ -188,7 +188,7 @@ impl Ingest {
         self.commit();
         self.as_of = None;
         self.config.on_connect = OnConnect::Invalidate;
-        self.entries[ix.index()].begin();
+        self.renew_one(ix);
     }
 }
 

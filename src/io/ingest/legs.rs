@@ -5,10 +5,8 @@
 //! Everything else a leg brings while it is not shown becomes its shadow ([`Shadows`]): without
 //! numbers nobody can tell a copy from news, and a patch says nothing about the patches before it
 //! that another leg has not brought yet.
-//!
-//! An invalidation is no value that could be compared, but the mark of an event that every leg
-//! reports. Reported by a leg that is not shown it waits until the shown leg reports it as well;
-//! what that one has not reported by the time it ends takes effect then.
+
+mod reports;
 
 use super::super::staging::{Item, What};
 use super::apply::restarts;
@@ -18,19 +16,14 @@ use super::shadow::{Arrival, Cursor, Shadows};
 use super::{Ingest, Role};
 use crate::Time;
 use crate::feed::{Across, EntityIx, Leg, Missing, Policy, Rule, Update, Verdict};
-use crate::key::Id;
 use crate::record::{Composed, Mode, Patch, SchemaSource};
 use crate::store::{self, Locate, SlotIx};
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use reports::Reports;
 use std::time::Duration;
 
 /// For so long a leg that is shown instead of another one may take to catch up with it. What is
 /// older by its number then has to be news: the source has begun its numbering anew.
 pub(super) const CATCHES_UP_WITHIN: Duration = Duration::from_secs(10);
-
-/// For so long a report of the shown leg waits for its copies on the other legs.
-const COPIES_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a feed knows of its legs.
 #[derive(Debug, Default)]
@@ -67,17 +60,9 @@ pub(super) struct Laying {
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     pub(super) shadows: Shadows,
-    marks: HashMap<(EntityIx, Option<Id>), Mark, foldhash::fast::RandomState>,
+    pub(super) reports: Reports,
     /// Entities of the slow writer that it has brought something for.
     forwarded: Vec<EntityIx>,
-}
-
-/// Reports of one invalidation: those of the leg less those of the shown one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    ahead: i32,
-    at: Time,
-    turn: u64,
 }
 
 impl Legs {
@@ -196,44 +181,6 @@ impl Legs {
 }
 
 impl Beside {
-    /// Takes note of a report of the leg, or of the shown one.
-    fn note(&mut self, key: (EntityIx, Option<Id>), by_leg: bool, now: Time, turn: u64) {
-        let entry = self.marks.entry(key);
-        let mut mark = match &entry {
-            Entry::Occupied(held) => *held.get(),
-            Entry::Vacant(_) => Mark::default(),
-        };
-        if mark.ahead < 0 && now.since(mark.at) > COPIES_WITHIN {
-            // Reported before the leg had subscribed.
-            mark.ahead = 0;
-        }
-        mark.ahead += if by_leg { 1 } else { -1 };
-        mark.at = now;
-        if by_leg && mark.ahead > 0 {
-            mark.turn = turn;
-        }
-        if mark.ahead != 0 {
-            entry.insert(mark);
-        } else if let Entry::Occupied(held) = entry {
-            held.remove();
-        }
-    }
-
-    /// Reports that wait for their copies.
-    #[cfg(test)]
-    pub(super) fn reports(&self) -> usize {
-        self.marks.len()
-    }
-
-    /// What the leg has reported and the shown one has not, with the turn of the report.
-    pub(super) fn take_marks(&mut self) -> Vec<(EntityIx, Option<Id>, u64)> {
-        let marks = std::mem::take(&mut self.marks).into_iter();
-        let ahead = marks.filter(|(_, mark)| mark.ahead > 0);
-        ahead
-            .map(|((entity, id), mark)| (entity, id, mark.turn))
-            .collect()
-    }
-
     /// Entities of the slow writer that the leg has brought something for.
     pub(super) fn take_forwarded(&mut self) -> Vec<EntityIx> {
         std::mem::take(&mut self.forwarded)
@@ -438,42 +385,6 @@ impl Ingest {
             return Err(Locate::Missing);
         };
         writer.locate(id, store::Missing::Insert)
-    }
-
-    /// A leg that is not shown reports an invalidation.
-    fn hold_mark(&mut self, leg: Leg, item: &Item) {
-        let Some(key) = self.mark_key(item) else {
-            return;
-        };
-        let (now, turn) = (self.now, self.turn);
-        self.legs.beside(leg).note(key, true, now, turn);
-    }
-
-    /// The shown leg reports an invalidation: the others have, or will.
-    pub(super) fn note_mark(&mut self, item: &Item) {
-        let shown = self.legs.shown;
-        let (now, turn) = (self.now, self.turn);
-        let Some(key) = self.mark_key(item) else {
-            return;
-        };
-        for leg in Leg::ALL {
-            if leg != shown && self.legs.open[leg.index()] {
-                let beside = self.legs.beside(leg);
-                beside.note(key.clone(), false, now, turn);
-            }
-        }
-    }
-
-    /// What an invalidation is of. `None`: of what is not there, and so cannot be stale.
-    fn mark_key(&self, item: &Item) -> Option<(EntityIx, Option<Id>)> {
-        let entity = &self.entries[item.entity.index()].entity;
-        match self.staging.id(item) {
-            None => Some((item.entity, None)),
-            Some(id) => {
-                entity.with(id, |_| ())?;
-                Some((item.entity, Some(entity.canonical(id))))
-            }
-        }
     }
 
     /// What a command is about to write is no leg's: it is laid over what is laid aside as well.

@@ -74,7 +74,7 @@ impl Ingest {
         let Some(beside) = self.legs.get(leg) else {
             return;
         };
-        let (marks, forwarded) = (beside.take_marks(), beside.take_forwarded());
+        let (marks, forwarded) = (beside.reports.take(), beside.take_forwarded());
         self.turn += 1;
         let mut sums = Vec::new();
         for (ix, id, turn) in marks {
@@ -93,8 +93,7 @@ impl Ingest {
             // The slow writer has it from the other legs alone.
             self.entries[ix.index()].entity.invalidate();
         }
-        self.entries.iter_mut().for_each(super::Entry::begin);
-        self.scan = true;
+        self.renew();
         self.legs.laying = Some(Laying {
             leg,
             at: Cursor::default(),
@@ -137,6 +136,7 @@ impl Ingest {
         let Some(mut laying) = self.legs.laying.take() else {
             return;
         };
+        self.touch_all();
         self.turn += 1;
         while let Some(beside) = self.legs.get(laying.leg)
             && let Some((ix, shadow)) = beside.shadows.next(&mut laying.at, &mut looks)

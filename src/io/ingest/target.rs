@@ -6,7 +6,7 @@ use super::super::inbox::CommandError;
 use super::super::target::{Target, Waste};
 use super::bulk::{Board, BulkOptions};
 use super::timing::Timing;
-use super::{Entry, Ingest, Role, promote};
+use super::{Ingest, Role, promote};
 use crate::Time;
 use crate::feed::Leg;
 use crate::key::Id;
@@ -14,36 +14,15 @@ use crate::store::{self, Link, flags};
 
 impl Target for Ingest {
     fn begin(&mut self, now: Time) {
+        self.begin_batch(now);
+    }
+
+    fn received(&mut self, now: Time) {
         self.now = now;
-        self.entries.iter_mut().for_each(Entry::begin);
     }
 
     fn finish(&mut self) {
-        let (moved, mut scan) = (
-            std::mem::take(&mut self.moved),
-            std::mem::take(&mut self.scan),
-        );
-        if !moved && !scan {
-            return;
-        }
-        if self.silence.is_any() {
-            self.note_speech();
-            scan |= std::mem::take(&mut self.scan);
-        }
-        let mut growths = 0;
-        let mut batch = self.wakes.batch();
-        for entry in &mut self.entries {
-            if let Role::Own(writer) = &mut entry.role {
-                writer.end_batch(&mut batch);
-                growths += writer.growths();
-                scan |= writer.take_suspect();
-                self.waste.append(writer.retired());
-            }
-        }
-        if scan {
-            batch.everything();
-        }
-        self.counters.growths.set(growths);
+        self.end_batch();
     }
 
     fn waste(&mut self) -> Option<Waste> {
@@ -103,10 +82,10 @@ impl Target for Ingest {
     }
 
     fn doubt(&mut self, entity: &str, id: &Id) {
-        if let Some(ix) = self.names.get(entity) {
-            let entry = &mut self.entries[ix.index()];
+        if let Some(ix) = self.names.get(entity).copied() {
+            let entry = &self.entries[ix.index()];
             entry.entity.with(id.as_ref(), |slot| slot.invalidate());
-            entry.begin();
+            self.renew_one(ix);
             self.scan = true;
         }
     }
@@ -168,6 +147,7 @@ impl Target for Ingest {
         let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
+        self.touch(ix);
         if self.has_flights() {
             self.mark_behind(ix, id, flags::UNSUBSCRIBED);
         }
@@ -221,6 +201,7 @@ impl Target for Ingest {
     }
 
     fn obey(&mut self, command: Command) -> Result<(), CommandError> {
+        self.touch_all();
         self.carry_out(command)
     }
 }

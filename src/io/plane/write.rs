@@ -23,15 +23,7 @@ impl Plane {
         json: Vec<u8>,
     ) -> Result<Completion, QueryError> {
         match query.place() {
-            Place::Slot(slot) => self.write(
-                query,
-                Command::Set {
-                    entity: Arc::clone(slot.entity().name()),
-                    id: slot.id().clone(),
-                    update: Update::whole(),
-                    value: json,
-                },
-            ),
+            Place::Slot(_) => self.write_slot(query, Update::whole(), Some(json)),
             Place::Document(document) => {
                 let tree = self.parsed(query, &json)?;
                 self.write_document(query, |stamp, now| {
@@ -71,14 +63,7 @@ impl Plane {
     /// Those of [`set`](Self::set).
     pub(crate) fn unset(self: &Arc<Self>, query: &Arc<Query>) -> Result<Completion, QueryError> {
         match query.place() {
-            Place::Slot(slot) => self.write(
-                query,
-                Command::Remove {
-                    entity: Arc::clone(slot.entity().name()),
-                    id: slot.id().clone(),
-                    update: Update::whole(),
-                },
-            ),
+            Place::Slot(_) => self.write_slot(query, Update::whole(), None),
             Place::Document(document) => {
                 self.write_document(query, |stamp, now| Some(document.set(None, stamp, now)))
             }
@@ -98,18 +83,13 @@ impl Plane {
         mode: Mode,
     ) -> Result<Completion, QueryError> {
         match query.place() {
-            Place::Slot(slot) => self.write(
-                query,
-                Command::Set {
-                    entity: Arc::clone(slot.entity().name()),
-                    id: slot.id().clone(),
-                    update: Update {
-                        mode,
-                        ..Update::patch()
-                    },
-                    value: json,
-                },
-            ),
+            Place::Slot(_) => {
+                let update = Update {
+                    mode,
+                    ..Update::patch()
+                };
+                self.write_slot(query, update, Some(json))
+            }
             Place::Document(document) => {
                 let tree = parse(&json)?;
                 self.write_document(query, |_, now| document.patch(&tree, mode, now))
@@ -187,14 +167,26 @@ impl Plane {
         Ok(self.owners.send(slot.entity(), command)?)
     }
 
-    /// Hands a write to the owner of a slot; the machine is told once it is done.
-    fn write(
+    /// Hands a write to the owner of a slot, of JSON text or (`None`) that there is no value; the
+    /// machine is told once it is done.
+    fn write_slot(
         self: &Arc<Self>,
         query: &Arc<Query>,
-        command: Command,
+        update: Update,
+        value: Option<Vec<u8>>,
     ) -> Result<Completion, QueryError> {
         let Some(slot) = query.slot() else {
             return Err(QueryError::OtherPlace(query.key().clone()));
+        };
+        let (entity, id) = (Arc::clone(slot.entity().name()), slot.id().clone());
+        let command = match value {
+            Some(value) => Command::Set {
+                entity,
+                id,
+                update,
+                value,
+            },
+            None => Command::Remove { entity, id, update },
         };
         let executor = self.executor()?;
         let completion = self.owners.send(slot.entity(), command)?;

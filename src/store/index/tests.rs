@@ -2,10 +2,11 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::record::Limits;
+use crate::store::marks::Marks;
 use crate::store::shared::Shared;
 
 fn shared() -> Arc<Shared> {
-    Arc::new(Shared::new(Limits::default(), Arc::new(AtomicU64::new(0))))
+    Arc::new(Shared::new(Limits::default(), Arc::new(Marks::new())))
 }
 
 fn get(index: &Index, id: IdRef<'_>, shared: &Arc<Shared>) -> Result<Arc<Slot>, Full> {

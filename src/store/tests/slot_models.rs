@@ -11,9 +11,9 @@ use crate::store::fault::{Fault, inject};
 use crate::store::publish::{Batch, Outcome, Place};
 use crate::store::shared::Shared;
 use crate::store::{
-    Field, Missing, Slot, Stamp, Stamps, State, Store, StoreConfig, TurnCounter, cut,
+    Field, Marks, Missing, Slot, Stamp, Stamps, State, Store, StoreConfig, TurnCounter, cut,
 };
-use crate::sync::{Arc, AtomicU64};
+use crate::sync::Arc;
 
 /// The owner of one slot, with a schema of its own.
 struct Owner<const K: usize> {
@@ -24,15 +24,12 @@ struct Owner<const K: usize> {
 
 impl<const K: usize> Owner<K> {
     fn new() -> Self {
-        let shared = Arc::new(Shared::new(Limits::default(), Arc::new(AtomicU64::new(0))));
+        let shared = Arc::new(Shared::new(Limits::default(), Arc::new(Marks::new())));
         let slot = Arc::new(Slot::new(IdRef::Int(0), 0, 0, shared));
         Self {
             place: Place::adopt(slot),
             schema: Schema::new(Limits::default()),
-            batch: Batch {
-                number: 1,
-                ..Batch::default()
-            },
+            batch: Batch::default(),
         }
     }
 

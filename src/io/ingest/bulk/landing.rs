@@ -34,6 +34,7 @@ impl Ingest {
         if !self.can_go_on() {
             return;
         }
+        self.touch_all();
         let speaking = self.legs.speaking;
         self.legs.speak(self.legs.shown);
         self.unload();
@@ -351,7 +352,7 @@ impl Ingest {
                 detained.arrival.invalidation += 1;
             }
         }
-        entry.begin();
+        self.renew_one(ix);
     }
 
     /// The message has this number among all of its connection.
