@@ -103,6 +103,7 @@ mod reader;
 mod schema;
 mod shared;
 mod slot;
+mod stamps;
 mod wake;
 mod writer;
 
@@ -124,11 +125,12 @@ pub(crate) use entity::ConfiguredLate;
 pub(crate) use entity::{Entity, EntityConfig, Missing};
 pub(crate) use head::{Head, Stamp, State, flags};
 pub(crate) use link::Link;
-pub(crate) use live::Stamps;
 pub(crate) use lookup::Lookup;
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
+pub(crate) use shared::Shared;
 pub(crate) use slot::Slot;
+pub(crate) use stamps::Stamps;
 #[cfg(test)]
 pub(crate) use wake::Runner;
 pub(crate) use wake::{Bell, Flag, Hub, Registration, Seen, Wakes, Watched, Woken};
