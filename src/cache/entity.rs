@@ -25,6 +25,8 @@ use crate::sync::Arc;
 pub struct Entity(Arc<Inner>);
 
 struct Inner {
+    /// What all its slots have in common. A read looks at it, so it is at hand.
+    common: Arc<store::Shared>,
     core: Arc<store::Entity>,
     shared: Arc<Shared>,
     policy: Policy,
@@ -45,10 +47,10 @@ impl Field {
         std::array::from_fn(|at| fields[at].inner)
     }
 
-    /// Whether it is a field of this slot's entity.
+    /// Whether it is a field of the entity whose slots have this in common.
     #[inline(always)]
-    pub(crate) fn is_of(self, slot: &store::Slot) -> bool {
-        self.of == slot.family()
+    pub(crate) fn is_of(self, slots: &store::Shared) -> bool {
+        self.of == slots.family()
     }
 }
 
@@ -68,6 +70,7 @@ impl Entity {
     pub(crate) fn new(core: Arc<store::Entity>, shared: Arc<Shared>) -> Self {
         let policy = shared.policy(core.name());
         Self(Arc::new(Inner {
+            common: core.shared().clone(),
             core,
             shared,
             policy,
@@ -77,6 +80,11 @@ impl Entity {
     #[inline]
     pub(crate) fn core(&self) -> &Arc<store::Entity> {
         &self.0.core
+    }
+
+    #[inline(always)]
+    pub(crate) fn common(&self) -> &store::Shared {
+        &self.0.common
     }
 
     #[inline]
@@ -129,10 +137,9 @@ impl Entity {
     ) -> Result<[Value; N], NotLive> {
         let id = id.into();
         let expires = self.0.policy.expires();
-        let cells = self
-            .0
-            .core
-            .with(id, |slot| plainly_live(slot, expires, &fields));
+        let cells = self.0.core.with(id, |slot| {
+            plainly_live(slot, self.common(), expires, &fields)
+        });
         match cells.flatten() {
             Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(id, fields),
@@ -183,7 +190,7 @@ impl Entity {
     pub fn field(&self, path: &[&str]) -> Result<Field, FieldsError> {
         Ok(Field {
             inner: self.0.core.schema().field(path)?,
-            of: self.0.core.family(),
+            of: self.common().family(),
         })
     }
 

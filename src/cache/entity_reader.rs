@@ -51,9 +51,10 @@ impl EntityReader {
     ) -> Result<[Value; N], NotLive> {
         let id = id.into();
         let expires = self.expires;
+        let common = self.entity.common();
         let cells = self
             .known
-            .known(id, |slot| plainly_live(slot, expires, &fields));
+            .known(id, |slot| plainly_live(slot, common, expires, &fields));
         match cells {
             Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(id, fields),

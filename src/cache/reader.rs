@@ -63,11 +63,12 @@ impl Reader {
     #[inline(always)]
     pub fn live<const N: usize>(&mut self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
         let slot = &self.slot;
-        let cells = self
-            .inner
-            .cells_if(&fields, |value| is_undoubted(value, slot.surroundings()));
+        let common = slot.entity().common();
+        let cells = self.inner.cells_if(common, &fields, |value| {
+            is_undoubted(value, slot.surroundings())
+        });
         match cells {
-            Some(cells) if is_plain(self.slot.core(), self.slot.expires(), &fields) => {
+            Some(cells) if is_plain(common, slot.expires(), &fields) => {
                 Ok(Value::from_cells_whole(&cells))
             }
             _ => self.slot.live_or_why(fields),

@@ -96,7 +96,7 @@ impl Slot {
         fields: [Field; N],
     ) -> Reading<'_, N> {
         for (value, field) in values.iter_mut().zip(fields) {
-            if !field.is_of(&self.core) {
+            if !field.is_of(self.entity.common()) {
                 *value = Value::missing();
             }
         }
@@ -114,7 +114,7 @@ impl Slot {
     /// [`NotLive`], with the state, the reasons and the age.
     #[inline(always)]
     pub fn live<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
-        match plainly_live(&self.core, self.expires, &fields) {
+        match plainly_live(&self.core, self.entity.common(), self.expires, &fields) {
             Some(cells) => Ok(Value::from_cells_whole(&cells)),
             None => self.live_or_why(fields),
         }
@@ -221,7 +221,7 @@ impl Slot {
     /// published, and whoever looked before the mark would take that for whole.
     #[inline]
     pub(crate) fn surroundings(&self) -> Surroundings {
-        surroundings(&self.core)
+        surroundings(&self.core, self.entity.common())
     }
 
     #[inline]
@@ -246,30 +246,32 @@ impl Slot {
 }
 
 #[inline(always)]
-pub(super) fn surroundings(core: &store::Slot) -> Surroundings {
+pub(super) fn surroundings(core: &store::Slot, common: &store::Shared) -> Surroundings {
     Surroundings {
-        link: core.link(),
-        invalidation: core.invalidation(),
+        link: common.link().load(),
+        invalidation: core.invalidation_within(common),
     }
 }
 
 /// The cells of these fields, where there is nothing to think about: what [`Slot::live`] nearly
 /// always finds. `None` for all else: values that are not live, or expire, or are long; fields of
-/// another entity.
+/// another entity. `common` is what the slot shares with the others of its entity.
 #[inline(always)]
 pub(super) fn plainly_live<const N: usize>(
     core: &store::Slot,
+    common: &store::Shared,
     expires: bool,
     fields: &[Field; N],
 ) -> Option<[[u64; 2]; N]> {
-    let cells = core.cells_if(fields, |value| is_undoubted(value, surroundings(core)))?;
-    is_plain(core, expires, fields).then_some(cells)
+    let accept = |value| is_undoubted(value, surroundings(core, common));
+    let cells = core.cells_if(common, fields, accept)?;
+    is_plain(common, expires, fields).then_some(cells)
 }
 
-/// Whether undoubted values of these fields are live, and of this slot.
+/// Whether undoubted values of these fields are live, and of these slots.
 #[inline(always)]
-pub(super) fn is_plain(core: &store::Slot, expires: bool, fields: &[Field]) -> bool {
-    let own = |all, field: &Field| all & field.is_of(core);
+pub(super) fn is_plain(common: &store::Shared, expires: bool, fields: &[Field]) -> bool {
+    let own = |all, field: &Field| all & field.is_of(common);
     !expires & fields.iter().fold(true, own)
 }
 

@@ -6,7 +6,7 @@ use crate::record::Record;
 use crate::store::block::Block;
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, injected};
-use crate::store::head::{Head, Header, TURN};
+use crate::store::head::{Head, Header};
 use crate::store::reader::copy_all;
 use crate::store::slot::Slot;
 use crate::sync::{AtomicU64, Ordering, spin_loop};
@@ -102,7 +102,7 @@ impl<const K: usize> Slot<K> {
 
 /// The turn of a publication; `None` if it was lapped.
 fn turn_of<const K: usize>(block: &Block<K>, epoch: Epoch) -> Option<u64> {
-    block.attempt(epoch, |_, version| {
-        version.header[TURN].load(Ordering::Relaxed)
+    block.attempt(epoch, |version| {
+        version.header.turn().load(Ordering::Relaxed)
     })
 }

@@ -98,13 +98,8 @@ impl Entity {
         self.shared.schema()
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// As [`Slot::family`], of its slots.
-    pub(crate) fn family(&self) -> usize {
-        Arc::as_ptr(&self.shared).addr()
     }
 
     pub(super) fn index(&self) -> &Index {

@@ -1,8 +1,9 @@
 //! What a version says about itself, next to its cells: stamps, times, sequence, turn.
 
 use crate::record::Mode;
-use crate::store::block::HEADER;
+use crate::store::block::{Pair, load, own, store};
 use crate::store::epoch::Epoch;
+use crate::store::stamps::{Packed, Stamps, StampsOf};
 use crate::sync::{AtomicU64, Ordering, Own};
 use crate::time::Time;
 
@@ -16,11 +17,11 @@ pub(crate) mod flags {
     pub(crate) const UNSUBSCRIBED: u8 = 1 << 2;
     /// Messages of this key are missing.
     pub(crate) const GAP: u8 = 1 << 3;
+    /// There is, or was, a document beside the cells. The store's own.
+    pub(in crate::store) const DOCUMENT: u8 = 1 << 6;
     /// The version is of a removal. The store's own.
     pub(in crate::store) const REMOVED: u8 = 1 << 7;
 }
-
-const _: () = assert!(HEADER == 8, "one cache line");
 
 /// No sequence was given yet.
 const NO_SEQUENCE: u64 = u64::MAX;
@@ -42,16 +43,42 @@ pub(super) struct Header {
     pub(super) source_time: u64,
 }
 
-/// Where the words lie.
-const LINK: usize = 0;
-const INVALIDATION: usize = 1;
-const SEQUENCE: usize = 2;
-const RECEIVED_AT: usize = 3;
-pub(super) const TURN: usize = 4;
-/// The flags, and above them the document's version.
-const PACKED: usize = 5;
-const WHOLE_AT: usize = 6;
-const SOURCE_TIME: usize = 7;
+/// Pairs of words that a version has for what is looked at rarely.
+pub(super) const COLD: usize = 3;
+
+/// Where the words of a header lie: the stamps beside the epoch, the rest behind the cells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeaderWords<'a> {
+    pub(super) stamps: StampsOf<'a>,
+    pub(super) cold: &'a [Pair; COLD],
+}
+
+impl HeaderWords<'_> {
+    #[inline(always)]
+    fn sequence(&self) -> &AtomicU64 {
+        &self.cold[0][0]
+    }
+
+    #[inline(always)]
+    fn received_at(&self) -> &AtomicU64 {
+        &self.cold[0][1]
+    }
+
+    #[inline(always)]
+    pub(super) fn turn(&self) -> &AtomicU64 {
+        &self.cold[1][0]
+    }
+
+    #[inline(always)]
+    fn source_time(&self) -> &AtomicU64 {
+        &self.cold[1][1]
+    }
+
+    #[inline(always)]
+    fn whole_at(&self) -> &AtomicU64 {
+        &self.cold[2][0]
+    }
+}
 
 impl Header {
     /// Of a version that was never published.
@@ -68,39 +95,44 @@ impl Header {
     };
 
     #[inline]
-    pub(super) const fn to_words(self) -> [u64; HEADER] {
+    const fn to_stamps(self) -> Packed {
+        let document = if self.document == 0 {
+            0
+        } else {
+            flags::DOCUMENT
+        };
+        Packed::new(self.link, self.invalidation, self.flags | document)
+    }
+
+    #[inline]
+    pub(super) const fn to_cold(self) -> [[u64; 2]; COLD] {
         [
-            self.link,
-            self.invalidation,
-            self.sequence,
-            self.received_at,
-            self.turn,
-            self.flags as u64 | self.document << 8,
-            self.whole_at,
-            self.source_time,
+            [self.sequence, self.received_at],
+            [self.turn, self.source_time],
+            [self.whole_at, self.document],
         ]
     }
 
     #[inline]
-    pub(super) const fn from_words(words: [u64; HEADER]) -> Self {
-        let [
+    const fn from_words(packed: Packed, cold: [[u64; 2]; COLD]) -> Self {
+        let Stamps {
             link,
             invalidation,
-            sequence,
-            received_at,
-            turn,
-            packed,
-            whole_at,
-            source_time,
-        ] = words;
+            flags,
+        } = packed.stamps();
+        let [
+            [sequence, received_at],
+            [turn, source_time],
+            [whole_at, document],
+        ] = cold;
         Self {
             link,
             invalidation,
             sequence,
             received_at,
             turn,
-            flags: packed as u8,
-            document: packed >> 8,
+            flags,
+            document,
             whole_at,
             source_time,
         }
@@ -108,40 +140,40 @@ impl Header {
 
     /// Relaxed: the epoch orders them.
     #[inline]
-    pub(super) fn load(words: &[AtomicU64; HEADER]) -> Self {
-        // Neither `map` nor `zip`, which are not sure to be inlined.
-        let mut loaded = [0; HEADER];
-        for at in 0..HEADER {
-            loaded[at] = words[at].load(Ordering::Relaxed);
-        }
-        Self::from_words(loaded)
+    pub(super) fn load(words: HeaderWords<'_>) -> Self {
+        let [first, second, third] = words.cold;
+        let cold = [load(first), load(second), load(third)];
+        Self::from_words(words.stamps.load(), cold)
     }
 
     /// The owner's.
     #[inline]
-    pub(super) fn own(words: &[AtomicU64; HEADER]) -> Self {
-        let mut own = [0; HEADER];
-        for at in 0..HEADER {
-            own[at] = words[at].own();
-        }
-        Self::from_words(own)
+    pub(super) fn own(words: HeaderWords<'_>) -> Self {
+        let [first, second, third] = words.cold;
+        let cold = [own(first), own(second), own(third)];
+        Self::from_words(words.stamps.own(), cold)
     }
 
     /// Relaxed: the epoch orders them.
     #[inline]
-    pub(super) fn store(self, words: &[AtomicU64; HEADER]) {
-        for (word, value) in words.iter().zip(self.to_words()) {
-            word.store(value, Ordering::Relaxed);
+    pub(super) fn store(self, words: HeaderWords<'_>) {
+        words.stamps.store(self.to_stamps());
+        for (pair, value) in words.cold.iter().zip(self.to_cold()) {
+            store(pair, value);
         }
     }
 
     /// Stores what moves without a publication, each a word that means something by itself.
     #[inline]
-    pub(super) fn store_times(self, words: &[AtomicU64; HEADER]) {
-        words[SEQUENCE].store(self.sequence, Ordering::Relaxed);
-        words[RECEIVED_AT].store(self.received_at, Ordering::Relaxed);
-        words[WHOLE_AT].store(self.whole_at, Ordering::Relaxed);
-        words[SOURCE_TIME].store(self.source_time, Ordering::Relaxed);
+    pub(super) fn store_times(self, words: HeaderWords<'_>) {
+        words.sequence().store(self.sequence, Ordering::Relaxed);
+        words
+            .received_at()
+            .store(self.received_at, Ordering::Relaxed);
+        words.whole_at().store(self.whole_at, Ordering::Relaxed);
+        words
+            .source_time()
+            .store(self.source_time, Ordering::Relaxed);
     }
 
     /// What becomes of the header by an update; `old` is blank, or of a removal, unless `alive`.
@@ -188,56 +220,37 @@ impl Header {
     /// Whether the reasons for or against trusting the value are the same.
     #[inline]
     pub(super) fn same_stamps(&self, other: &Self) -> bool {
-        self.link == other.link
-            && self.invalidation == other.invalidation
-            && self.flags == other.flags
+        // As they are kept: what is not kept of them is no difference.
+        let packed = |header: &Self| Packed::new(header.link, header.invalidation, header.flags);
+        packed(self) == packed(other)
     }
-}
-
-/// Whether the header says that there is, or was, a document beside the cells.
-#[inline(always)]
-pub(super) fn has_document(header: &[AtomicU64; HEADER]) -> bool {
-    header[PACKED].own() >> 8 != 0
 }
 
 /// What becomes of the header of a value without a document: [`Header::stamped`] for the most
 /// frequent case, word by word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
-    link: u64,
-    invalidation: u64,
-    flags: u64,
-    whole_at: u64,
+    stamps: Packed,
     is_same: bool,
 }
 
 impl Carried {
     #[inline(always)]
-    pub(super) fn new(
-        from: &[AtomicU64; HEADER],
-        stamp: &Stamp,
-        now: impl FnOnce() -> u64,
-    ) -> Self {
-        let (old_link, old_flags) = (from[LINK].own(), from[PACKED].own());
-        let old_invalidation = from[INVALIDATION].own();
-        let (mut link, mut flags) = (old_link, old_flags | u64::from(stamp.flags));
-        let mut invalidation = old_invalidation;
-        let mut whole_at = from[WHOLE_AT].own();
+    pub(super) fn new(from: StampsOf<'_>, stamp: &Stamp, now: impl FnOnce() -> u64) -> Self {
+        let old = from.own();
+        let (mut link, mut flags) = (old.link(), old.flags() | stamp.flags);
+        let mut invalidation = old.invalidation();
         if stamp.whole {
-            flags = u64::from(stamp.flags);
+            flags = stamp.flags;
             invalidation = stamp.invalidation.unwrap_or_else(now);
-            whole_at = stamp.received_at.as_nanos();
         }
         if stamp.whole || stamp.trust {
             link = stamp.link;
         }
-        let moved = link ^ old_link | invalidation ^ old_invalidation | flags ^ old_flags;
+        let stamps = Packed::new(link, invalidation, flags);
         Self {
-            link,
-            invalidation,
-            flags,
-            whole_at,
-            is_same: moved == 0,
+            stamps,
+            is_same: stamps == old,
         }
     }
 
@@ -247,39 +260,35 @@ impl Carried {
         self.is_same
     }
 
-    /// Stores the header of the next version.
+    /// Stores the header of the next version. No document is noted there: none was ever noted in
+    /// the one before.
     #[inline(always)]
-    pub(super) fn store(
-        &self,
-        from: &[AtomicU64; HEADER],
-        to: &[AtomicU64; HEADER],
-        stamp: &Stamp,
-    ) {
-        let sequence = stamp.sequence.unwrap_or_else(|| from[SEQUENCE].own());
-        let words = [
-            self.link,
-            self.invalidation,
-            sequence,
-            stamp.received_at.as_nanos(),
-            stamp.turn,
-            self.flags,
-            self.whole_at,
-            stamp.source_time,
-        ];
-        for (word, value) in to.iter().zip(words) {
-            word.store(value, Ordering::Relaxed);
-        }
+    pub(super) fn store(self, from: HeaderWords<'_>, to: HeaderWords<'_>, stamp: &Stamp) {
+        let sequence = stamp.sequence.unwrap_or_else(|| from.sequence().own());
+        let whole_at = if stamp.whole {
+            stamp.received_at.as_nanos()
+        } else {
+            from.whole_at().own()
+        };
+        to.stamps.store(self.stamps);
+        store(&to.cold[0], [sequence, stamp.received_at.as_nanos()]);
+        store(&to.cold[1], [stamp.turn, stamp.source_time]);
+        to.whole_at().store(whole_at, Ordering::Relaxed);
     }
 
     /// As [`Header::store_times`].
     #[inline(always)]
-    pub(super) fn refresh(&self, from: &[AtomicU64; HEADER], stamp: &Stamp) {
+    pub(super) fn refresh(from: HeaderWords<'_>, stamp: &Stamp) {
         if let Some(sequence) = stamp.sequence {
-            from[SEQUENCE].store(sequence, Ordering::Relaxed);
+            from.sequence().store(sequence, Ordering::Relaxed);
         }
-        from[RECEIVED_AT].store(stamp.received_at.as_nanos(), Ordering::Relaxed);
-        from[WHOLE_AT].store(self.whole_at, Ordering::Relaxed);
-        from[SOURCE_TIME].store(stamp.source_time, Ordering::Relaxed);
+        let received_at = stamp.received_at.as_nanos();
+        from.received_at().store(received_at, Ordering::Relaxed);
+        if stamp.whole {
+            from.whole_at().store(received_at, Ordering::Relaxed);
+        }
+        from.source_time()
+            .store(stamp.source_time, Ordering::Relaxed);
     }
 }
 
@@ -360,6 +369,16 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// What is held against what goes on beside the slots.
+    #[inline(always)]
+    pub(crate) fn stamps(&self) -> Stamps {
+        Stamps {
+            link: self.link,
+            invalidation: self.invalidation,
+            flags: self.flags,
+        }
+    }
+
     /// Of a slot that was purged.
     pub(super) const DEAD: Self = Self {
         epoch: 0,
@@ -444,15 +463,37 @@ impl Head {
 #[cfg(all(test, not(tickcache_loom)))]
 mod tests {
     use super::*;
+    use crate::store::stamps::StampWords;
 
-    fn words(header: Header) -> [AtomicU64; HEADER] {
-        header.to_words().map(AtomicU64::new)
+    /// A version of its own.
+    struct Words(StampWords<2>, [Pair; COLD]);
+
+    impl Words {
+        fn new(header: Header) -> Self {
+            let words = Self(
+                StampWords::new(),
+                header.to_cold().map(|pair| pair.map(AtomicU64::new)),
+            );
+            header.store(words.of());
+            words
+        }
+
+        fn of(&self) -> HeaderWords<'_> {
+            HeaderWords {
+                stamps: self.0.of(0),
+                cold: &self.1,
+            }
+        }
+
+        fn header(&self) -> Header {
+            Header::own(self.of())
+        }
     }
 
     #[test]
     fn headers_are_carried_as_they_are_stamped() {
         let old = Header {
-            link: 3,
+            link: 3 << 8,
             invalidation: 5,
             sequence: 7,
             received_at: 11,
@@ -468,7 +509,7 @@ mod tests {
             let stamp = Stamp {
                 whole: is(0),
                 trust: is(1),
-                link: if is(2) { 3 } else { 4 },
+                link: if is(2) { 3 << 8 } else { 4 << 8 },
                 invalidation: is(3).then_some(6),
                 sequence: is(4).then_some(8),
                 received_at: Time::from_nanos(23),
@@ -478,20 +519,22 @@ mod tests {
                 ..Stamp::default()
             };
             let expected = Header::stamped(&old, true, &stamp, || 5);
-            let (from, to) = (words(old), words(Header::BLANK));
-            let carried = Carried::new(&from, &stamp, || 5);
-            carried.store(&from, &to, &stamp);
-            assert_eq!(Header::own(&to), expected, "{stamp:?}");
+            let (from, to) = (Words::new(old), Words::new(Header::BLANK));
+            let carried = Carried::new(from.of().stamps, &stamp, || 5);
+            carried.store(from.of(), to.of(), &stamp);
+            assert_eq!(to.header(), expected, "{stamp:?}");
             assert_eq!(carried.is_same(), expected.same_stamps(&old), "{stamp:?}");
-            let in_place = words(old);
-            carried.refresh(&from, &stamp);
-            expected.store_times(&in_place);
-            assert_eq!(Header::own(&from), Header::own(&in_place), "{stamp:?}");
+            let in_place = Words::new(old);
+            Carried::refresh(from.of(), &stamp);
+            expected.store_times(in_place.of());
+            assert_eq!(from.header(), in_place.header(), "{stamp:?}");
             same += u32::from(carried.is_same());
             cases += 1;
         }
         assert!(same > 0 && same < cases, "both happen");
-        assert!(!has_document(&words(old)));
-        assert!(has_document(&words(Header { document: 1, ..old })));
+        assert!(!old.to_stamps().has_document());
+        let beside = Words::new(Header { document: 1, ..old });
+        assert!(beside.of().stamps.own().has_document());
+        assert_eq!(beside.header(), Header { document: 1, ..old });
     }
 }

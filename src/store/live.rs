@@ -4,56 +4,25 @@
 //! This answers only those, copies words and nothing else, and is inlined
 //! whole where it is asked: what a caller gets is made in its place, and never moved. All else is
 //! left to [`Slot::read`], which is total.
+//!
+//! Of a slot it touches the line that has the epoch and the stamps, and those of the cells. What
+//! the slots of an entity share is handed in by who has it at hand. That includes whether any field
+//! was moved since a field was looked up: asked of the newest layout of all, which is of no block in
+//! particular; only if one was, the block's own layout is asked.
 
 use crate::record::{ABSENT, is_whole};
-use crate::store::block::{Block, HEADER};
-use crate::store::head::Head;
-use crate::store::reader::{Field, SlotReader, first_cell};
+use crate::store::block::{Block, Version, load};
+use crate::store::head::flags;
+use crate::store::reader::{Field, SlotReader};
+use crate::store::shared::Shared;
 use crate::store::slot::Slot;
-use crate::sync::{AtomicU64, Ordering};
-
-/// What of a version is compared with what goes on beside the slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamps {
-    /// The link's word when the value was last confirmed.
-    pub(crate) link: u64,
-    /// The sum of invalidations that the value is good for.
-    pub(crate) invalidation: u64,
-    /// Of [`flags`](super::flags).
-    pub(crate) flags: u8,
-}
-
-impl Stamps {
-    /// The stamps in a header, and the version of the document beside it. Relaxed: the epoch
-    /// orders them.
-    #[inline(always)]
-    fn load(words: &[AtomicU64; HEADER]) -> (Self, u64) {
-        let [link, invalidation, _, _, _, packed, _, _] = words;
-        let packed = packed.load(Ordering::Relaxed);
-        let stamps = Self {
-            link: link.load(Ordering::Relaxed),
-            invalidation: invalidation.load(Ordering::Relaxed),
-            flags: packed as u8,
-        };
-        (stamps, packed >> 8)
-    }
-}
-
-impl Head {
-    #[inline(always)]
-    pub(crate) fn stamps(&self) -> Stamps {
-        Stamps {
-            link: self.link,
-            invalidation: self.invalidation,
-            flags: self.flags,
-        }
-    }
-}
+use crate::store::stamps::Stamps;
 
 impl<const K: usize> Block<K> {
     #[inline(always)]
     fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
+        shared: &Shared,
         fields: &[F; N],
         accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
@@ -61,34 +30,50 @@ impl<const K: usize> Block<K> {
         if !epoch.has_value() {
             return None;
         }
-        let (cells, stamps, document) = self.attempt(epoch, |body, version| {
+        let (cells, packed) = self.attempt(epoch, |version| {
+            // Acquired with the epoch: no older than what the block's layout says.
+            let widened = shared.schema().widened();
             // Neither `map` nor `zip`, which are not sure to be inlined.
             let mut cells = [ABSENT; N];
             for at in 0..N {
-                cells[at] = first_cell(body, version, fields[at].into());
+                let field = fields[at].into();
+                cells[at] = match version.cells.get(field.cell as usize) {
+                    Some(cell) if widened <= field.resolved => load(cell),
+                    _ => self.moved_cell(version, field),
+                };
             }
-            let (stamps, document) = Stamps::load(version.header);
-            (cells, stamps, document)
+            (cells, version.header.stamps.load())
         })?;
         // An absent field may be in the document.
-        let is_here = |cell: &[u64; 2]| is_whole(cell[0]) & ((cell[0] != 0) | (document == 0));
+        let document = packed.flags() & flags::DOCUMENT != 0;
+        let is_here = |cell: &[u64; 2]| is_whole(cell[0]) & ((cell[0] != 0) | !document);
         let are_here = cells.iter().fold(true, |all, cell| all & is_here(cell));
-        (are_here && accept(stamps)).then_some(cells)
+        (are_here && accept(packed.stamps())).then_some(cells)
+    }
+
+    /// What the first cell of a field holds, where that may be elsewhere than it was looked up.
+    #[inline(never)]
+    fn moved_cell(&self, version: Version<'_>, field: Field) -> [u64; 2] {
+        self.layout()
+            .map_or(ABSENT, |layout| field.first_cell(layout, version))
     }
 }
 
 impl<const K: usize> Slot<K> {
     /// The cells of these fields in the newest publication, if that is a value whose stamps are
     /// accepted, and each field [whole](is_whole) in its cell. `None` means no more than that a
-    /// longer way has to be taken.
+    /// longer way has to be taken. `shared` is what the slot has in common with its entity's others.
     #[inline(always)]
     pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
+        shared: &Shared,
         fields: &[F; N],
         accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        match self.first.cells_if(fields, accept) {
-            None if self.first.epoch.load().is_closed() => self.later_cells_if(fields, accept),
+        match self.first.cells_if(shared, fields, accept) {
+            None if self.first.epoch.load().is_closed() => {
+                self.later_cells_if(shared, fields, accept)
+            }
             answer => answer,
         }
     }
@@ -97,16 +82,11 @@ impl<const K: usize> Slot<K> {
     #[inline(never)]
     fn later_cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
+        shared: &Shared,
         fields: &[F; N],
         accept: impl Fn(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
-        self.newest().0.cells_if(fields, accept)
-    }
-
-    /// What tells the slots of one entity from those of any other that lives.
-    #[inline(always)]
-    pub(crate) fn family(&self) -> usize {
-        std::ptr::from_ref(self.shared()).addr()
+        self.newest().0.cells_if(shared, fields, accept)
     }
 }
 
@@ -115,14 +95,15 @@ impl SlotReader {
     #[inline(always)]
     pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &mut self,
+        shared: &Shared,
         fields: &[F; N],
         accept: impl Fn(Stamps) -> bool + Copy,
     ) -> Option<[[u64; 2]; N]> {
-        match self.block().cells_if(fields, accept) {
+        match self.block().cells_if(shared, fields, accept) {
             None if self.block().epoch.load().is_closed() => {
                 // Moves on.
                 self.epoch();
-                self.block().cells_if(fields, accept)
+                self.block().cells_if(shared, fields, accept)
             }
             answer => answer,
         }

@@ -104,6 +104,7 @@ mod reader;
 mod schema;
 mod shared;
 mod slot;
+mod stamps;
 mod wake;
 mod writer;
 
@@ -125,12 +126,13 @@ pub(crate) use entity::ConfiguredLate;
 pub(crate) use entity::{Entity, EntityConfig, Missing};
 pub(crate) use head::{Head, Stamp, State, flags};
 pub(crate) use link::Link;
-pub(crate) use live::Stamps;
 pub(crate) use lookup::Lookup;
 pub(crate) use marks::{Marks, Point};
 pub(crate) use publish::Outcome;
 pub(crate) use reader::{Field, Scratch, SlotReader, Snapshot};
+pub(crate) use shared::Shared;
 pub(crate) use slot::Slot;
+pub(crate) use stamps::Stamps;
 pub(crate) use wake::Batch as WakesBatch;
 #[cfg(test)]
 pub(crate) use wake::Runner;

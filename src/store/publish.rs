@@ -3,16 +3,16 @@
 mod next;
 mod replace;
 
-use next::{Next, all_behind, apply_near};
+use next::{Behind, Next, apply_near};
 use replace::{own_record, whole_tree};
 
 use crate::record::{self, Change, Document, Layout, Mode, Patch};
-use crate::store::block::{Block, Body, CHUNK, HEADER};
+use crate::store::block::{Block, Body, CHUNK, own, store};
 use crate::store::epoch::Epoch;
-use crate::store::head::{Carried, Head, Header, Stamp, State, flags, has_document};
+use crate::store::head::{Carried, Head, Header, HeaderWords, Stamp, State, flags};
 use crate::store::marks::Point;
 use crate::store::slot::Slot;
-use crate::sync::{Arc, AtomicU64, Ordering, Own};
+use crate::sync::Arc;
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,14 @@ pub(super) struct Place<const K: usize> {
     pub(super) slot: Arc<Slot<K>>,
     /// The block that publications go to, if it is not the first.
     later: Option<Arc<Block<K>>>,
-    /// For each version, in which of the first [`CHUNK`] cells it is behind
-    /// the newest.
-    behind: [u64; K],
+    behind: Behind,
 }
+
+#[cfg(all(not(tickcache_loom), target_pointer_width = "64"))]
+const _: () = assert!(
+    size_of::<Option<Place<2>>>() == 24,
+    "a slot's share of a list"
+);
 
 /// What an update needs to know about the batch that it is in, and what it leaves there.
 #[derive(Debug, Default)]
@@ -72,11 +76,12 @@ impl<const K: usize> Place<K> {
         while let Some(next) = later.as_deref().unwrap_or(&slot.first).next() {
             later = Some(next.clone());
         }
-        let mut behind = [0; K];
         let block = later.as_deref().unwrap_or(&slot.first);
+        let mut behind = Behind::default();
         // What an owner left half-written is overwritten before it is shown.
         if let Some(body) = block.body() {
-            all_behind(body, block.epoch.own().number(), &mut behind);
+            let cells = body.layout.cells() as usize;
+            behind = Behind::all(block, cells, block.epoch.own().number());
         }
         Self {
             slot,
@@ -105,7 +110,7 @@ impl<const K: usize> Place<K> {
     pub(super) fn head(&self) -> Head {
         let epoch = self.epoch();
         let header = match self.block().body() {
-            Some(body) => Header::own(body.version::<K>(epoch.number()).header),
+            Some(body) => Header::own(body.version(epoch.number()).header),
             None => Header::BLANK,
         };
         if epoch.has_value() && header.flags & flags::REMOVED == 0 {
@@ -120,35 +125,41 @@ impl<const K: usize> Place<K> {
     fn making(&mut self) -> Option<Making<'_, K>> {
         let block = self.later.as_deref().unwrap_or(&self.slot.first);
         let (body, epoch) = (block.body()?, block.epoch.own());
-        let from = body.version::<K>(epoch.number());
-        let to = body.version::<K>(epoch.number() + 1);
+        let from = body.version(epoch.number());
+        let to = body.version(epoch.number() + 1);
         Some(Making {
             slot: &self.slot,
             block,
+            layout: body.layout,
             epoch,
             from: from.header,
             to: to.header,
-            cells: Next::new(body, from.cells, to.cells),
+            cells: Next::new(block, from, to, 0),
             behind: &mut self.behind,
         })
     }
 
     /// As [`update`](Self::update), for what most updates are: there is a value, and the patch
-    /// fits it at a glance. `None` if not; then nothing was done.
+    /// fits it at a glance. `None` if not; then nothing was done. `newest` is the entity's newest
+    /// layout: what fits so many cells by that one fits them by any before, and so the block's own
+    /// is looked at only if it does not.
     #[inline(always)]
     pub(super) fn update_at_once(
         &mut self,
         patch: &Patch,
         stamp: &Stamp,
+        newest: &Layout,
         batch: &mut Batch,
     ) -> Option<Outcome> {
         let block = self.later.as_deref().unwrap_or(&self.slot.first);
-        let (body, epoch) = (block.body()?, block.epoch.own());
-        let from = body.version::<K>(epoch.number());
-        let to = body.version::<K>(epoch.number() + 1);
+        let (words, epoch) = (block.words()?, block.epoch.own());
+        let from = block.version(words, epoch.number());
+        let to = block.version(words, epoch.number() + 1);
+        let near = from.cells.len().min(CHUNK) as u32;
         if !epoch.has_value()
-            || has_document(from.header)
-            || !record::is_direct(patch, stamp.mode, &body.layout, CHUNK as u32)
+            || from.header.stamps.own().has_document()
+            || !(record::is_direct(patch, stamp.mode, newest, near)
+                || Self::is_direct_here(block, patch, stamp.mode))
         {
             return None;
         }
@@ -157,18 +168,25 @@ impl<const K: usize> Place<K> {
         if applied < patch.len() {
             return Some(self.update_rest(patch, (applied, put), stamp, batch));
         }
-        let carried = Carried::new(from.header, stamp, || {
+        let carried = Carried::new(from.header.stamps, stamp, || {
             self.slot.invalidation_as_of(batch.base, batch.point)
         });
         if put == 0 && carried.is_same() {
-            carried.refresh(from.header, stamp);
+            Carried::refresh(from.header, stamp);
             return Some(Outcome::Unchanged);
         }
         carried.store(from.header, to.header, stamp);
         let next = epoch.next();
-        Next::<K>::with(body, from.cells, to.cells, put).complete(next.number(), &mut self.behind);
+        Next::new(block, from, to, put).complete(next.number(), &mut self.behind);
         block.epoch.publish(next);
         Some(Outcome::Applied)
+    }
+
+    /// Whether a patch fits by the block's own layout.
+    #[inline(never)]
+    fn is_direct_here(block: &Block<K>, patch: &Patch, mode: Mode) -> bool {
+        let layout = block.layout();
+        layout.is_some_and(|layout| record::is_direct(patch, mode, layout, CHUNK as u32))
     }
 
     /// Goes on with a patch of which so many operations are applied, by which these cells were put.
@@ -186,7 +204,7 @@ impl<const K: usize> Place<K> {
         };
         making.cells = making.cells.after(put);
         let mut document = None;
-        let layout = &making.cells.body().layout;
+        let layout = making.layout;
         let mut change =
             record::apply_rest(patch, applied, layout, &mut making.cells, &mut document);
         change.cells = making.cells.any();
@@ -202,18 +220,14 @@ impl<const K: usize> Place<K> {
         layout: &Arc<Layout>,
         batch: &mut Batch,
     ) -> Outcome {
-        let body = self.body_or_blank(layout);
-        if record::fits(patch, &body.layout) {
+        let Some(body) = self.block().make_room(layout) else {
+            return Outcome::Unchanged;
+        };
+        if record::fits(patch, body.layout) {
             self.update_in_place(patch, stamp, batch)
         } else {
             self.update_elsewhere(patch, stamp, layout, batch)
         }
-    }
-
-    /// The body of the present block, made if there is none.
-    fn body_or_blank(&self, layout: &Arc<Layout>) -> &Body {
-        let block = self.block();
-        block.body_or(|| Body::new::<K>(layout.clone()))
     }
 
     fn update_in_place(&mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch) -> Outcome {
@@ -247,23 +261,23 @@ impl<const K: usize> Place<K> {
         let Some(body) = block.body() else {
             return false;
         };
-        let next = Body::new::<K>(layout.clone());
-        if self.retired_words() > RETIRED_FACTOR * next.words() + RETIRED_WORDS {
+        if self.retired_words() > RETIRED_FACTOR * Body::<K>::words_for(layout) + RETIRED_WORDS {
             return false;
         }
         let epoch = block.epoch.own();
-        let from = body.version::<K>(epoch.number());
-        let to = next.version::<K>(epoch.number());
-        let get = |cell: u32| load(&from.cells[cell as usize]);
-        record::migrate(&body.layout, &next.layout, get, |cell, value| {
+        let successor = Block::new(epoch);
+        let Some(next) = successor.make_room(layout) else {
+            return false;
+        };
+        let from = body.version(epoch.number());
+        let to = next.version(epoch.number());
+        let get = |cell: u32| own(&from.cells[cell as usize]);
+        record::migrate(body.layout, next.layout, get, |cell, value| {
             store(&to.cells[cell as usize], value);
         });
         let header = Header::own(from.header);
         header.store(to.header);
-        let mut behind = [0; K];
-        all_behind(&next, epoch.number(), &mut behind);
-        let successor = Block::new(epoch);
-        successor.body_or(|| next);
+        let behind = Behind::all(&successor, to.cells.len(), epoch.number());
         if header.document != 0 {
             successor.put_document(header.document, block.document(header.document));
         }
@@ -284,7 +298,7 @@ impl<const K: usize> Place<K> {
         let mut words = 0;
         let mut block = Some(&self.slot.first);
         while let Some(this) = block {
-            words += this.body().map_or(0, Body::words);
+            words += this.body().map_or(0, |body| body.words());
             block = this.next().map(|next| &**next);
         }
         words
@@ -385,10 +399,11 @@ struct Making<'a, const K: usize> {
     block: &'a Block<K>,
     /// The newest publication.
     epoch: Epoch,
-    from: &'a [AtomicU64; HEADER],
-    to: &'a [AtomicU64; HEADER],
+    layout: &'a Layout,
+    from: HeaderWords<'a>,
+    to: HeaderWords<'a>,
     cells: Next<'a, K>,
-    behind: &'a mut [u64; K],
+    behind: &'a mut Behind,
 }
 
 impl<const K: usize> Making<'_, K> {
@@ -396,8 +411,13 @@ impl<const K: usize> Making<'_, K> {
     #[inline(never)]
     fn update_all(mut self, patch: &Patch, stamp: &Stamp, batch: &mut Batch) -> Outcome {
         let mut document = self.document();
-        let layout = &self.cells.body().layout;
-        let change = record::apply(patch, stamp.mode, layout, &mut self.cells, &mut document);
+        let change = record::apply(
+            patch,
+            stamp.mode,
+            self.layout,
+            &mut self.cells,
+            &mut document,
+        );
         self.settle(change, document, stamp, batch)
     }
 
@@ -455,15 +475,4 @@ impl<const K: usize> Making<'_, K> {
         self.cells.complete(next.number(), self.behind);
         self.block.epoch.publish(next);
     }
-}
-
-#[inline(always)]
-fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [cell[0].own(), cell[1].own()]
-}
-
-#[inline(always)]
-fn store(cell: &[AtomicU64; 2], value: [u64; 2]) {
-    cell[0].store(value[0], Ordering::Relaxed);
-    cell[1].store(value[1], Ordering::Relaxed);
 }

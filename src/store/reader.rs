@@ -4,20 +4,20 @@
 //! word that the owner reads, except that a snapshot is kept for the next taker.
 
 use crate::record::{self, Document, Layout, Node, Record, RecordRef, Region, Value};
-use crate::store::block::{Block, Body, VERSIONS, Version};
+use crate::store::block::{Block, Body, VERSIONS, Version, load};
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, injected};
 use crate::store::head::{Head, Header};
 use crate::store::slot::Slot;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, Ordering};
 
 /// A field, resolved: a node of the entity's schema. Good for every slot and every layout of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     node: Node,
     /// Where the node's cells began in the layout of the generation `resolved`.
-    cell: u32,
-    resolved: u64,
+    pub(super) cell: u32,
+    pub(super) resolved: u64,
 }
 
 impl Field {
@@ -30,6 +30,25 @@ impl Field {
             cell: region.map_or(u32::MAX, |region| region.cell),
             resolved: layout.generation(),
         }
+    }
+
+    /// What the first cell of the field holds in a version with this layout: absent if it has none.
+    ///
+    /// The cell is where it was looked up, unless some field was moved since then, or this one
+    /// between that layout and this: then it lies beyond the cells that there are here.
+    #[inline(always)]
+    pub(super) fn first_cell(self, layout: &Layout, version: Version<'_>) -> [u64; 2] {
+        match version.cells.get(self.cell as usize) {
+            Some(cell) if layout.widened() <= self.resolved => load(cell),
+            _ => self.first_cell_now(layout, version),
+        }
+    }
+
+    #[inline(never)]
+    fn first_cell_now(self, layout: &Layout, version: Version<'_>) -> [u64; 2] {
+        let region = layout.region(self.node);
+        let cell = region.and_then(|region| version.cells.get(region.cell as usize));
+        cell.map_or(record::ABSENT, load)
     }
 
     #[cfg(test)]
@@ -103,11 +122,13 @@ impl<const K: usize> Slot<K> {
     ) -> (Head, [Value; N]) {
         let epoch = block.epoch.load();
         if epoch.has_value() {
-            let copied = block.attempt(epoch, |body, version| {
+            let copied = block.attempt(epoch, |version| {
                 // Neither `map` nor `zip`, which are not sure to be inlined.
                 let mut cells = [record::ABSENT; N];
-                for at in 0..N {
-                    cells[at] = first_cell(body, version, fields[at]);
+                if let Some(layout) = block.layout() {
+                    for at in 0..N {
+                        cells[at] = fields[at].first_cell(layout, version);
+                    }
                 }
                 (Header::load(version.header), cells)
             });
@@ -143,7 +164,8 @@ impl<const K: usize> Slot<K> {
         epoch: Epoch,
         fields: [Field; N],
     ) -> Option<(Head, [Value; N])> {
-        block.attempt(epoch, |body, version| {
+        let body = block.body()?;
+        block.attempt(epoch, |version| {
             let header = Header::load(version.header);
             let values = fields.map(|field| self.long_value(block, body, version, &header, field));
             (Head::new(epoch, &header), values)
@@ -166,7 +188,7 @@ impl<const K: usize> Slot<K> {
         if epoch.is_empty() || epoch.is_dead() {
             return Some(Head::without_value(epoch, &Header::BLANK));
         }
-        let header = block.attempt(epoch, |_, version| Header::load(version.header))?;
+        let header = block.attempt(epoch, |version| Header::load(version.header))?;
         Some(Head::without_value(epoch, &header))
     }
 
@@ -174,12 +196,12 @@ impl<const K: usize> Slot<K> {
     fn long_value(
         &self,
         block: &Block<K>,
-        body: &Body,
+        body: Body<'_, K>,
         version: Version<'_>,
         header: &Header,
         field: Field,
     ) -> Value {
-        let words = first_cell(body, version, field);
+        let words = field.first_cell(body.layout, version);
         if is_here(words[0], header.document) {
             return Value::from_cell(words);
         }
@@ -232,10 +254,10 @@ impl<const K: usize> Slot<K> {
                 let Some(head) = Self::head_without_value(block, epoch) else {
                     continue;
                 };
-                return show(&head, RecordRef::new(&body.layout, &[], None));
+                return show(&head, RecordRef::new(body.layout, &[], None));
             }
             if let Some((header, document)) = copy_all(block, epoch, &mut scratch.0) {
-                let record = RecordRef::new(&body.layout, &scratch.0, document.as_deref());
+                let record = RecordRef::new(body.layout, &scratch.0, document.as_deref());
                 return show(&Head::new(epoch, &header), record);
             }
         }
@@ -302,33 +324,6 @@ impl<const K: usize> Slot<K> {
     }
 }
 
-#[inline(always)]
-fn load(cell: &[AtomicU64; 2]) -> [u64; 2] {
-    [
-        cell[0].load(Ordering::Relaxed),
-        cell[1].load(Ordering::Relaxed),
-    ]
-}
-
-/// What the first cell of a field holds: absent if the block has none.
-///
-/// The field's cell is where it was looked up, unless some field was moved since then, or this
-/// one between this layout and that: then it lies beyond the cells that there are here.
-#[inline(always)]
-pub(super) fn first_cell(body: &Body, version: Version<'_>, field: Field) -> [u64; 2] {
-    match version.cells.get(field.cell as usize) {
-        Some(cell) if body.layout.widened() <= field.resolved => load(cell),
-        _ => first_cell_now(body, version, field.node),
-    }
-}
-
-#[inline(never)]
-fn first_cell_now(body: &Body, version: Version<'_>, node: Node) -> [u64; 2] {
-    let region = body.layout.region(node);
-    let cell = region.and_then(|region| version.cells.get(region.cell as usize));
-    cell.map_or(record::ABSENT, load)
-}
-
 /// Whether the first cell is all of a field, in a record whose document has this version.
 #[inline(always)]
 fn is_here(first: u64, document: u64) -> bool {
@@ -342,7 +337,7 @@ pub(super) fn copy_all<const K: usize>(
     epoch: Epoch,
     words: &mut Vec<u64>,
 ) -> Option<(Header, Option<Arc<Document>>)> {
-    block.attempt(epoch, |_, version| {
+    block.attempt(epoch, |version| {
         let header = Header::load(version.header);
         let cells = version.cells.as_flattened();
         words.clear();

@@ -5,13 +5,15 @@ use std::sync::PoisonError;
 use crate::record::{Layout, Limits, Node, Schema, SchemaFull, SchemaSource};
 use crate::store::reader::Field;
 use crate::store::shared::Shared;
-use crate::sync::{Arc, ArcSwap, Mutex};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering};
 
 /// A schema that any thread may add to, and read without a lock.
 #[derive(Debug)]
 pub(crate) struct SharedSchema {
-    schema: Mutex<Schema>,
+    /// [`Layout::widened`] of the newest layout. Rises before any block has such a layout.
+    widened: AtomicU64,
     newest: ArcSwap<Layout>,
+    schema: Mutex<Schema>,
 }
 
 impl SharedSchema {
@@ -19,9 +21,18 @@ impl SharedSchema {
         let schema = Schema::new(limits);
         let newest = ArcSwap::new(schema.layout().clone());
         Self {
-            schema: Mutex::new(schema),
+            widened: AtomicU64::new(schema.layout().widened()),
             newest,
+            schema: Mutex::new(schema),
         }
+    }
+
+    /// The generation in which a field was moved the last time, in any layout so far. Whoever has
+    /// acquired the words of a block sees no less than what the block's layout says. Pairs with the
+    /// release in `change`.
+    #[inline(always)]
+    pub(super) fn widened(&self) -> u64 {
+        self.widened.load(Ordering::Relaxed)
     }
 
     /// The newest layout.
@@ -59,6 +70,7 @@ impl SharedSchema {
         // Under the lock, so that an older layout never follows a newer one.
         let layout = schema.layout().clone();
         if layout.generation() != self.newest.load().generation() {
+            self.widened.store(layout.widened(), Ordering::Release);
             self.newest.store(layout.clone());
         }
         changed.map(|()| layout)

@@ -24,6 +24,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What tells the slots of one entity from those of any other that lives.
+    #[inline(always)]
+    pub(crate) fn family(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     pub(super) fn new(limits: Limits, marks: Arc<Marks>) -> Self {
         Self {
             link: LinkWord::new(),
@@ -34,6 +40,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn schema(&self) -> &SharedSchema {
         &self.schema
     }
@@ -45,7 +52,7 @@ impl Shared {
 
     /// How often all entities, or this one, were invalidated.
     #[inline]
-    pub(super) fn invalidations(&self) -> u64 {
+    pub(crate) fn invalidations(&self) -> u64 {
         self.marks.everything().now() + self.invalidated.now()
     }
 

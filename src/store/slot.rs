@@ -14,25 +14,41 @@ use crate::sync::{Arc, ArcSwapOption, AtomicBool, AtomicU64, Ordering};
 
 /// The newest value of one key. See the room's head for the contract.
 ///
-/// Reads take `&self` and write nothing, so the cost of a publication does not depend on them. The
-/// order of fields keeps what a read needs together, away from the reference count that clones of
-/// the handle bounce.
+/// Reads take `&self` and write nothing, so the cost of a publication does not depend on them.
+///
+/// In three cache lines, where the allocator gives allocations of 176 bytes such a place, as the
+/// usual ones do that keep sizes apart (they round it up to 192): the reference counts, which clones
+/// of a handle bounce, with what never changes; then all that a read by handle needs beside the
+/// cells, which is what every publication writes; then what is rarely looked at. Whoever finds them
+/// elsewhere pays one line more. To insist on it by an alignment would cost 48 bytes a slot.
 #[repr(C)]
 pub(crate) struct Slot<const K: usize = VERSIONS> {
     id: Id,
     shared: Arc<Shared>,
-    /// Invalidations of this slot alone, and below that what is kept of the point of the last one.
-    invalidated: AtomicU64,
-    /// Beside the epoch, on a line that the owner writes anyway: so its look at the bell misses no
-    /// cache, and neither does a waiter's that looks at the epoch next.
-    bell: Bell,
-    /// The first ring, inline: most slots never need another.
-    pub(super) first: Block<K>,
-    pub(super) cached: ArcSwapOption<Cached>,
+    number: u32,
     /// Somebody is about to replace `cached`.
     pub(super) caching: AtomicBool,
-    number: u32,
+    /// Invalidations of this slot alone, and below that what is kept of the point of the last one.
+    invalidated: AtomicU64,
+    /// The first ring, inline: most slots never need another.
+    pub(super) first: Block<K>,
+    /// On a line that the owner looks at only if anybody waits for anything.
+    bell: Bell,
+    pub(super) cached: ArcSwapOption<Cached>,
 }
+
+#[cfg(all(not(tickcache_loom), target_pointer_width = "64"))]
+const _: () = {
+    use crate::store::block::HOT;
+    use std::mem::{offset_of, size_of};
+    /// Before the slot in its allocation.
+    const COUNTS: usize = 2 * size_of::<usize>();
+    const LINE: usize = 64;
+    let hot = COUNTS + offset_of!(Slot, invalidated);
+    let end = COUNTS + offset_of!(Slot, first) + HOT;
+    assert!(hot == LINE && end == 2 * LINE, "one line for a read");
+    assert!(COUNTS + size_of::<Slot>() == 176, "in three lines");
+};
 
 /// The number of a slot that is in no index. No index has so many.
 pub(super) const NO_NUMBER: u32 = u32::MAX;
@@ -43,12 +59,12 @@ impl<const K: usize> Slot<K> {
         Self {
             id: id.to_owned(),
             shared,
-            invalidated: AtomicU64::new(0),
-            bell: Bell::new(),
-            first: Block::new(Epoch::empty(start)),
-            cached: ArcSwapOption::new(None),
-            caching: AtomicBool::new(false),
             number,
+            caching: AtomicBool::new(false),
+            invalidated: AtomicU64::new(0),
+            first: Block::new(Epoch::empty(start)),
+            bell: Bell::new(),
+            cached: ArcSwapOption::new(None),
         }
     }
 
@@ -78,7 +94,8 @@ impl<const K: usize> Slot<K> {
         self.id.is(id)
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    #[inline]
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
@@ -125,7 +142,14 @@ impl<const K: usize> Slot<K> {
     /// smaller stamp is invalidated; a fetch that begins now will give a value good for this sum.
     #[inline]
     pub(crate) fn invalidation(&self) -> u64 {
-        self.shared.invalidations() + (self.invalidated.load(Ordering::Acquire) >> LOW_BITS)
+        self.invalidation_within(&self.shared)
+    }
+
+    /// As [`invalidation`](Self::invalidation), for who has what the slots of its entity share at
+    /// hand: nothing of the slot is looked at but what a read looks at.
+    #[inline(always)]
+    pub(crate) fn invalidation_within(&self, shared: &Shared) -> u64 {
+        shared.invalidations() + (self.invalidated.load(Ordering::Acquire) >> LOW_BITS)
     }
 
     /// Marks the value as invalidated, whatever its epoch. The caller then has the hub scan.

@@ -294,7 +294,7 @@ impl EntityWriter {
             debug_assert!(false, "published to a slot that was purged");
             return Outcome::Unchanged;
         };
-        match place.update_at_once(patch, stamp, &mut self.batch) {
+        match place.update_at_once(patch, stamp, self.schema.layout(), &mut self.batch) {
             Some(outcome) => self.note(slot, outcome),
             None => self.publish_otherwise(slot, patch, stamp),
         }

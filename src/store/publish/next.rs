@@ -4,46 +4,30 @@
 //! newest one, and is copied only when the update is through, and only where the two differ. So a
 //! feed that changes the same fields again and again copies nothing.
 
-use super::{load, store};
 use crate::record::{self, ABSENT, Cells, Patch};
-use crate::store::block::{Body, CHUNK};
-use crate::sync::{AtomicU64, Ordering, Own};
+use crate::store::block::{Block, CHUNK, Pair, Version, own, store};
+use crate::sync::{Ordering, Own};
 
 /// The cells of the version being made: those put are there, all others in the newest version.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Next<'a, const K: usize> {
-    body: &'a Body,
-    from: &'a [[AtomicU64; 2]],
-    to: &'a [[AtomicU64; 2]],
+    block: &'a Block<K>,
+    from: &'a [Pair],
+    to: &'a [Pair],
     /// Those put, of the first chunk.
     put: u64,
-    /// Others are put, too: they are marked in the body.
+    /// Others are put, too: they are marked in the block.
     far: bool,
 }
 
 impl<'a, const K: usize> Next<'a, K> {
-    /// The version after that of `from`, in which nothing is put yet.
+    /// The version after `from`, with these of the first cells put.
     #[inline(always)]
-    pub(super) fn new(
-        body: &'a Body,
-        from: &'a [[AtomicU64; 2]],
-        to: &'a [[AtomicU64; 2]],
-    ) -> Self {
-        Self::with(body, from, to, 0)
-    }
-
-    /// As [`new`](Self::new), with these of the first cells put.
-    #[inline(always)]
-    pub(super) fn with(
-        body: &'a Body,
-        from: &'a [[AtomicU64; 2]],
-        to: &'a [[AtomicU64; 2]],
-        put: u64,
-    ) -> Self {
+    pub(super) fn new(block: &'a Block<K>, from: Version<'a>, to: Version<'a>, put: u64) -> Self {
         Self {
-            body,
-            from,
-            to,
+            block,
+            from: from.cells,
+            to: to.cells,
             put,
             far: false,
         }
@@ -52,10 +36,6 @@ impl<'a, const K: usize> Next<'a, K> {
     /// The same, with these of the first cells put.
     pub(super) fn after(self, put: u64) -> Self {
         Self { put, ..self }
-    }
-
-    pub(super) fn body(&self) -> &'a Body {
-        self.body
     }
 
     /// Whether anything was put.
@@ -67,13 +47,14 @@ impl<'a, const K: usize> Next<'a, K> {
     /// Copies what the version, that of `number`, is behind in and was not put, and notes that the
     /// others are behind in what was.
     #[inline(always)]
-    pub(super) fn complete(self, number: u64, behind: &mut [u64; K]) {
-        let own = number as usize % K;
-        self.copy(0, behind[own] & !self.put);
-        behind[own] = 0;
-        for other in 1..K {
-            behind[(own + other) % K] |= self.put;
-        }
+    pub(super) fn complete(self, number: u64, behind: &mut Behind) {
+        self.copy(0, behind.0 & !self.put);
+        // Of two versions there is one other; of more, some are behind in what was put before.
+        behind.0 = if K == 2 {
+            self.put
+        } else {
+            behind.0 | self.put
+        };
         if self.to.len() > CHUNK {
             self.complete_far(number);
         }
@@ -82,8 +63,8 @@ impl<'a, const K: usize> Next<'a, K> {
     /// As [`complete`](Self::complete), for the cells after the first chunk.
     #[inline(never)]
     fn complete_far(self, number: u64) {
-        let own = self.body.behind::<K>(number);
-        for (at, (put, behind)) in self.body.put::<K>().iter().zip(own).enumerate() {
+        let own = self.block.behind(number);
+        for (at, (put, behind)) in self.block.put().iter().zip(own).enumerate() {
             let (is_put, is_behind) = (put.own(), behind.own());
             if is_behind != 0 {
                 self.copy((at + 1) * CHUNK, is_behind & !is_put);
@@ -91,7 +72,7 @@ impl<'a, const K: usize> Next<'a, K> {
             }
             if is_put != 0 {
                 for other in 1..K as u64 {
-                    let behind = &self.body.behind::<K>(number + other)[at];
+                    let behind = &self.block.behind(number + other)[at];
                     behind.store(behind.own() | is_put, Ordering::Relaxed);
                 }
                 put.store(0, Ordering::Relaxed);
@@ -103,26 +84,26 @@ impl<'a, const K: usize> Next<'a, K> {
     fn copy(&self, first: usize, mut cells: u64) {
         while cells != 0 {
             let cell = first + cells.trailing_zeros() as usize;
-            store(&self.to[cell], load(&self.from[cell]));
+            store(&self.to[cell], own(&self.from[cell]));
             cells &= cells - 1;
         }
     }
 
     /// Makes the version, that of `number`, one without cells: the others are behind in all.
-    pub(super) fn blank(self, number: u64, behind: &mut [u64; K]) {
+    pub(super) fn blank(self, number: u64, behind: &mut Behind) {
         for cell in self.to {
             store(cell, ABSENT);
         }
-        all_behind(self.body, number, behind);
+        *behind = Behind::all(self.block, self.to.len(), number);
     }
 
     fn is_far_put(&self, cell: usize) -> bool {
-        self.body.put::<K>()[cell / CHUNK - 1].own() >> (cell % CHUNK) & 1 == 1
+        self.block.put()[cell / CHUNK - 1].own() >> (cell % CHUNK) & 1 == 1
     }
 
     #[inline(never)]
     fn mark_far(&self, cell: usize) {
-        let put = &self.body.put::<K>()[cell / CHUNK - 1];
+        let put = &self.block.put()[cell / CHUNK - 1];
         put.store(put.own() | 1 << (cell % CHUNK), Ordering::Relaxed);
     }
 }
@@ -136,7 +117,7 @@ impl<const K: usize> Cells for Next<'_, K> {
         } else {
             self.far && self.is_far_put(cell)
         };
-        load(if is_put {
+        own(if is_put {
             &self.to[cell]
         } else {
             &self.from[cell]
@@ -159,8 +140,8 @@ impl<const K: usize> Cells for Next<'_, K> {
 /// As [`Next`], of the first [`CHUNK`] cells, and none is asked for after it was put: what a
 /// register is enough for.
 struct Near<'a> {
-    from: &'a [[AtomicU64; 2]],
-    to: &'a [[AtomicU64; 2]],
+    from: &'a [Pair],
+    to: &'a [Pair],
     put: u64,
 }
 
@@ -168,11 +149,7 @@ struct Near<'a> {
 /// [`apply_short`](record::apply_short) does: how many, and which cells were put. A function of its
 /// own, so that the loop has all registers.
 #[inline(never)]
-pub(super) fn apply_near(
-    patch: &Patch,
-    from: &[[AtomicU64; 2]],
-    to: &[[AtomicU64; 2]],
-) -> (usize, u64) {
+pub(super) fn apply_near(patch: &Patch, from: &[Pair], to: &[Pair]) -> (usize, u64) {
     let to = &to[..from.len()];
     let mut near = Near { from, to, put: 0 };
     let applied = record::apply_short(patch, &mut near);
@@ -182,7 +159,7 @@ pub(super) fn apply_near(
 impl Cells for Near<'_> {
     #[inline(always)]
     fn get(&self, cell: u32) -> [u64; 2] {
-        load(&self.from[cell as usize])
+        own(&self.from[cell as usize])
     }
 
     #[inline(always)]
@@ -198,18 +175,24 @@ impl Cells for Near<'_> {
     }
 }
 
-/// Marks every version but that of `number` as behind in every cell, and nothing as put.
-pub(super) fn all_behind<const K: usize>(body: &Body, number: u64, behind: &mut [u64; K]) {
-    let cells = body.layout.cells() as usize;
-    let all = |cells: usize| u64::MAX >> (CHUNK - cells.min(CHUNK));
-    for other in 0..K as u64 {
-        let number = number + other;
-        let mask = |cells: usize| if other == 0 { 0 } else { all(cells) };
-        behind[number as usize % K] = mask(cells);
-        for (at, behind) in body.behind::<K>(number).iter().enumerate() {
-            behind.store(mask(cells - (at + 1) * CHUNK), Ordering::Relaxed);
+/// In which of the first [`CHUNK`] cells some version may be behind the newest, but for the newest
+/// itself. The owner's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Behind(u64);
+
+impl Behind {
+    /// Every version but that of `number` is behind in each of so many cells. Marks the others
+    /// as well, and nothing as put.
+    pub(super) fn all<const K: usize>(block: &Block<K>, cells: usize, number: u64) -> Self {
+        let all = |cells: usize| u64::MAX >> (CHUNK - cells.min(CHUNK));
+        for other in 0..K as u64 {
+            let mask = |cells: usize| if other == 0 { 0 } else { all(cells) };
+            for (at, behind) in block.behind(number + other).iter().enumerate() {
+                behind.store(mask(cells - (at + 1) * CHUNK), Ordering::Relaxed);
+            }
         }
+        let put = block.put().iter();
+        put.for_each(|put| put.store(0, Ordering::Relaxed));
+        Self(all(cells))
     }
-    let put = body.put::<K>().iter();
-    put.for_each(|put| put.store(0, Ordering::Relaxed));
 }

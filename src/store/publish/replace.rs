@@ -1,9 +1,9 @@
 //! Publishing a whole record, whatever it was made from: for what is put together from several
 //! updates. Cold: it allocates, and looks at every cell.
 
-use super::{Batch, Outcome, Place, load};
+use super::{Batch, Outcome, Place};
 use crate::record::{Cells, Change, Layout, Mode, Patch, Record, Tree};
-use crate::store::block::{Block, Body};
+use crate::store::block::{Block, Body, own};
 use crate::store::head::{Head, Header};
 use crate::sync::Arc;
 
@@ -26,8 +26,10 @@ impl<const K: usize> Place<K> {
         layout: &Arc<Layout>,
         batch: &mut Batch,
     ) -> Outcome {
-        let body = self.body_or_blank(layout);
-        if record.as_ref().fits(&body.layout) || self.grow(layout, batch) {
+        let Some(body) = self.block().make_room(layout) else {
+            return Outcome::Unchanged;
+        };
+        if record.as_ref().fits(body.layout) || self.grow(layout, batch) {
             return self.replace_in_place(record, terms, batch);
         }
         let Some(body) = self.block().body() else {
@@ -42,7 +44,7 @@ impl<const K: usize> Place<K> {
         let Some(mut making) = self.making() else {
             return Outcome::Unchanged;
         };
-        let layout = &making.cells.body().layout;
+        let layout = making.layout;
         let mut words = vec![0; 2 * layout.cells() as usize];
         record.as_ref().migrate(layout, |cell, value| {
             Cells::put(&mut words, cell, value);
@@ -67,15 +69,15 @@ impl<const K: usize> Place<K> {
 }
 
 /// The newest version's value; the owner needs no check.
-pub(super) fn own_record<const K: usize>(block: &Block<K>, body: &Body) -> Record {
-    let version = body.version::<K>(block.epoch.own().number());
+pub(super) fn own_record<const K: usize>(block: &Block<K>, body: Body<'_, K>) -> Record {
+    let version = body.version(block.epoch.own().number());
     let number = Header::own(version.header).document;
     let document = if number == 0 {
         None
     } else {
         block.document(number)
     };
-    let words = version.cells.iter().flat_map(load).collect();
+    let words = version.cells.iter().flat_map(own).collect();
     Record::new(body.layout.clone(), words, document)
 }
 

@@ -43,12 +43,12 @@ fn it_is_the_same_read() {
         let fields = [fields[0], fields[(round % 3) as usize]];
         let (head, values) = slot.read(fields);
         let asked = std::cell::Cell::new(None);
-        let cells = reader.cells_if(&fields, |stamps| {
+        let cells = reader.cells_if(slot.shared(), &fields, |stamps| {
             asked.set(Some(stamps));
             true
         });
-        assert_eq!(reader.cells_if(&fields, |_| false), None);
-        assert_eq!(cells, slot.cells_if(&fields, |_| true));
+        assert_eq!(reader.cells_if(slot.shared(), &fields, |_| false), None);
+        assert_eq!(cells, slot.cells_if(slot.shared(), &fields, |_| true));
         if values.iter().any(|value| value.raw().len() > SHORT_TOKEN) {
             assert_eq!(cells, None, "too long");
         }
@@ -66,14 +66,18 @@ fn no_value_is_never_quick() {
     let (store, mut writer) = owner(StoreConfig::default());
     let entity = store.find("tests").expect("made by its owner");
     let slot = entity.slot("1".into()).expect("room");
-    assert_eq!(slot.cells_if(&NONE, |_| true), None, "empty");
+    assert_eq!(slot.cells_if(slot.shared(), &NONE, |_| true), None, "empty");
     let (slot, _) = publish(&mut writer, "1", &json!({"a": 1}), whole());
-    assert_eq!(slot.cells_if(&NONE, |_| true), Some([]));
+    assert_eq!(slot.cells_if(slot.shared(), &NONE, |_| true), Some([]));
     let at = writer
         .locate("1".into(), crate::store::Missing::Ignore)
         .expect("there");
     writer.remove(at, &Stamp::default());
-    assert_eq!(slot.cells_if(&NONE, |_| true), None, "removed");
+    assert_eq!(
+        slot.cells_if(slot.shared(), &NONE, |_| true),
+        None,
+        "removed"
+    );
     writer.purge(at);
-    assert_eq!(slot.cells_if(&NONE, |_| true), None, "dead");
+    assert_eq!(slot.cells_if(slot.shared(), &NONE, |_| true), None, "dead");
 }

@@ -79,7 +79,7 @@ impl History {
             mode,
             whole,
             trust: self.dice.roll(4) == 0,
-            link: self.writer.link(),
+            link: Link::from_word(self.writer.link()).generation << 8,
             sequence: (self.dice.roll(2) == 0).then_some(self.clock),
             received_at: Time::from_nanos(self.clock),
             turn: self.clock,
@@ -165,7 +165,7 @@ impl History {
             .expect("room");
         self.clock += 1;
         let stamp = Stamp {
-            link: self.writer.link(),
+            link: Link::from_word(self.writer.link()).generation << 8,
             received_at: Time::from_nanos(self.clock),
             ..Stamp::default()
         };

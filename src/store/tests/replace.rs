@@ -127,7 +127,7 @@ fn terms_are_published_as_they_are_and_doubts_are_told() {
     assert_eq!(writer.head(at).state, State::Empty);
     let message = [(json!({"a": 1}), Mode::Replace)];
     let wanted = Head {
-        link: 7,
+        link: 7 << 8,
         invalidation: 3,
         sequence: Some(9),
         received_at: Time::from_nanos(11),

@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::{explore, explore_all};
 use crate::record::{Layout, Limits, Schema, SchemaSource};
-use crate::store::block::{Block, Body};
+use crate::store::block::Block;
 use crate::store::epoch::Epoch;
 use crate::store::fault::{Fault, inject};
 use crate::sync::{Arc, Ordering};
@@ -21,8 +21,12 @@ fn publish<const K: usize>(block: &Block<K>) {
     let body = block.body().expect("installed");
     block.epoch.begin();
     // Two words of the version, far apart.
-    let version = body.version::<K>(next.number());
-    version.header[0].store(next.number(), Ordering::Relaxed);
+    let version = body.version(next.number());
+    version
+        .header
+        .stamps
+        .low
+        .store(next.number(), Ordering::Relaxed);
     version.cells[0][1].store(next.number(), Ordering::Relaxed);
     block.epoch.publish(next);
 }
@@ -30,8 +34,8 @@ fn publish<const K: usize>(block: &Block<K>) {
 /// The publication read, unless lapped.
 fn read<const K: usize>(block: &Block<K>) -> Option<u64> {
     let epoch = block.epoch.load();
-    let copied = block.attempt(epoch, |_, version| {
-        [&version.header[0], &version.cells[0][1]].map(|word| word.load(Ordering::Relaxed))
+    let copied = block.attempt(epoch, |version| {
+        [version.header.stamps.low, &version.cells[0][1]].map(|word| word.load(Ordering::Relaxed))
     });
     copied.map(|words| {
         assert_eq!(words, [epoch.number(); 2], "torn");
@@ -41,7 +45,7 @@ fn read<const K: usize>(block: &Block<K>) -> Option<u64> {
 
 fn ring<const K: usize>(publications: u64) {
     let block = Arc::new(Block::<K>::new(Epoch::empty(0)));
-    block.body_or(|| Body::new::<K>(root_only()));
+    block.make_room(&root_only()).expect("made");
     publish(&block);
     let owner = {
         let block = block.clone();

@@ -57,7 +57,10 @@ impl<const K: usize> Owner<K> {
     /// As the owner of an entity does it. At once, wherever that may be.
     fn update(&mut self, patch: &Patch, stamp: &Stamp) -> Outcome {
         let layout = self.schema.layout();
-        match self.place.update_at_once(patch, stamp, &mut self.batch) {
+        match self
+            .place
+            .update_at_once(patch, stamp, layout, &mut self.batch)
+        {
             Some(outcome) => outcome,
             None => self.place.update(patch, stamp, layout, &mut self.batch),
         }
@@ -84,18 +87,18 @@ impl<const K: usize> Owner<K> {
 fn two_fields(publications: u64) {
     let mut owner = Owner::<2>::new();
     let slot = owner.slot();
-    owner.publish_both(1, 1);
+    owner.publish_both(1, 1 << 8);
     let layout = owner.schema.layout();
     let fields = ["x", "y"].map(|name| Field::new(layout, layout.find(&[name]).expect("added")));
     let publishing = thread::spawn(move || {
-        (2..=publications).for_each(|number| owner.publish_both(number, number));
+        (2..=publications).for_each(|number| owner.publish_both(number, number << 8));
     });
     let link = Cell::new(0);
     let accept = |stamps: Stamps| {
-        link.set(stamps.link);
+        link.set(stamps.link >> 8);
         true
     };
-    if let Some(cells) = slot.cells_if(&fields, accept) {
+    if let Some(cells) = slot.cells_if(slot.shared(), &fields, accept) {
         let numbers = cells.map(|cell| Value::from_cell(cell).u64());
         assert_eq!(numbers, [Ok(link.get()); 2], "torn");
     }
