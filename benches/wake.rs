@@ -18,7 +18,8 @@
 //! `invalidate all`: the call itself, and until each of 10,000 watchers has been told.
 //!
 //! `spinning`: from the beginning of a publication until the writer knows that a thread which does
-//! nothing but look at the slot has seen it: there and back. Subtract `publish alone`.
+//! nothing but look at the slot has seen it: there and back. Subtract `publish alone`; the bare counter
+//! is what the machine takes for a line to go to another core, and for one to come back.
 
 #![allow(
     clippy::disallowed_types,
@@ -33,16 +34,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sleepers::{On, Tasks, Wait};
+use crowds::{Crowd, Follows, Notifies, Ours, SLOTS, Store, Watches};
+use sleepers::{On, Tasks};
 use spinner::Spinner;
-use support::cpu::thread_cpu;
-use support::json::{STEPS, change, event, whole};
+use support::json::{STEPS, change, whole};
+use support::ours::Published;
 use support::paired::Contest;
-use support::{ENTITY, Ticker, id};
-use tickcache::cache::{Cache, Entity, Feed, LocalFeed};
-use tickcache::feed::{Missing, presets::Events};
-use tokio::sync::{Notify, watch};
+use support::{Round, Ticker, id};
+use tickcache::cache::Slot;
+use tokio::sync::watch;
 
+#[path = "support/crowds.rs"]
+mod crowds;
 #[path = "support/sleepers.rs"]
 mod sleepers;
 #[path = "support/spinner.rs"]
@@ -52,243 +55,7 @@ mod support;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SLOTS: usize = 1_000;
 const WATCHERS: usize = 10_000;
-/// Messages of a batch where it is not all slots: about what one read of a socket brings.
-const BATCH: usize = 64;
-
-/// Slots, and those who wait for them.
-trait Store {
-    type Waits: Wait;
-    /// What one task waits for, for each slot.
-    fn waits(&self) -> Vec<Self::Waits>;
-    /// Publishes to each slot once and tells; the CPU time that telling took.
-    fn round(&mut self) -> Duration;
-}
-
-/// Ours, driven by hand.
-struct Ours {
-    cache: Cache,
-    entity: Entity,
-    feed: LocalFeed<Events>,
-    /// For each step the messages about all slots.
-    steps: Arc<[Vec<Vec<u8>>]>,
-    step: usize,
-    bytes: Vec<u8>,
-}
-
-impl Ours {
-    fn new(slots: usize) -> Self {
-        let cache = Cache::builder().build().expect("a thread");
-        let mut feed = cache
-            .local(Feed::events().missing(Missing::Insert))
-            .expect("nobody owns anything");
-        feed.open();
-        let of_step = |step| (0..slots).map(|n| event(&id(n), &change(step))).collect();
-        let mut ours = Self {
-            entity: cache.entity(ENTITY),
-            cache,
-            feed,
-            steps: (0..STEPS).map(of_step).collect(),
-            step: 0,
-            bytes: Vec::new(),
-        };
-        let values: Vec<_> = (0..slots).map(|n| event(&id(n), &whole())).collect();
-        ours.take(values.iter());
-        assert_eq!(ours.entity.len(), slots, "every slot has a value");
-        ours
-    }
-
-    /// One batch of these; the CPU time of its end.
-    fn take<'a>(&mut self, messages: impl Iterator<Item = &'a Vec<u8>>) -> Duration {
-        let mut batch = self.feed.batch();
-        for message in messages {
-            self.bytes.clear();
-            self.bytes.extend_from_slice(message);
-            batch.message(&mut self.bytes).expect("it is well-formed");
-        }
-        let start = thread_cpu();
-        drop(batch);
-        thread_cpu() - start
-    }
-
-    /// So many messages about the slots in `from..to`, in batches of `BATCH`.
-    fn messages(&mut self, from: usize, to: usize, count: u64) {
-        let mut left = count as usize;
-        while left > 0 {
-            self.step += 1;
-            let steps = Arc::clone(&self.steps);
-            for batch in steps[self.step % STEPS][from..to].chunks(BATCH) {
-                let batch = &batch[..left.min(batch.len())];
-                left -= batch.len();
-                self.take(batch.iter());
-            }
-        }
-    }
-
-    /// One who watches the slot with this number, and has seen what is there.
-    fn watch(&self, slot: usize) -> OnSlot {
-        let mut watch = self.entity.slot(id(slot)).watch();
-        watch.take().expect("the present value is news at first");
-        OnSlot(watch)
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        let closed = self.cache.close_blocking(Duration::from_secs(5));
-        closed.expect("the cache ends");
-    }
-}
-
-impl Store for Ours {
-    type Waits = OnSlot;
-
-    fn waits(&self) -> Vec<OnSlot> {
-        (0..SLOTS).map(|slot| self.watch(slot)).collect()
-    }
-
-    fn round(&mut self) -> Duration {
-        self.step += 1;
-        let steps = Arc::clone(&self.steps);
-        self.take(steps[self.step % STEPS].iter())
-    }
-}
-
-struct OnSlot(tickcache::cache::Watch);
-
-impl Wait for OnSlot {
-    async fn wait(&mut self) -> bool {
-        self.0.changed().await.is_ok()
-    }
-}
-
-/// One who follows what moves in the whole entity: a thread's worth of watching in one task.
-struct Follows(tickcache::cache::Changes, Arc<AtomicU64>);
-
-impl Wait for Follows {
-    async fn wait(&mut self) -> bool {
-        let seen = &self.1;
-        let news = self.0.next(|slot| {
-            black_box(slot.epoch());
-            seen.fetch_add(1, Ordering::Release);
-        });
-        news.await.is_ok()
-    }
-}
-
-/// A value and a `Notify` for each slot.
-struct Notifies {
-    slots: Vec<Arc<(ArcSwap<Ticker>, Notify)>>,
-    step: usize,
-}
-
-impl Notifies {
-    fn new() -> Self {
-        let slot = |n| Arc::new((ArcSwap::from_pointee(Ticker::at(n)), Notify::new()));
-        Self {
-            slots: (0..SLOTS).map(slot).collect(),
-            step: 0,
-        }
-    }
-}
-
-impl Store for Notifies {
-    type Waits = OnNotify;
-
-    fn waits(&self) -> Vec<OnNotify> {
-        self.slots.iter().cloned().map(OnNotify).collect()
-    }
-
-    fn round(&mut self) -> Duration {
-        self.step += 1;
-        for slot in &self.slots {
-            slot.0.store(Arc::new(Ticker::at(black_box(self.step))));
-        }
-        let start = thread_cpu();
-        for slot in &self.slots {
-            slot.1.notify_one();
-        }
-        thread_cpu() - start
-    }
-}
-
-struct OnNotify(Arc<(ArcSwap<Ticker>, Notify)>);
-
-impl Wait for OnNotify {
-    async fn wait(&mut self) -> bool {
-        self.0.1.notified().await;
-        black_box(**self.0.0.load());
-        true
-    }
-}
-
-/// A `watch` for each slot.
-struct Watches {
-    slots: Vec<watch::Sender<Ticker>>,
-    step: usize,
-}
-
-impl Watches {
-    fn new() -> Self {
-        let slot = |n| watch::Sender::new(Ticker::at(n));
-        Self {
-            slots: (0..SLOTS).map(slot).collect(),
-            step: 0,
-        }
-    }
-}
-
-impl Store for Watches {
-    type Waits = OnWatch;
-
-    fn waits(&self) -> Vec<OnWatch> {
-        let each = self.slots.iter();
-        each.map(|slot| OnWatch(slot.subscribe())).collect()
-    }
-
-    fn round(&mut self) -> Duration {
-        self.step += 1;
-        let start = thread_cpu();
-        for slot in &self.slots {
-            slot.send_replace(Ticker::at(black_box(self.step)));
-        }
-        thread_cpu() - start
-    }
-}
-
-struct OnWatch(watch::Receiver<Ticker>);
-
-impl Wait for OnWatch {
-    async fn wait(&mut self) -> bool {
-        let news = self.0.changed().await.is_ok();
-        black_box(*self.0.borrow_and_update());
-        news
-    }
-}
-
-/// A store with a sleeping task on each slot.
-struct Crowd<S> {
-    store: S,
-    tasks: Tasks,
-}
-
-impl<S: Store> Crowd<S> {
-    fn new(store: S, on: On) -> RefCell<Self> {
-        let tasks = Tasks::new(on, store.waits().into_iter());
-        RefCell::new(Self { store, tasks })
-    }
-
-    /// Publishes to all slots while all tasks sleep. What telling took, and how long it was until
-    /// all had seen.
-    fn round(&mut self) -> (Duration, Duration) {
-        self.tasks.until_asleep();
-        let (before, start) = (self.tasks.woken(), Instant::now());
-        let told = self.store.round();
-        self.tasks.until_woken(before + self.tasks.len());
-        (told, start.elapsed())
-    }
-}
 
 /// What `count` slots take, if a round is about all of them: by the median of the rounds, since what
 /// is timed is so short that one round in which others had the core would outweigh the rest.
@@ -420,16 +187,56 @@ fn invalidation() {
     }
 }
 
-/// Ours is published from the bytes of a message, the rivals' from a value at hand.
-fn spinning() {
-    let mut alone = Ours::new(1);
-    let mut ours = Ours::new(1);
-    let slot = ours.entity.slot(id(0));
-    let (subscriber, looker) = (slot.clone(), slot.clone());
-    let spinner = Spinner::new(move |each| {
-        let ended = subscriber.spin(|slot| each(slot.epoch()));
+/// A thread that looks at a word that is only stored to: what the machine takes for a line to go to
+/// another core, and for one to come back.
+fn counter_spinner(word: Arc<AtomicU64>) -> Spinner {
+    Spinner::new(move |each| {
+        let mut last = 0;
+        loop {
+            let epoch = word.load(Ordering::Acquire);
+            if epoch == last {
+                std::hint::spin_loop();
+                continue;
+            }
+            last = epoch;
+            if each(epoch).is_break() {
+                return;
+            }
+        }
+    })
+}
+
+/// Who looks at one slot, of ours.
+fn slot_spinner(slot: Slot) -> Spinner {
+    Spinner::new(move |each| {
+        let ended = slot.spin(|slot| each(slot.epoch()));
         ended.expect("the cache is open");
-    });
+    })
+}
+
+fn spinning() {
+    let at_hand = || {
+        let mut published = Published::new(1, &whole());
+        let changes = (0..STEPS).map(|step| published.prepare(&change(step)));
+        let changes = Round::new(changes.collect());
+        (published, changes)
+    };
+    let ((mut alone, mut alone_changes), (mut ours, mut changes)) = (at_hand(), at_hand());
+    let (place, alone_place) = (ours.places()[0], alone.places()[0]);
+    let looker = ours.slot(0);
+    let spinner = slot_spinner(looker.clone());
+
+    let mut messages = Ours::new(1);
+    let message_looker = messages.entity.slot(id(0));
+    let message_spinner = slot_spinner(message_looker.clone());
+
+    let word = Arc::new(AtomicU64::new(1));
+    let word_spinner = counter_spinner(Arc::clone(&word));
+    let count_up = || {
+        let next = word.load(Ordering::Relaxed) + 1;
+        word.store(next, Ordering::Release);
+        next
+    };
 
     let store = Arc::new((ArcSwap::from_pointee(Ticker::at(0)), AtomicU64::new(1)));
     let subscriber = Arc::clone(&store);
@@ -477,14 +284,21 @@ fn spinning() {
         sent
     };
     Contest::new("wake/spinning, there and back")
-        .row("tickcache, publish alone (from messages)", |count| {
-            (0..count).for_each(|_| alone.messages(0, 1, 1));
-        })
-        .row("tickcache (from messages)", |count| {
+        .row("tickcache", |count| {
             for _ in 0..count {
-                ours.messages(0, 1, 1);
+                ours.publish(place, changes.next());
                 spinner.until_seen(looker.epoch());
             }
+            ours.finish();
+        })
+        .row("bound: a bare counter", |count| {
+            (0..count).for_each(|_| word_spinner.until_seen(count_up()));
+        })
+        .row("tickcache, publish alone", |count| {
+            for _ in 0..count {
+                alone.publish(alone_place, alone_changes.next());
+            }
+            alone.finish();
         })
         .row("arc_swap and an epoch", |count| {
             (0..count).for_each(|_| swap_spinner.until_seen(swap()));
@@ -492,8 +306,21 @@ fn spinning() {
         .row("tokio watch", |count| {
             (0..count).for_each(|_| watch_spinner.until_seen(send()));
         })
+        .row("tickcache, from the bytes of a message", |count| {
+            for _ in 0..count {
+                messages.one(0);
+                message_spinner.until_seen(message_looker.epoch());
+            }
+        })
         .run();
-    spinner.end(|| ours.messages(0, 1, 1));
+    spinner.end(|| {
+        ours.publish(place, changes.next());
+        ours.finish();
+    });
+    message_spinner.end(|| messages.one(0));
+    word_spinner.end(|| {
+        count_up();
+    });
     swap_spinner.end(|| {
         swap();
     });

@@ -6,15 +6,22 @@
 //! is left of the kernel in the measured time is the copy out of the socket, and the system call.
 
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::cpu::thread_cpu;
 
-/// The client's side. Let through from the start are the messages of the first order.
-#[derive(Debug)]
+/// The client's side. Let through from the start are the messages of the first order. Of clones one
+/// is used: a feed keeps its protocol to begin anew with, which it never does here.
+#[derive(Clone, Debug)]
 pub(crate) struct Gate {
     left: u64,
     since: Duration,
+    ends: Arc<Mutex<Ends>>,
+}
+
+#[derive(Debug)]
+struct Ends {
     orders: Receiver<u64>,
     done: Sender<Duration>,
 }
@@ -33,8 +40,10 @@ pub(crate) fn gate(first: u64) -> (Keeper, Gate) {
     let gate = Gate {
         left: first,
         since: Duration::ZERO,
-        orders: ordered,
-        done: finished,
+        ends: Arc::new(Mutex::new(Ends {
+            orders: ordered,
+            done: finished,
+        })),
     };
     (Keeper { orders, done }, gate)
 }
@@ -57,9 +66,11 @@ impl Gate {
 
     #[cold]
     fn hold(&mut self) {
+        let took = thread_cpu().saturating_sub(self.since);
+        let ends = self.ends.lock().expect("nobody panics");
         // Both fail only when the bench is over.
-        let _ = self.done.send(thread_cpu().saturating_sub(self.since));
-        self.left = self.orders.recv().unwrap_or(u64::MAX);
+        let _ = ends.done.send(took);
+        self.left = ends.orders.recv().unwrap_or(u64::MAX);
         self.since = thread_cpu();
     }
 }

@@ -3,7 +3,6 @@
 //! The answer is the same for every message that fits the template, so it is found once for each
 //! object and list of names.
 
-use std::array;
 use std::cell::OnceCell;
 
 /// In place of an item: there is none.
@@ -38,8 +37,11 @@ impl Picks {
         for cell in &self.0 {
             let Some(pick) = cell.get() else { break };
             // The same list of names is known by where it lies: it can neither move nor change.
-            if pick.object == object && std::ptr::eq(pick.names, names.as_slice()) {
-                return array::from_fn(|at| pick.places[at]);
+            if pick.object == object
+                && std::ptr::eq(pick.names, names.as_slice())
+                && let Some(places) = pick.places.first_chunk()
+            {
+                return *places;
             }
         }
         let places = search();

@@ -264,7 +264,14 @@ impl<'a> Value<'a> {
             }
             Table::Parsed(_) => self.search(names),
         };
-        places.map(|at| (at != NOWHERE).then(|| self.sibling(at)))
+        // Not `map`, which is not sure to be inlined.
+        let mut picked = [None; N];
+        for at in 0..N {
+            if places[at] != NOWHERE {
+                picked[at] = Some(self.sibling(places[at]));
+            }
+        }
+        picked
     }
 
     /// The items of the members with these names, the last one of each.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::feed::presets::Events;
 use crate::feed::{Class, Config, Control, Covers, Outbox, Policy, Protocol, Sequence, Settings};
-use crate::feed::{Leg, Missing, Rule, Subscription};
+use crate::feed::{Leg, Missing, Refusal, Rule, Subscription, Transaction, Update};
 use crate::io::command::Command;
 use crate::io::inbox::{CommandError, Inbox};
 use crate::io::local::LocalFeed;

@@ -21,14 +21,19 @@ pub(crate) trait Tokens {
 /// All operations of a patch, with the number of a token in place of each token.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    /// With no token in them.
-    ops: Box<[Op]>,
-    sources: Box<[u32]>,
+    steps: Box<[Step]>,
     touched: Box<[u64]>,
     /// So many cells hold the first cell of each operation.
     end: u32,
     /// The generation of the layout in which those were looked up.
     resolved: u64,
+}
+
+/// An operation without its token, and the number of that.
+#[derive(Debug)]
+struct Step {
+    op: Op,
+    source: u32,
 }
 
 impl Patch {
@@ -39,22 +44,23 @@ impl Patch {
         if self.is_tree() || self.ops.len() != sources.len() {
             return None;
         }
-        let op = |op: &Op| {
-            Some(Op {
+        let step = |(op, source): (&Op, &Option<u32>)| {
+            let op = Op {
                 first: OBJECT,
                 node: op.node,
                 cell: layout.region(op.node)?.cell,
                 rest: Rest::None,
-            })
+            };
+            let source = source.unwrap_or(IS_OBJECT);
+            Some(Step { op, source })
         };
-        let ops: Box<[Op]> = self.ops.iter().map(op).collect::<Option<_>>()?;
-        let source = |source: &Option<u32>| source.unwrap_or(IS_OBJECT);
+        let steps = self.ops.iter().zip(sources).map(step);
+        let steps: Box<[Step]> = steps.collect::<Option<_>>()?;
         Some(Planned {
-            sources: sources.iter().map(source).collect(),
             touched: self.touched.as_slice().into(),
-            end: ops.iter().map(|op| op.cell + 1).max()?,
+            end: steps.iter().map(|step| step.op.cell + 1).max()?,
             resolved: layout.generation(),
-            ops,
+            steps,
         })
     }
 
@@ -76,15 +82,16 @@ impl Patch {
         }
         // Operations that are left, by their place modulo 64.
         let mut others = 0_u64;
-        let steps = planned.ops.iter().zip(&planned.sources).enumerate();
-        self.ops.extend(steps.map(|(at, (op, source))| {
-            let first = tokens.cell(*source).unwrap_or_else(|| {
-                others |= u64::from(*source != IS_OBJECT) << (at % 64);
+        let mut bit = 1_u64;
+        self.ops.extend(planned.steps.iter().map(|step| {
+            let first = tokens.cell(step.source).unwrap_or_else(|| {
+                others |= if step.source == IS_OBJECT { 0 } else { bit };
                 &OBJECT
             });
+            bit = bit.rotate_left(1);
             Op {
                 first: *first,
-                ..*op
+                ..step.op
             }
         }));
         (self.end, self.resolved) = (planned.end, planned.resolved);
@@ -119,8 +126,9 @@ impl Patch {
         while others != 0 {
             let first = others.trailing_zeros() as usize;
             others &= others - 1;
-            for at in (first..planned.ops.len()).step_by(64) {
-                let (node, source) = (planned.ops[at].node, planned.sources[at]);
+            for at in (first..planned.steps.len()).step_by(64) {
+                let step = &planned.steps[at];
+                let (node, source) = (step.op.node, step.source);
                 if source == IS_OBJECT || tokens.cell(source).is_some() {
                     continue;
                 }

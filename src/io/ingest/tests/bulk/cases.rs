@@ -2,7 +2,6 @@
 
 use super::super::fetches::Answered;
 use super::*;
-use crate::feed::Refusal;
 use crate::io::clock::Clock;
 use crate::io::command::{KeepId, LandReport, Landed, Order, OverlayChange, OverlayId};
 use crate::io::slow::Slow;
