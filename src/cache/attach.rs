@@ -55,10 +55,7 @@ impl Cache {
         &self,
         feed: Feed<P>,
         seed: impl Fn() -> u64 + Clone + Send + 'static,
-    ) -> Result<
-        Prepared<P, impl FnMut() -> Result<Parts<P, Ingest>, String> + Send + 'static>,
-        AttachError,
-    >
+    ) -> Result<Prepared<P, impl FnMut() -> Made<P> + Send + 'static>, AttachError>
     where
         P: Protocol + Clone,
     {
@@ -172,6 +169,9 @@ impl Cache {
         })))
     }
 }
+
+/// New parts for a feed, or why there are none.
+pub(super) type Made<P> = Result<Parts<P, Ingest>, String>;
 
 /// A feed that lacks only its thread.
 pub(super) struct Prepared<P, B> {
