@@ -201,8 +201,8 @@ impl Net {
         }
     }
 
-    /// Breaks a connection, some within what was on its way.
-    pub(crate) fn cut(&mut self, id: ConnId, random: &mut Random) -> bool {
+    /// Breaks a connection, some within what was on its way; whose it was.
+    pub(crate) fn cut(&mut self, id: ConnId, random: &mut Random) -> Option<usize> {
         let mut queue = self.queue.values();
         let under_way = queue.find_map(|event| match event {
             Event::Down(conn, bytes) if *conn == id => Some(bytes.clone()),
@@ -212,7 +212,7 @@ impl Net {
             let arrived = random.pick(bytes.len());
             self.deliver(id, &bytes[..arrived]);
         }
-        self.conns.remove(&id).is_some()
+        self.conns.remove(&id).map(|conn| conn.leg)
     }
 
     /// Hears what clients have said, and which have hung up.
