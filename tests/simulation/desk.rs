@@ -22,6 +22,7 @@ pub(crate) struct Call {
     pub(crate) number: u64,
     pub(crate) key: usize,
     pub(crate) asker: Asker,
+    pub(crate) attempt: u32,
 }
 
 #[derive(Default)]
@@ -52,12 +53,18 @@ impl Desk {
         &self,
         key: usize,
         asker: Asker,
+        attempt: u32,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let line = Arc::new(Mutex::new(Line::default()));
         let mut book = self.book();
         book.next += 1;
         let number = book.next;
-        let call = Call { number, key, asker };
+        let call = Call {
+            number,
+            key,
+            asker,
+            attempt,
+        };
         book.open.push((call, Arc::clone(&line)));
         book.fresh.push(call);
         Waiting {

@@ -10,9 +10,6 @@ use crate::server::Server;
 use crate::tally::Tally;
 use crate::venue::name;
 
-/// How far two connections may be apart.
-const APART: Duration = Duration::from_millis(200);
-
 /// What is known of a key from one look to the next.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -25,20 +22,20 @@ pub(crate) struct Known {
     /// Somebody wants it since then.
     pub(crate) wanted_since: Option<Time>,
     /// The server has said that nothing keeps it up.
-    pub(crate) is_ended: bool,
+    pub(crate) is_ended: Option<Time>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Judge {
     form: Form,
     lag: Duration,
-    /// A leg that is behind may be shown for a moment, and nothing says that it is.
-    may_lag: bool,
+    /// A leg that is behind may be shown for so long, and nothing says that it is.
+    may_lag: Option<Duration>,
     /// Queries fetch what no subscription keeps up.
     has_queries: bool,
     pub(crate) keys: Vec<Known>,
-    promotions: u64,
-    promoted_at: Time,
+    /// How often another connection was shown, and since when it is this one.
+    shown: (u64, Time),
 }
 
 impl Judge {
@@ -49,29 +46,24 @@ impl Judge {
             version: None,
             live: 0,
             wanted_since: (key < options.initial).then_some(now),
-            is_ended: false,
+            is_ended: None,
         };
         let has_legs = options.redundant || options.lifetime.is_some();
         Self {
             form: options.form,
             lag: options.lag(),
-            may_lag: has_legs
-                && matches!(
-                    options.form,
-                    Form::Plain | Form::PerConnection | Form::Restarting
-                ),
+            may_lag: (has_legs && !options.form.compares())
+                .then(|| options.dead_after + Duration::from_millis(200)),
             has_queries: options.asking.queries(),
             keys: (0..options.keys).map(known).collect(),
-            promotions: 0,
-            promoted_at: now,
+            shown: (0, now),
         }
     }
 
-    /// Another connection may be shown since the last look.
-    pub(crate) fn note_promotions(&mut self, promotions: u64, now: Time) {
-        if promotions != self.promotions {
-            self.promotions = promotions;
-            self.promoted_at = now;
+    /// Another connection may be shown since the last look: this is the number of times.
+    pub(crate) fn note_shown(&mut self, times: u64, now: Time) {
+        if times != self.shown.0 {
+            self.shown = (times, now);
         }
     }
 
@@ -117,10 +109,11 @@ impl Judge {
         if !is_open {
             return wrong("live, and there is no connection".into());
         }
-        if known.is_ended && !self.has_queries {
+        if known.is_ended.is_some() && !self.has_queries {
             return wrong("live, and nothing keeps it up".into());
         }
-        let is_behind = self.may_lag && now.since(self.promoted_at) < APART;
+        let shown_for = now.since(self.shown.1);
+        let is_behind = self.may_lag.is_some_and(|lag| shown_for < lag);
         let states = server.truth.states(key);
         if is_new {
             tally.live_reads += 1;

@@ -44,6 +44,9 @@ use trace::Trace;
 /// Seeds when nobody says how many: as many for each form.
 const COUNT: u64 = 200;
 
+/// After so many failures no further seed is run.
+const SHOWN: usize = 12;
+
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
@@ -78,6 +81,7 @@ fn attempt(options: &Options, trace: Trace) -> (Result<(), String>, Tally, Trace
 /// names.
 fn simulate(form: Form, seen: &[&str]) {
     let mut total = Tally::default();
+    let mut failed = Vec::new();
     for seed in seeds() {
         let options = Options::of(seed);
         if options.form != form {
@@ -85,18 +89,27 @@ fn simulate(form: Form, seen: &[&str]) {
         }
         let (outcome, tally, _) = attempt(&options, Trace::default());
         total.add(&tally);
-        if let Err(error) = outcome {
-            // The same once more, in words.
-            let (again, _, trace) = attempt(&options, Trace::in_words());
-            let again = match again {
-                Err(again) if again == error => String::new(),
-                again => format!("\nthe second time: {again:?}"),
-            };
-            panic!(
-                "SEED={seed}: {error}{again}\n{options:#?}\n{}",
-                trace.lines()
-            );
+        failed.extend(outcome.err().map(|error| (seed, error)));
+        if failed.len() == SHOWN {
+            break;
         }
+    }
+    if let Some((seed, error)) = failed.first() {
+        // The same once more, in words.
+        let options = Options::of(*seed);
+        let (again, _, trace) = attempt(&options, Trace::in_words());
+        let again = match again {
+            Err(again) if again == *error => String::new(),
+            again => format!("\nthe second time: {again:?}"),
+        };
+        let others = failed.iter().skip(1);
+        let others: String = others
+            .map(|(seed, error)| format!("SEED={seed}: {error}\n"))
+            .collect();
+        panic!(
+            "{}SEED={seed}: {error}{again}\n{options:#?}\n{others}",
+            trace.lines()
+        );
     }
     println!("{form:?}: {total}");
     if number("SEED").is_some() || number("COUNT").is_some() {

@@ -47,19 +47,24 @@ impl Run<'_, '_> {
                     self.net.send(conn, close, now, &mut self.random);
                 }
             }
-            25..=30 => self.invalidate(),
+            25..=30 => self.invalidate(now),
             31..=54 => {
                 if self.waiters.len() < CROWD {
                     let key = self.random.pick(self.options.keys);
                     self.watched[key] = true;
                     self.tally.waiters += 1;
-                    self.waiters.come(&self.cache, key, &mut self.random);
+                    let kind = self.waiters.come(&self.cache, key, &mut self.random);
+                    self.trace.note(now, &("comes", kind, key));
                 }
             }
-            55..=66 => self.waiters.go(&mut self.random),
+            55..=66 => {
+                let gone = self.waiters.go(&mut self.random);
+                self.trace.note(now, &("goes", gone));
+            }
             67..=72 => {
                 let key = self.random.pick(self.options.keys);
                 let is_on = self.judge.keys[key].wanted_since.is_none();
+                self.trace.note(now, &("subscribes", key, is_on));
                 self.subscribe(key, is_on, now);
             }
             _ => {}
@@ -105,10 +110,11 @@ impl Run<'_, '_> {
     }
 
     /// A client says that something is not to be trusted.
-    fn invalidate(&mut self) {
+    fn invalidate(&mut self, now: Time) {
         self.tally.invalidations += 1;
-        let key = self.random.pick(self.options.keys);
-        match self.random.below(4) {
+        let (key, how) = (self.random.pick(self.options.keys), self.random.below(4));
+        self.trace.note(now, &("invalidates", key, how));
+        match how {
             0 => self.slots[key].invalidate(),
             1 => drop(self.cache.invalidate(key![ENTITY, name(key)])),
             2 => self.entity.invalidate(),

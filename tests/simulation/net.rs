@@ -50,6 +50,8 @@ pub(crate) enum Event {
         attempt: u64,
         dial: Dial,
     },
+    /// A key that was removed has a value again.
+    Return(usize),
     /// A key changes.
     Change(usize),
     /// Changes of all keys are put together and told.

@@ -28,6 +28,9 @@ pub(crate) type Failure = String;
 /// Steps at one instant: more would be an engine that never rests.
 const STEPS_AT_ONCE: u32 = 10_000;
 
+/// How long a resync that was decided may wait for its turn.
+const ENDED_WHILE_WAITING: Duration = Duration::from_secs(2);
+
 /// How often changes are put together under [`Form::Range`](crate::options::Form::Range).
 const FLUSH: Duration = Duration::from_millis(100);
 
@@ -104,7 +107,7 @@ pub(crate) fn run(options: &Options, trace: Trace) -> (Result<(), Failure>, Tall
             .retry(2)
             .fetch(move |cx| {
                 let key = cx.id().map(|id| key_of(&id.to_string()));
-                let asked = key.map(|key| desk.ask(key, Asker::Query));
+                let asked = key.map(|key| desk.ask(key, Asker::Query, cx.attempt()));
                 async move { asked?.await }
             });
     }
@@ -150,7 +153,7 @@ fn feed(options: &Options, desk: &Desk) -> Feed<Venue> {
     if options.asking.resyncs() {
         let desk = desk.clone();
         feed = feed
-            .resync(move |lost| desk.ask(key_of(&lost.id.to_string()), Asker::Resync))
+            .resync(move |lost| desk.ask(key_of(&lost.id.to_string()), Asker::Resync, lost.attempt))
             .resync_after(RESYNC_AFTER);
     }
     feed
@@ -298,7 +301,7 @@ impl<'r, 'w> Run<'r, 'w> {
     fn hear_calls(&mut self, now: Time) -> Result<(), Failure> {
         for call in self.desk.take_fresh() {
             self.trace.note(now, &call);
-            self.judge_call(call)?;
+            self.judge_call(call, now)?;
             let delay = self.net.delay(&mut self.random);
             self.net
                 .at(now.after(delay), Event::Asked(call.number, call.key));
@@ -312,12 +315,20 @@ impl<'r, 'w> Run<'r, 'w> {
         Ok(())
     }
 
-    fn judge_call(&mut self, call: Call) -> Result<(), Failure> {
-        let Call { key, asker, .. } = call;
+    fn judge_call(&mut self, call: Call, now: Time) -> Result<(), Failure> {
+        let Call {
+            key,
+            asker,
+            attempt,
+            ..
+        } = call;
         match asker {
             Asker::Resync => {
                 self.tally.resyncs += 1;
-                if self.judge.keys[key].is_ended && !self.options.asking.queries() {
+                // One that was decided before may begin after it, and is tried again.
+                let ended = self.judge.keys[key].is_ended;
+                let is_late = ended.is_some_and(|at| now.since(at) > ENDED_WHILE_WAITING);
+                if is_late && attempt == 1 {
                     return Err(format!("{} is fetched, and nothing keeps it up", name(key)));
                 }
                 if self.slots[key].freshness().is_live() {
@@ -327,7 +338,10 @@ impl<'r, 'w> Run<'r, 'w> {
             Asker::Query => {
                 self.tally.fetches += 1;
                 // A resync uses the fetcher of the query of its key.
-                if !self.watched[key] && !self.options.asking.resyncs() {
+                // Whoever follows a whole entity ends no retry when he leaves.
+                let is_retry = attempt > 1 && self.waiters.has_followed();
+                let may = self.watched[key] || is_retry || self.options.asking.resyncs();
+                if !may {
                     return Err(format!("{} is fetched, and nobody looks", name(key)));
                 }
             }
@@ -381,6 +395,7 @@ impl<'r, 'w> Run<'r, 'w> {
                     self.plan_change(key);
                 }
             }
+            Event::Return(key) => self.server_returns(key, now),
             Event::Flush => {
                 if self.options.form == crate::options::Form::Range && self.speaks() {
                     for key in 0..self.options.keys {
@@ -433,6 +448,14 @@ impl<'r, 'w> Run<'r, 'w> {
             self.tally.invalidations += 1;
             self.server.hinted(key, &mut self.random, &mut self.tally);
         } else if self.options.form != crate::options::Form::Range {
+            self.server.changed(key, &mut self.random, &mut self.tally);
+        }
+    }
+
+    /// A key that was removed has a value again.
+    fn server_returns(&mut self, key: usize, now: Time) {
+        if self.server.truth.now(key).value.is_none() {
+            self.server.truth.change(key, now, &mut self.random);
             self.server.changed(key, &mut self.random, &mut self.tally);
         }
     }
@@ -530,7 +553,8 @@ impl<'r, 'w> Run<'r, 'w> {
         if counters.bulk_bytes == 0 && !counters.balanced() {
             return Err(format!("the books do not balance: {counters:?}"));
         }
-        self.judge.note_promotions(counters.promotions, now);
+        let generation = self.wire.feed().state().generation;
+        self.judge.note_shown(counters.promotions + generation, now);
         for key in 0..self.options.keys {
             let looked = self.judge.look(
                 key,
@@ -542,13 +566,13 @@ impl<'r, 'w> Run<'r, 'w> {
             looked?;
             self.trace.show(now, &self.slots[key]);
         }
-        self.note_answers();
+        self.note_answers(now);
         self.waiters
             .look(&self.slots, &mut self.random, &mut self.tally)
     }
 
     /// Which subscriptions have been answered.
-    fn note_answers(&mut self) {
+    fn note_answers(&mut self, now: Time) {
         let mut cx = Context::from_waker(Waker::noop());
         let judge = &mut self.judge;
         self.changes.retain_mut(|change| {
@@ -556,7 +580,8 @@ impl<'r, 'w> Run<'r, 'w> {
                 return true;
             };
             if answer.is_ok() && !change.is_on {
-                judge.keys[change.key].is_ended = judge.keys[change.key].wanted_since.is_none();
+                let known = &mut judge.keys[change.key];
+                known.is_ended = known.wanted_since.is_none().then_some(now);
             }
             false
         });
@@ -568,7 +593,7 @@ impl<'r, 'w> Run<'r, 'w> {
         let feed = self.wire.feed();
         let known = &mut self.judge.keys[key];
         let answer = if is_on {
-            known.is_ended = false;
+            known.is_ended = None;
             known.wanted_since = Some(now);
             feed.subscribe(CHANNEL, [name(key)])
         } else {

@@ -52,6 +52,17 @@ enum Kind {
     },
 }
 
+impl Kind {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Watch(_) => "watch",
+            Self::Observer(_) => "observer",
+            Self::Changes(_) => "changes",
+            Self::Keep { .. } => "keep",
+        }
+    }
+}
+
 /// What a slot shows that news are made of.
 type Face = (u64, Freshness);
 
@@ -70,37 +81,48 @@ struct Waiter {
 }
 
 #[derive(Default)]
-pub(crate) struct Waiters(Vec<Waiter>);
+pub(crate) struct Waiters {
+    waiters: Vec<Waiter>,
+    has_followed: bool,
+}
 
 impl Waiters {
     /// Somebody comes.
-    pub(crate) fn come(&mut self, cache: &Cache, key: usize, random: &mut Random) {
+    pub(crate) fn come(&mut self, cache: &Cache, key: usize, random: &mut Random) -> &'static str {
         let entity = cache.entity(ENTITY);
         let slot = entity.slot(name(key));
         let kind = match random.below(10) {
             0..=4 => Kind::Watch(slot.watch()),
-            5..=7 => Kind::Observer(cache.query::<Value>(key!["sim.book", name(key)]).observe()),
+            5..=7 => Kind::Observer(cache.query::<Value>(key![ENTITY, name(key)]).observe()),
             8 => Kind::Changes(entity.changes()),
             _ => Kind::Keep { kept: slot.keep() },
         };
-        self.0.push(Waiter {
+        self.has_followed |= matches!(kind, Kind::Changes(_));
+        let word = kind.word();
+        self.waiters.push(Waiter {
             key,
             kind,
             flag: Arc::default(),
             asleep: None,
             told: 0,
         });
+        word
     }
 
     /// Somebody goes, whatever it is doing.
-    pub(crate) fn go(&mut self, random: &mut Random) {
-        if !self.0.is_empty() {
-            drop(self.0.swap_remove(random.pick(self.0.len())));
-        }
+    pub(crate) fn go(&mut self, random: &mut Random) -> Option<(&'static str, usize)> {
+        let at = (!self.waiters.is_empty()).then(|| random.pick(self.waiters.len()))?;
+        let waiter = self.waiters.swap_remove(at);
+        Some((waiter.kind.word(), waiter.key))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.waiters.len()
+    }
+
+    /// Whether anybody has ever looked at a whole entity.
+    pub(crate) const fn has_followed(&self) -> bool {
+        self.has_followed
     }
 
     /// Whether somebody looks at a key.
@@ -109,7 +131,7 @@ impl Waiters {
             Kind::Changes(_) => true,
             _ => waiter.key == key,
         };
-        self.0.iter().any(looks)
+        self.waiters.iter().any(looks)
     }
 
     /// Everybody who has news has been woken, or is within [`LONG`]; some look at once, as one may
@@ -120,7 +142,7 @@ impl Waiters {
         random: &mut Random,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        for waiter in &mut self.0 {
+        for waiter in &mut self.waiters {
             if let Some(asleep) = &waiter.asleep {
                 let now = waiter.faces(slots);
                 if *asleep == now {
@@ -150,7 +172,7 @@ impl Waiters {
         slots: &[Slot],
         truth: &[Option<Value>],
     ) -> Result<(), String> {
-        for waiter in &mut self.0 {
+        for waiter in &mut self.waiters {
             waiter.poll(slots)?;
             let epoch = slots[waiter.key].epoch();
             match &waiter.kind {
