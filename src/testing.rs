@@ -34,8 +34,25 @@ use crate::cache::{Cache, CacheBuilder, Feed, LocalFeed};
 use crate::feed::{CounterValues, Protocol, Refusal};
 use crate::io::clock::Clock;
 
+#[cfg(feature = "net")]
+pub use crate::cache::Wire;
+
 /// When every test begins: 2001-09-09 01:46:40 UTC.
 const START: Time = Time::from_nanos(1_000_000_000_000_000_000);
+
+/// A cache by hand, on a virtual clock: for feeds that are driven through a `Wire`.
+///
+/// # Panics
+/// If a setting cannot work, or the system gives no thread for the waker.
+#[must_use]
+#[track_caller]
+pub fn cache(settings: CacheBuilder) -> Cache {
+    let settings = settings.clock(Clock::manual(START)).by_hand();
+    match settings.build() {
+        Ok(cache) => cache,
+        Err(error) => panic!("no cache to test with: {error}"),
+    }
+}
 
 /// The upstream of a cache under test: says what the test has it say, when the test has it say it.
 ///
@@ -64,11 +81,7 @@ impl<P: Protocol> TestFeed<P> {
     #[must_use]
     #[track_caller]
     pub fn with(settings: CacheBuilder, feed: Feed<P>) -> (Cache, Self) {
-        let settings = settings.clock(Clock::manual(START)).by_hand();
-        let cache = match settings.build() {
-            Ok(cache) => cache,
-            Err(error) => panic!("no cache to test with: {error}"),
-        };
+        let cache = cache(settings);
         let feed = Self::attach(&cache, feed);
         (cache, feed)
     }

@@ -8,10 +8,11 @@ use super::attach_error::AttachError;
 use super::feed::Feed;
 use super::handle::{Cache, Stop};
 use super::liveness::entities;
+use super::resync::Plan;
 use super::shared::Shared;
-use crate::feed::{CounterValues, Counters, Group, Machine, Plan, Protocol, Subscription};
+use crate::feed::{CounterValues, Counters, Group, Machine, Plan as Legs, Protocol, Subscription};
 use crate::io::command::Command;
-use crate::io::feed_thread::{self, FeedHandle, Parts};
+use crate::io::feed_thread::{self, FeedHandle, Parts, ThreadOptions};
 use crate::io::inbox::Completion;
 use crate::io::ingest::Ingest;
 use crate::io::owners::{Owner, Trouble};
@@ -27,6 +28,34 @@ impl Cache {
     /// If a setting cannot work, an entity that the feed declares has another owner, or the system
     /// gives no thread.
     pub fn attach<P>(&self, feed: Feed<P>) -> Result<FeedRef, AttachError>
+    where
+        P: Protocol + Clone,
+    {
+        let Prepared {
+            name,
+            thread,
+            counters,
+            turns,
+            wildcard,
+            resync,
+            first,
+            rebuild,
+        } = self.prepare(feed, seed)?;
+        let runtime = self.runtime()?;
+        let clock = self.shared().clock.clone();
+        let handle = feed_thread::spawn(thread, runtime, clock, first, rebuild)?;
+        let feed = self.enlist(name, handle, counters, turns, wildcard, resync)?;
+        self.keep(self.next_source(), Arc::new(feed.clone()));
+        Ok(feed)
+    }
+
+    /// Checks and makes everything of a feed but its thread. `seed` is asked for each of its random
+    /// sequences.
+    pub(super) fn prepare<P>(
+        &self,
+        feed: Feed<P>,
+        seed: impl Fn() -> u64 + Clone + Send + 'static,
+    ) -> Result<Prepared<P, impl FnMut() -> Made<P> + Send + 'static>, AttachError>
     where
         P: Protocol + Clone,
     {
@@ -65,7 +94,7 @@ impl Cache {
         let taps = unmapped.map(|hook| self.start_unmapped(hook)).transpose()?;
         let (kept, spare) = (Arc::clone(&counters), protocol.clone());
         let target_counters = (Arc::clone(&counters), Arc::clone(&turns));
-        let plan = Plan {
+        let plan = Legs {
             redundant,
             lifetime: lifetime.or_else(|| protocol.lifetime()),
         };
@@ -73,11 +102,11 @@ impl Cache {
         let make = move |protocol: P| -> Result<Parts<P, Ingest>, AttachError> {
             let (counters, turns) = target_counters.clone();
             let (config, taps) = (config.clone(), taps.clone());
-            let shared = Arc::clone(&counters);
+            let (shared, random) = (Arc::clone(&counters), seed.clone());
             // Each connection has a protocol of its own.
             let spawn = move || {
                 let (config, counters) = (config.clone(), Arc::clone(&shared));
-                let mut machine = Machine::new(config, protocol.clone(), counters, seed())?;
+                let mut machine = Machine::new(config, protocol.clone(), counters, random())?;
                 machine.defer_long();
                 if let Some(tap) = &taps {
                     machine.tap(tap());
@@ -93,13 +122,32 @@ impl Cache {
         let first = make(protocol)?;
         // After a panic the old protocol is gone: a copy that never ran takes its place.
         let rebuild = move || make(spare.clone()).map_err(|error| error.to_string());
-        let runtime = self.runtime()?;
-        let clock = self.shared().clock.clone();
-        let handle = feed_thread::spawn(thread, runtime, clock, first, rebuild)?;
+        Ok(Prepared {
+            name,
+            thread,
+            counters: kept,
+            turns,
+            wildcard,
+            resync,
+            first,
+            rebuild,
+        })
+    }
+
+    /// Makes a feed that runs known to the others.
+    pub(super) fn enlist(
+        &self,
+        name: Arc<str>,
+        handle: FeedHandle,
+        counters: Arc<Counters>,
+        turns: Arc<TurnCounter>,
+        wildcard: bool,
+        resync: Option<Plan>,
+    ) -> Result<FeedRef, AttachError> {
         let owner = Owner {
             inbox: handle.inbox().clone(),
             turns,
-            counters: Arc::clone(&kept),
+            counters: Arc::clone(&counters),
             wildcard,
             trouble: trouble(handle.board()),
         };
@@ -108,20 +156,34 @@ impl Cache {
             return Err(AttachError::Name(name));
         }
         if let Some(resync) = resync
-            && let Err(error) = resync.begin(self.plane(), &kept)
+            && let Err(error) = resync.begin(self.plane(), &counters)
         {
             handle.stop();
             return Err(error.into());
         }
-        let feed = FeedRef(Arc::new(Running {
+        Ok(FeedRef(Arc::new(Running {
             name,
             handle,
-            counters: kept,
+            counters,
             shared: Arc::clone(self.shared()),
-        }));
-        self.keep(self.next_source(), Arc::new(feed.clone()));
-        Ok(feed)
+        })))
     }
+}
+
+/// New parts for a feed, or why there are none.
+pub(super) type Made<P> = Result<Parts<P, Ingest>, String>;
+
+/// A feed that lacks only its thread.
+pub(super) struct Prepared<P, B> {
+    pub(super) name: Arc<str>,
+    pub(super) thread: ThreadOptions,
+    pub(super) counters: Arc<Counters>,
+    pub(super) turns: Arc<TurnCounter>,
+    pub(super) wildcard: bool,
+    pub(super) resync: Option<Plan>,
+    pub(super) first: Parts<P, Ingest>,
+    /// Makes new parts after a panic.
+    pub(super) rebuild: B,
 }
 
 /// What keeps a value from coming: there is no connection, or the server refuses to send it.

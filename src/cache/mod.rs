@@ -56,6 +56,8 @@ mod attach;
 mod opened;
 #[cfg(feature = "net")]
 mod subscriptions;
+#[cfg(all(feature = "net", feature = "testing"))]
+mod wire;
 
 #[cfg(feature = "net")]
 pub use attach::FeedRef;
@@ -89,6 +91,8 @@ pub use stored::{JsonText, Stored, StoredError, StoredQuery, StoredValue};
 pub use typed::{Typed, TypedSlot, TypedTick, TypedWatch};
 pub use unmapped::Unmapped;
 pub use watch::{Closed, Tick, WaitError, Watch};
+#[cfg(all(feature = "net", feature = "testing"))]
+pub use wire::Wire;
 
 #[cfg(all(test, feature = "net"))]
 mod tests {

@@ -13,15 +13,29 @@ type Outcome = Result<Connected, ConnectError>;
 /// The outcome of the latest attempt, with its number.
 type Place = Arc<Mutex<Option<(u64, Outcome)>>>;
 
-/// Makes connections on the slow plane.
+/// Who makes connections.
+enum Maker {
+    /// The slow plane.
+    Plane(Runtime, Arc<ConnectOptions>),
+    /// Whoever drives the feed by hand.
+    #[cfg(feature = "testing")]
+    Hand,
+}
+
+/// Makes connections, or has them made.
 pub(crate) struct Connector {
-    runtime: Runtime,
-    options: Arc<ConnectOptions>,
+    maker: Maker,
     waker: Arc<mio::Waker>,
     place: Place,
     attempts: u64,
     /// The attempt that is under way.
-    current: Option<(u64, AbortHandle)>,
+    current: Option<Attempted>,
+}
+
+/// An attempt, and what ends it early.
+struct Attempted {
+    number: u64,
+    abort: Option<AbortHandle>,
 }
 
 fn lock(place: &Place) -> MutexGuard<'_, Option<(u64, Outcome)>> {
@@ -35,9 +49,18 @@ impl Connector {
         options: Arc<ConnectOptions>,
         waker: Arc<mio::Waker>,
     ) -> Self {
+        Self::of(Maker::Plane(runtime, options), waker)
+    }
+
+    /// Attempts wait until [`answer`](Self::answer) is called.
+    #[cfg(feature = "testing")]
+    pub(crate) fn by_hand(waker: Arc<mio::Waker>) -> Self {
+        Self::of(Maker::Hand, waker)
+    }
+
+    fn of(maker: Maker, waker: Arc<mio::Waker>) -> Self {
         Self {
-            runtime,
-            options,
+            maker,
             waker,
             place: Place::default(),
             attempts: 0,
@@ -53,23 +76,50 @@ impl Connector {
             number: self.attempts,
             failed,
         };
-        let promise = Promise {
+        let abort = match &self.maker {
+            Maker::Plane(runtime, options) => {
+                let promise = self.promise(attempt.number);
+                let options = Arc::clone(options);
+                Some(runtime.spawn(async move {
+                    let outcome = connect(&options, &source, attempt).await;
+                    promise.keep(outcome);
+                }))
+            }
+            #[cfg(feature = "testing")]
+            Maker::Hand => None,
+        };
+        self.current = Some(Attempted {
             number: attempt.number,
+            abort,
+        });
+    }
+
+    fn promise(&self, number: u64) -> Promise {
+        Promise {
+            number,
             place: Arc::clone(&self.place),
             waker: Arc::clone(&self.waker),
             kept: false,
-        };
-        let options = Arc::clone(&self.options);
-        let abort = self.runtime.spawn(async move {
-            let outcome = connect(&options, &source, attempt).await;
-            promise.keep(outcome);
-        });
-        self.current = Some((attempt.number, abort));
+        }
+    }
+
+    /// The number of the attempt that waits for an answer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn asked(&self) -> Option<u64> {
+        self.current.as_ref().map(|attempted| attempted.number)
+    }
+
+    /// What became of the attempt that waits, if one does.
+    #[cfg(feature = "testing")]
+    pub(crate) fn answer(&self, outcome: Outcome) {
+        if let Some(number) = self.asked() {
+            self.promise(number).keep(outcome);
+        }
     }
 
     /// Ends the attempt under way; its outcome will not be seen.
     pub(crate) fn cancel(&mut self) {
-        if let Some((_, abort)) = self.current.take() {
+        if let Some(abort) = self.current.take().and_then(|it| it.abort) {
             abort.abort();
         }
         let late = lock(&self.place).take();
@@ -78,9 +128,9 @@ impl Connector {
 
     /// The outcome of the attempt under way, once it is there.
     pub(crate) fn poll(&mut self) -> Option<Outcome> {
-        let (current, _) = self.current.as_ref()?;
+        let current = self.current.as_ref()?.number;
         let (number, outcome) = lock(&self.place).take()?;
-        if number != *current {
+        if number != current {
             return None;
         }
         self.current = None;

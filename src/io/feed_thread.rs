@@ -11,6 +11,8 @@
 //! feed's values are stopped and its inbox is closed, and the restart policy decides what follows.
 
 mod bulk;
+#[cfg(feature = "testing")]
+pub(crate) mod by_hand;
 mod pause;
 mod turn;
 

@@ -56,11 +56,14 @@ impl Wanted {
         self.lock().get(entity).is_some_and(|ids| ids.contains(id))
     }
 
-    /// The ids of an entity.
+    /// The ids of an entity, in an order that is the same in every run.
     pub(crate) fn ids(&self, entity: &str) -> Vec<Id> {
         let entities = self.lock();
         let ids = entities.get(entity);
-        ids.map_or_else(Vec::new, |ids| ids.iter().cloned().collect())
+        let mut ids = ids.map_or_else(Vec::new, |ids| ids.iter().cloned().collect::<Vec<_>>());
+        drop(entities);
+        ids.sort_unstable_by(|one, other| one.as_ref().cmp(&other.as_ref()));
+        ids
     }
 
     /// How often there was one more.

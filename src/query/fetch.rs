@@ -106,6 +106,19 @@ impl<E: Clone> Queries<E> {
         Some(promise)
     }
 
+    /// No stream keeps up what this attempt would bring: it is given up, if it is for a resync alone.
+    /// Whether it was.
+    pub(crate) fn forgo(&mut self, fetch: FetchId, now: Time, values: &dyn Values) -> bool {
+        let (query, at) = (fetch.query(), At::new(now, values));
+        let flight = self.registry.get(query).and_then(|q| q.flight.as_ref());
+        let is_resync = flight.is_some_and(|it| it.id == fetch && it.cause.is_paced());
+        if is_resync {
+            self.cancel_flight(query, Cancel::Revert, at);
+            self.admit(at);
+        }
+        is_resync
+    }
+
     /// How many resyncs wait for their time.
     pub(crate) fn resyncs_waiting(&self) -> usize {
         self.budget.paced()

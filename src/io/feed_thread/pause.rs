@@ -49,14 +49,18 @@ impl<P: Protocol, T: Target> Feed<'_, P, T> {
                 Asked::Nothing => {}
             }
         }
-        let may_read = self.sockets.iter().flatten().any(Socket::may_read);
-        let timeout = if self.has_work() || (may_read && !self.must_wait()) {
+        let timeout = if self.has_work() || self.may_read() {
             Some(Duration::ZERO)
         } else {
             due.map(|due| due.since(now))
         };
         self.post.wait(timeout)?;
         Ok(None)
+    }
+
+    /// Whether a read may bring something, and would be taken in.
+    pub(super) fn may_read(&self) -> bool {
+        self.sockets.iter().flatten().any(Socket::may_read) && !self.must_wait()
     }
 
     /// Whether reading is all there is to do, and something may be read. Without a connection there

@@ -7,6 +7,7 @@ use super::super::inbox::Request;
 use super::super::socket::Socket;
 use super::super::target::Target;
 use super::bulk::{PARKED, options};
+use super::pause::Taken;
 use super::{Parts, Post, leg_of, token_of};
 use crate::Time;
 use crate::feed::{
@@ -77,8 +78,18 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
+        let mut now = self.begin();
+        while !self.conclude(now) {
+            let taken = self.pause(now)?;
+            now = self.turn(taken);
+        }
+        Ok(())
+    }
+
+    /// Begins to connect, and to ask for what a run before this one was asked for.
+    pub(super) fn begin(&mut self) -> Time {
         self.post.commands.adopt();
-        let mut now = self.post.clock.now();
+        let now = self.post.clock.now();
         self.target.begin(now);
         if !self.post.wanted.is_empty() {
             let ticket = self.post.replies.next_ticket();
@@ -89,43 +100,49 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
             }
         }
         self.group.start(now);
-        loop {
-            self.act(now);
-            self.write(now);
-            self.target.finish();
-            if let Some(waste) = self.target.waste() {
-                // Dropping what is large takes its time, which is not this thread's.
-                self.post.runtime.spawn(async move { drop(waste) });
-            }
-            if self.finished {
-                self.ends_at = self.ends_at.min(now.after(self.close_timeout));
-                // Long messages that were received whole are shown, if they are soon through.
-                if self.target.long_messages() == 0 || now >= self.ends_at {
-                    return Ok(());
-                }
-            }
-            let taken = self.pause(now)?;
-            now = self.post.clock.now();
-            match &taken {
-                // Its batch began before it was read.
-                Some(_) => self.target.received(now),
-                None => self.target.begin(now),
-            }
-            let more = taken.is_none_or(|taken| self.take(taken, now));
-            self.behind = self.target.catch_up();
-            self.notice();
-            self.arrive(now);
-            self.obey(now);
-            self.land(now);
-            if more {
-                self.read(now);
-            }
-            if self.group.poll_timeout().is_some_and(|due| due <= now) {
-                self.group.handle_timeout(now);
-            }
-            self.target.handle_timeout();
-            self.look_at_subscriptions(now);
+        now
+    }
+
+    /// Does what follows from a turn, and tells who waits; whether the feed has ended.
+    pub(super) fn conclude(&mut self, now: Time) -> bool {
+        self.act(now);
+        self.write(now);
+        self.target.finish();
+        if let Some(waste) = self.target.waste() {
+            // Dropping what is large takes its time, which is not this thread's.
+            self.post.runtime.spawn(async move { drop(waste) });
         }
+        if !self.finished {
+            return false;
+        }
+        self.ends_at = self.ends_at.min(now.after(self.close_timeout));
+        // Long messages that were received whole are shown, if they are soon through.
+        self.target.long_messages() == 0 || now >= self.ends_at
+    }
+
+    /// Learns what has arrived while the thread waited; when that was.
+    pub(super) fn turn(&mut self, taken: Option<Taken>) -> Time {
+        let now = self.post.clock.now();
+        match &taken {
+            // Its batch began before it was read.
+            Some(_) => self.target.received(now),
+            None => self.target.begin(now),
+        }
+        let more = taken.is_none_or(|taken| self.take(taken, now));
+        self.behind = self.target.catch_up();
+        self.notice();
+        self.arrive(now);
+        self.obey(now);
+        self.land(now);
+        if more {
+            self.read(now);
+        }
+        if self.group.poll_timeout().is_some_and(|due| due <= now) {
+            self.group.handle_timeout(now);
+        }
+        self.target.handle_timeout();
+        self.look_at_subscriptions(now);
+        now
     }
 
     /// Whether there is something to do beside reading.

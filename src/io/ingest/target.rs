@@ -12,6 +12,31 @@ use crate::feed::Leg;
 use crate::key::Id;
 use crate::store::{self, Link, flags};
 
+impl Ingest {
+    /// What nothing kept up is asked for again: the value has missed whatever was said in between.
+    fn miss_what_was_said(&mut self, entity: &str, id: &Id) {
+        let Some(ix) = self.names.get(entity).copied() else {
+            return;
+        };
+        let entry = &mut self.entries[ix.index()];
+        let Role::Own(writer) = &mut entry.role else {
+            return;
+        };
+        if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore)
+            && writer.head(slot).flags & flags::UNSUBSCRIBED != 0
+        {
+            self.turn += 1;
+            writer.mark(slot, flags::GAP, self.turn);
+            if let Some(attention) = &mut entry.attention {
+                let id = writer.entity().canonical(id.as_ref());
+                attention.mark(&id, flags::GAP);
+            }
+            self.moved = true;
+            self.turns.finish(self.turn);
+        }
+    }
+}
+
 impl Target for Ingest {
     fn begin(&mut self, now: Time) {
         self.begin_batch(now);
@@ -137,6 +162,7 @@ impl Target for Ingest {
             // Whoever resyncs looks again.
             self.scan = true;
         }
+        self.miss_what_was_said(entity, id);
     }
 
     #[cold]

@@ -222,7 +222,8 @@ impl Core {
                 }
             }
         };
-        if !is_settled(&query) {
+        // What is kept up again will be another mark.
+        if !is_settled(&query) && !noted.is_unkept() {
             self.resyncs.again(Noted { tries, ..noted }, now);
         }
         self.throw_away(query);

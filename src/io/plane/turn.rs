@@ -156,6 +156,10 @@ impl Plane {
         if !self.lock().fetches.contains_key(&fetch) {
             return;
         }
+        let is_unkept = self.lock().resyncs.is_unkept(&query);
+        if is_unkept && self.with(|core, now| core.machine.forgo(fetch, now, &core.table)) {
+            return;
+        }
         let executor = match self.executor() {
             Ok(executor) => executor,
             Err(error) => return self.fail(fetch, error.into(), None),

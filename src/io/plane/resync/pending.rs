@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::Resyncing;
+use super::{Resyncing, is_down, suspects};
 use crate::Time;
 use crate::feed::Random;
 use crate::io::plane::query::Query;
@@ -40,6 +40,18 @@ pub(super) struct Noted {
 impl Noted {
     pub(super) fn key(&self) -> Key {
         Key::of_slot(Arc::clone(self.entity.name()), self.id.clone())
+    }
+
+    /// Whether no stream keeps it up, now or any more.
+    pub(super) fn is_unkept(&self) -> bool {
+        match self.entity.find(self.id.as_ref()) {
+            Some(slot) => {
+                suspects::look(&self.how, &self.entity, &slot) == suspects::Standing::Unkept
+            }
+            None => {
+                is_down(&self.entity) || !self.how.wanted.contains(self.entity.name(), &self.id)
+            }
+        }
     }
 }
 
@@ -315,6 +327,13 @@ impl Resyncs {
                 feed.held = feed.held.max(until);
             }
         }
+    }
+
+    /// Whether a resync of this query that is under way would bring what no stream keeps up any more.
+    pub(in crate::io::plane) fn is_unkept(&self, query: &Arc<Query>) -> bool {
+        let mut flights = self.flights.values();
+        let flight = flights.find(|flight| Arc::ptr_eq(&flight.query, query));
+        flight.is_some_and(|flight| flight.noted.is_unkept())
     }
 
     /// The first whose time has come. It is unknown from here on, but for its flight.

@@ -25,12 +25,18 @@ pub(super) fn look(how: &Resyncing, entity: &Entity, slot: &Slot) -> Standing {
     }
     let (sum, link) = (slot.invalidation(), slot.link());
     let head = slot.head();
+    let is_wanted = || how.wanted.contains(entity.name(), &slot.id().to_owned());
     match head.state {
-        State::Empty if how.wanted.contains(entity.name(), &slot.id().to_owned()) => {
-            Standing::Suspect
-        }
+        State::Empty if is_wanted() => Standing::Suspect,
         State::Empty | State::Removed | State::Dead => Standing::Unkept,
-        State::Present if head.flags & flags::UNSUBSCRIBED != 0 => Standing::Unkept,
+        // It may have been asked for again since, and then has missed what was said in between.
+        State::Present if head.flags & flags::UNSUBSCRIBED != 0 => {
+            if is_wanted() {
+                Standing::Suspect
+            } else {
+                Standing::Unkept
+            }
+        }
         State::Present if head.invalidation < sum || is_unsure(&head, link) => Standing::Suspect,
         State::Present => Standing::Good,
     }
