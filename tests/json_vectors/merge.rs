@@ -76,7 +76,7 @@ impl Merger {
 
     /// Has a value be replaced, by another thread's command, which is no merge.
     pub(crate) fn set(&mut self, id: u64, value: &str) {
-        let set = self.slot(id).set(value).expect("room");
+        let set = self.slot(id).set_json(value).expect("room");
         self.feed.settle();
         assert_eq!(set.result(), Some(Ok(())), "{value}");
     }

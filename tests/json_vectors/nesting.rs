@@ -60,7 +60,7 @@ fn decoders_keep_their_limit() {
                                 "{shape:?} {depth} {limit}"
                             );
                         }
-                        let cut = &text[..text.len() / 2 + 1];
+                        let cut = &text[..text.len() - 1];
                         assert!(decoder.decode(cut.as_bytes()).is_err(), "{shape:?} {depth}");
                     }
                 }
@@ -69,18 +69,18 @@ fn decoders_keep_their_limit() {
     });
 }
 
-fn feed(cache: &Cache, max_depth: u32) -> LocalFeed<Events> {
-    let feed = Feed::events().missing(Missing::Insert).entities(["v"]);
+fn local(cache: &Cache, feed: Feed<Events>, max_depth: u32) -> LocalFeed<Events> {
+    let feed = feed.entities(["v"]);
     let feed = feed.settings(|settings| settings.max_depth = max_depth);
     let mut feed = cache.local(feed).expect("nothing else is attached");
     feed.open();
     feed
 }
 
-/// What is nested goes into values, is merged, copied, written, read by serde, and dropped.
+/// What is nested goes into values, is copied, written, read by serde, and dropped.
 fn engine_keeps(limit: u32) {
     let cache = Cache::builder().build().expect("a cache");
-    let mut feed = feed(&cache, limit);
+    let mut feed = local(&cache, Feed::events().whole(), limit);
     let slot = cache.entity("v").slot(1);
     for shape in SHAPES {
         for times in times() {
@@ -91,10 +91,7 @@ fn engine_keeps(limit: u32) {
                 if depth < limit as usize {
                     answer.unwrap_or_else(|refusal| panic!("{shape:?} {depth}: {refusal}"));
                     let shown = slot.snapshot();
-                    // A null is no member after a merge, and the object around it stays.
-                    if shape.1 != "null" {
-                        assert_eq!(shown.record().to_json(), text, "{shape:?} {depth}");
-                    }
+                    assert_eq!(shown.record().to_json(), text, "{shape:?} {depth}");
                     assert!(shown.record().as_ref().to_tree().is_some());
                     let read: Result<serde::de::IgnoredAny, _> = shown.deserialize();
                     assert!(read.is_ok(), "{shape:?} {depth}: {read:?}");
@@ -117,7 +114,7 @@ fn engines_keep_the_default_limit() {
 fn merging_at_every_depth() {
     on_a_small_stack(|| {
         let cache = Cache::builder().build().expect("a cache");
-        let mut feed = feed(&cache, 128);
+        let mut feed = local(&cache, Feed::events().missing(Missing::Insert), 128);
         let slot = cache.entity("v").slot(1);
         for depth in (1..=126).chain((1..=126).rev()) {
             let (open, close) = (r#"{"a":"#.repeat(depth), "}".repeat(depth));

@@ -134,7 +134,7 @@ fn random_patches_agree_with_the_oracle() {
     let mut merger = Merger::new();
     let mut expected: [Option<Tree>; IDS as usize] = [const { None }; IDS as usize];
     for nth in 0..merges {
-        if nth % 2000 == 0 {
+        if nth % 500 == 0 {
             // Names are learned for good: a new cache has a small schema again.
             merger = Merger::new();
             expected = [const { None }; IDS as usize];
