@@ -245,7 +245,7 @@ fn a_server_that_never_reads_is_given_up() {
 }
 
 /// Requests to a server that reads none of them: those that wait are bounded in number and bytes,
-/// and a connection that takes nothing is replaced.
+/// and what finds no room is refused at once.
 #[test]
 fn requests_to_a_server_that_never_reads_are_bounded() {
     const BOUND: usize = 64 << 10;
@@ -267,7 +267,6 @@ fn requests_to_a_server_that_never_reads_are_bounded() {
         .book_ticker(["BTCUSDT"]);
     let feed = limited(feed)
         .backoff(Backoff::fixed(LONG))
-        .dead_after(Duration::from_millis(300))
         .pace(Pace::new(1_000_000, Duration::from_secs(1)).expect("a pace"))
         .settings(|settings| {
             settings.max_outgoing_bytes = BOUND;
@@ -283,8 +282,6 @@ fn requests_to_a_server_that_never_reads_are_bounded() {
         drop(attached.subscribe("bookTicker", [format!("{asked}{text}")]));
         drop(attached.unsubscribe("bookTicker", [format!("{asked}{text}")]));
     }
-    while watch.wait(LONG).expect("news").freshness().is_live() {}
-    assert_eq!(attached.state().last_loss, Some(Lost::Stuck));
     let peak = meter.peak();
     // A command in the inbox, a wish in the registry and its slot: what the user asked for.
     let wishes = 2 * 1024 * 1024;

@@ -10,6 +10,7 @@
 )]
 
 mod counting;
+mod dense;
 mod floods;
 mod handshakes;
 mod kit;

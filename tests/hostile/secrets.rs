@@ -50,7 +50,7 @@ fn proxy(address: &str) -> Proxy {
 
 /// A protocol, and all that is built around one.
 #[track_caller]
-fn protocol<P: Protocol + Debug>(what: &str, protocol: P) {
+fn protocol<P: Protocol + Debug + Clone>(what: &str, protocol: P) {
     debug(what, &protocol);
     let address = protocol.address(&[]);
     debug(what, &address);
@@ -231,7 +231,7 @@ fn whatever_is_logged_and_said_hides_them() {
             .endpoint(Endpoint::new(url))
             .backoff(Backoff::fixed(LONG));
         let attached = cache.attach(feed).expect("attached");
-        let opened = attached.wait_opened(Duration::from_millis(500));
+        let opened = attached.wait_opened(Duration::from_millis(200));
         let error = opened.expect_err("nobody is there");
         hides("an error", &format!("{error} {error:?} {error:#?}"));
         debug("the state", &attached.state());
@@ -242,8 +242,10 @@ fn whatever_is_logged_and_said_hides_them() {
     let rest = rest.header("X-Api-Key", MARK).expect("a header");
     let answer = pollster::block_on(rest.get(&format!("/v1?apiKey={MARK}")));
     hides("an answer", &format!("{:?}", answer.as_ref().err()));
-    let query = cache.query::<u64>(key!["slow", 1]);
-    let observed = query.fetch(|_| async { Ok(Fetched::new("7")) }).observe();
+    cache
+        .defaults(key!["slow"])
+        .fetch(|_| async { Ok(Fetched::new(7)) });
+    let observed = cache.query::<u64>(key!["slow", 1]).observe();
     debug("an observer", &observed);
 
     cache.close_blocking(LONG).expect("every thread ends");

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tickcache::{Cache, Connect, Endpoint, Freshness, Roots};
@@ -23,9 +23,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("a root").pem();
         let issuer = Issuer::new(params, key);
@@ -77,7 +78,7 @@ type Attack = Box<dyn Fn(TcpStream, &Authority) -> Vec<u8> + Send>;
 fn refused(what: &str, attack: Attack) -> String {
     let _alone = alone();
     log::listen();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let pem = authority.pem.clone();
     let (say, said): (_, Receiver<Vec<u8>>) = channel();
     let server = Server::raw(move |stream, number| {
@@ -139,7 +140,7 @@ fn certificates_that_prove_nothing() {
         assert!(line.contains(why), "{what}: {line}");
     }
     let stranger = |stream: TcpStream, _: &Authority| {
-        let stranger = Authority::new();
+        let stranger = Authority::new("theirs");
         listen(stream, &stranger.server("localhost", (2020, 2100)))
     };
     let line = refused("unknown issuer", Box::new(stranger));
