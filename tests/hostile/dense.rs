@@ -178,3 +178,75 @@ fn what_a_dense_message_needed_is_given_back() {
     let kept = meter.growth();
     assert!(kept < 64 << 10, "{kept} bytes are kept");
 }
+
+/// Ids and names of entities are kept for as long as the cache lives: what one costs is not for
+/// the server to say.
+#[test]
+fn long_ids_and_names_are_not_kept() {
+    const NAMES: usize = 60;
+    let _alone = alone();
+    let server = Server::start(|mut connection| {
+        let long = "x".repeat(200 << 10);
+        for n in 0..NAMES {
+            let about = |entity: &str, id: &str| {
+                format!(r#"{{"entity":"{entity}","id":"{id}","payload":{{"n":1}}}}"#)
+            };
+            connection = connection
+                .say(&about("job", &format!("{n}{long}")))
+                .say(&about(&format!("{n}{long}"), "1"))
+                .say(&format!(r#"{{"entity":"job","id":"{n}i{long}"}}"#));
+        }
+        connection.say(&event(2)).hold()
+    });
+    let cache = Cache::builder().build().expect("a cache");
+    let meter = Meter::start();
+    let mut watch = cache.entity("job").slot(1).watch();
+    // Any entity may be named.
+    let feed = tickcache::Feed::events().whole().url(&server.url());
+    let attached = cache.attach(feed).expect("attached");
+    assert_eq!(until(&mut watch, Freshness::is_live), 2);
+    let counters = attached.counters();
+    assert_eq!(
+        (counters.patches_refused, counters.refused),
+        (NAMES as u64, NAMES as u64)
+    );
+    assert_eq!((cache.entities().len(), cache.entity("job").len()), (1, 1));
+    drop(attached);
+    let grown = meter.growth();
+    assert!(grown <= 3 * BESIDE, "{grown} bytes");
+    cache.close_blocking(LONG).expect("every thread ends");
+}
+
+/// Members by the thousand, all different or all the same, in a value that is within its bound:
+/// what merging them takes grows with their number, not with its square. (Squared, this would take
+/// hours.)
+#[test]
+fn members_by_the_thousand_are_merged_in_time() {
+    let _alone = alone();
+    let cache = Cache::builder().build().expect("a cache");
+    let feed = tickcache::Feed::events()
+        .missing(tickcache::Missing::Insert)
+        .entities(["v"]);
+    let mut feed = cache.local(feed).expect("nothing else is attached");
+    feed.open();
+    let members = |name: fn(usize) -> String, value: &str| {
+        let members: Vec<_> = (0..80_000)
+            .map(|at| format!("\"{}\":{value}", name(at)))
+            .collect();
+        members.join(",")
+    };
+    for name in [
+        |at| format!("{at}"),
+        |_| "same".to_owned(),
+        |at| format!("{}", at % 7),
+    ] {
+        for value in ["1", "null", "{}"] {
+            for _ in 0..2 {
+                let members = members(name, value);
+                let message = format!(r#"{{"entity":"v","id":1,"payload":{{{members}}}}}"#);
+                feed.message_text(&message).expect("within the bounds");
+            }
+        }
+    }
+    assert!(feed.counters().balanced());
+}

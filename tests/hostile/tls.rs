@@ -240,3 +240,120 @@ fn a_reset_in_the_middle_of_a_handshake() {
     };
     refused("reset", Box::new(reset));
 }
+
+/// Nobody has said whom to trust: the system's authorities, of which a test's is none.
+#[test]
+fn a_stranger_is_refused_by_default() {
+    let _alone = alone();
+    log::listen();
+    let authority = Authority::new("nobody knows");
+    let config = authority.server("localhost", (2020, 2100));
+    let (say, said): (_, Receiver<Vec<u8>>) = channel();
+    let server = Server::raw(move |stream, _| {
+        let _ = say.send(listen(stream, &config));
+        End::Dropped
+    });
+    let cache = Cache::builder().build().expect("a cache");
+    let port = server.url().rsplit_once(':').expect("a port").1.to_owned();
+    for (which, roots) in [("default", None), ("built in", Some(Roots::WebPki))] {
+        let endpoint = Endpoint::new(format!("wss://localhost:{port}"));
+        let feed = tickcache::Feed::events()
+            .named(which)
+            .entities([which])
+            .endpoint(endpoint.header("Authorization", "Bearer tok-1"))
+            .backoff(tickcache::Backoff::fixed(LONG));
+        let feed = match roots {
+            Some(roots) => feed.connect(|connect| connect.roots(roots)),
+            None => feed,
+        };
+        let attached = cache.attach(feed).expect("attached");
+        let failed = loop {
+            if let Some(error) = attached.state().last_error {
+                break error.to_string();
+            }
+            std::thread::yield_now();
+        };
+        // A machine may trust nobody at all.
+        if !failed.contains("no trusted root certificates") {
+            assert!(failed.contains("unknown issuer"), "{which}: {failed}");
+            let heard = said.recv_timeout(LONG).expect("it was connected to");
+            assert!(heard.is_empty(), "{which}: {heard:?}");
+        }
+        assert_eq!(attached.counters().opens, 0);
+    }
+    cache.close_blocking(LONG).expect("every thread ends");
+}
+
+/// A configuration of the user's own is the one way to trust otherwise, and is used as it is.
+#[test]
+fn a_configuration_of_ones_own_is_used_as_it_is() {
+    let _alone = alone();
+    let authority = Authority::new("ours");
+    let mut roots = rustls::RootCertStore::empty();
+    let root = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
+    roots.add(root.expect("a certificate")).expect("a root");
+    let config = authority.server("localhost", (2020, 2100));
+    let server = Server::raw(move |stream, _| {
+        serve(stream, &config);
+        End::Dropped
+    });
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let own = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let cache = Cache::builder().build().expect("a cache");
+    let mut watch = cache.entity("job").slot(1).watch();
+    let port = server.url().rsplit_once(':').expect("a port").1.to_owned();
+    let feed = feed(&format!("wss://localhost:{port}"));
+    let feed = feed.connect(|connect| connect.tls(Arc::new(own)));
+    let attached = cache.attach(feed).expect("attached");
+    assert_eq!(until(&mut watch, Freshness::is_live), 2);
+    drop(attached);
+    cache.close_blocking(LONG).expect("every thread ends");
+}
+
+/// The library names nothing that would switch verifying off, reads no variable that could, and
+/// has no setting about trust but the two that are known.
+#[test]
+fn nothing_switches_verifying_off() {
+    fn sources(at: &std::path::Path, into: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(at).expect("src is readable") {
+            let path = entry.expect("an entry of src").path();
+            let name = path.to_string_lossy().into_owned();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if name.ends_with(".rs") {
+                into.push((name, std::fs::read_to_string(&path).expect("UTF-8")));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources(&source.join("io"), &mut files);
+    sources(&source.join("cache"), &mut files);
+    assert!(files.len() > 100, "{} files", files.len());
+    for (name, text) in &files {
+        for word in [
+            "dangerous",
+            "ServerCertVerifier",
+            "custom_certificate",
+            "env::var",
+            "var_os(",
+        ] {
+            assert!(!text.contains(word), "{name} names {word}");
+        }
+    }
+    let about_trust = |line: &&str| {
+        let words = ["tls", "roots", "trust", "verif", "cert"];
+        line.starts_with("pub fn") && words.iter().any(|word| line.contains(word))
+    };
+    let lines = files.iter().flat_map(|(_, text)| text.lines());
+    let found: Vec<_> = lines.map(str::trim).filter(about_trust).collect();
+    let known = [
+        "pub fn roots(mut self, roots: Roots) -> Self {",
+        "pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {",
+    ];
+    assert_eq!(found, known);
+}

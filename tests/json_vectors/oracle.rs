@@ -65,7 +65,7 @@ const TOKENS: [&str; 22] = [
 
 /// How many names one cache gets to see: all of them below each other would make trees of thousands
 /// of paths, which take their time and are all in the form of documents.
-const NAMES_AT_ONCE: usize = 6;
+const NAMES_AT_ONCE: usize = 4;
 
 /// A small generator of one's own: the same numbers from the same seed, for ever.
 struct Random {
@@ -152,7 +152,7 @@ fn random_patches_agree_with_the_oracle() {
     let mut merger = Merger::new();
     let mut expected: [Option<Tree>; IDS as usize] = [const { None }; IDS as usize];
     for nth in 0..merges {
-        if nth % 10_000 == 0 {
+        if nth % 2_000 == 0 {
             // Names are learned for good: a new cache has a small schema again.
             merger = Merger::new();
             random.other_names();
