@@ -175,8 +175,8 @@ impl Policy {
     }
 }
 
-/// What freshness is computed from, beside the version itself: read before the version, so that
-/// whatever moves afterwards is news.
+/// What freshness is computed from, beside the version itself. Who judges a value reads it after the
+/// value; who waits reads it before, so that whatever moves afterwards is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     pub(crate) link: u64,

@@ -16,11 +16,13 @@
 
 use std::fmt::Write as _;
 
-use super::exchange::{Emit, Venue, elements, quoted, verb_word};
+use super::exchange::elements;
 use super::members::members;
 use super::pending::Pending;
+use super::requests::{quoted, verb_word};
 use super::secret::Secret;
 use super::snapshots;
+use super::venue::{Emit, Venue};
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Answer, Asked, Class, Control, Refusal, Sink, SubscribeError, Subscription, Update,

@@ -24,8 +24,10 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Exchange, Venue, is_array, is_symbol, list_request};
+use super::exchange::{Exchange, is_array};
+use super::requests::{is_symbol, list_request};
 use super::snapshots;
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{
@@ -38,8 +40,11 @@ use crate::feed::snapshot::Snapshot;
 use crate::json::Value;
 use crate::key::Id;
 
+mod market;
 mod wire;
 
+use market::channel_of_stream;
+pub use market::{BinanceMarket, BinanceRoute, Endpoint};
 use wire::{
     Frame, channel_of, channel_of_event, is_book_ticker, members_of, percent_encoded, stream_name,
 };
@@ -55,124 +60,6 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const NO_STREAM: &str = "(no stream)";
 /// Characters that would end a stream's name in a URL.
 const FORBIDDEN: &str = "/@?#&%+!";
-
-/// One of Binance's markets: each has an endpoint of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum BinanceMarket {
-    /// Spot.
-    #[default]
-    Spot,
-    /// Futures margined in USD.
-    Usdm,
-    /// Futures margined in coins.
-    Coinm,
-}
-
-impl BinanceMarket {
-    const fn channels(self) -> &'static [&'static str] {
-        match self {
-            Self::Spot => &[
-                "bookTicker",
-                "trade",
-                "aggTrade",
-                "ticker",
-                "miniTicker",
-                "avgPrice",
-                "ticker_1h",
-                "ticker_4h",
-                "ticker_1d",
-            ],
-            Self::Usdm => &[
-                "bookTicker",
-                "trade",
-                "aggTrade",
-                "ticker",
-                "miniTicker",
-                "markPrice",
-                "forceOrder",
-            ],
-            Self::Coinm => &[
-                "bookTicker",
-                "trade",
-                "aggTrade",
-                "ticker",
-                "miniTicker",
-                "markPrice",
-                "indexPrice",
-                "forceOrder",
-            ],
-        }
-    }
-
-    /// Streams of all symbols, which have no id.
-    const fn of_all(self) -> &'static [&'static str] {
-        match self {
-            // `!bookTicker` of spot was switched off in 2022.
-            Self::Spot => &[
-                "!ticker@arr",
-                "!miniTicker@arr",
-                "!ticker_1h@arr",
-                "!ticker_4h@arr",
-                "!ticker_1d@arr",
-            ],
-            Self::Usdm => &[
-                "!ticker@arr",
-                "!miniTicker@arr",
-                "!bookTicker",
-                "!markPrice@arr",
-                "!markPrice@arr@1s",
-                "!forceOrder@arr",
-            ],
-            Self::Coinm => &[
-                "!ticker@arr",
-                "!miniTicker@arr",
-                "!bookTicker",
-                "!forceOrder@arr",
-            ],
-        }
-    }
-}
-
-/// Which of Binance's endpoints is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `/stream`: each message names its stream.
-    #[default]
-    Combined,
-    /// `/ws`: messages come bare, and are recognised by what they hold.
-    Raw,
-}
-
-/// Which part of its streams a connection to USD-M futures can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinanceRoute {
-    /// `/public`: `bookTicker` and `trade`.
-    Public,
-    /// `/market`: all others.
-    Market,
-}
-
-impl BinanceRoute {
-    fn of(channel: &str) -> Self {
-        match channel_of_stream(channel) {
-            "bookTicker" | "trade" => Self::Public,
-            _ => Self::Market,
-        }
-    }
-
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Public => "/public",
-            Self::Market => "/market",
-        }
-    }
-}
-
-/// The channel of what is subscribed to: `markPrice` of `markPrice@1s` and of `!markPrice@arr`.
-fn channel_of_stream(channel: &str) -> &str {
-    let rest = channel.strip_prefix('!').unwrap_or(channel);
-    rest.split_once('@').map_or(rest, |(channel, _)| channel)
-}
 
 /// What is particular to Binance.
 #[derive(Clone, Debug, Default)]

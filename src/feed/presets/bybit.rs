@@ -24,9 +24,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, is_array, list_request, quoted, verb_word};
+use super::exchange::is_array;
 use super::members::members;
+use super::requests::{list_request, quoted, verb_word};
 use super::snapshots;
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{

@@ -15,9 +15,10 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, is_symbol, list_request, of_one_channel, quoted, verb_word};
 use super::members::members;
 use super::pending::Pending;
+use super::requests::{is_symbol, list_request, of_one_channel, quoted, verb_word};
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{

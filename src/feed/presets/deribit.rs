@@ -18,11 +18,13 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, elements, is_symbol, list_request, quoted};
+use super::exchange::elements;
 use super::members::members;
 use super::pending::Pending;
+use super::requests::{is_symbol, list_request, quoted};
 use super::secret::Secret;
 use super::snapshots;
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{

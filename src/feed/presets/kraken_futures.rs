@@ -15,8 +15,9 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, quoted, verb_word};
 use super::pending::Pending;
+use super::requests::{quoted, verb_word};
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{

@@ -15,8 +15,10 @@ mod members;
 mod okx;
 mod pending;
 mod polygon;
+mod requests;
 mod secret;
 mod snapshots;
+mod venue;
 
 pub use alpaca::{AlpacaStocks, StockFeed};
 pub use binance::{Binance, BinanceMarket, BinanceRoute, BinanceSpot, Endpoint};
@@ -25,12 +27,14 @@ pub use coinbase_advanced::CoinbaseAdvanced;
 pub use coinbase_exchange::CoinbaseExchange;
 pub use deribit::{Deribit, Interval};
 pub use events::Events;
-pub use exchange::{Emit, Exchange, Venue, is_symbol};
+pub use exchange::Exchange;
 pub use kraken_futures::KrakenFutures;
 pub use kraken_v1::KrakenV1;
 pub use kraken_v2::{KrakenV2, Trigger};
 pub use okx::Okx;
 pub use polygon::PolygonStocks;
+pub use requests::is_symbol;
+pub use venue::{Emit, Venue};
 
 #[cfg(test)]
 pub(crate) mod script;

@@ -13,9 +13,11 @@
 
 use std::time::Duration;
 
-use super::exchange::{Emit, Venue, elements, is_text, list_request, quoted, verb_word};
+use super::exchange::{elements, is_text};
 use super::members::members;
+use super::requests::{list_request, quoted, verb_word};
 use super::snapshots;
+use super::venue::{Emit, Venue};
 use crate::feed::config::Pace;
 use crate::feed::outbox::Outbox;
 use crate::feed::protocol::{

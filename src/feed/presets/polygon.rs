@@ -20,10 +20,12 @@
 //! told `max_connections`. The venue's newer address is `wss://socket.massive.com/stocks`.
 
 use super::alpaca::weightier;
-use super::exchange::{Emit, Venue, elements, list_request, quoted, verb_word};
+use super::exchange::elements;
 use super::members::members;
 use super::pending::Pending;
+use super::requests::{list_request, quoted, verb_word};
 use super::secret::Secret;
+use super::venue::{Emit, Venue};
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Answer, Asked, Class, Control, Refusal, Sink, SubscribeError, Subscription, Update, Verb,
