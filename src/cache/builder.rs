@@ -46,13 +46,15 @@ impl BuildError {
 }
 
 impl CacheBuilder {
-    /// Entities that there may be. Default 4,096. What names another is refused and counted.
+    /// Entities that there may be. Default 4,096. What names another is refused and counted, as is a
+    /// name of more than 1,024 bytes.
     pub fn max_entities(mut self, entities: usize) -> Self {
         self.store.max_entities = entities;
         self
     }
 
-    /// Ids that one entity may have. Default 1,000,000. A patch for another is refused and counted.
+    /// Ids that one entity may have. Default 1,000,000. A patch for another is refused and counted, as
+    /// is one for an id of more than 1,024 bytes.
     pub fn max_ids(mut self, ids: usize) -> Self {
         self.store.max_ids = ids;
         self

@@ -45,7 +45,9 @@ impl Pace {
 #[non_exhaustive]
 pub struct Settings {
     /// The connection is given up when no byte came for so long, pongs included; at half of it a
-    /// ping is sent. Default: 30 s. Shorter notices a dead peer sooner, and sends more pings.
+    /// ping is sent. It is given up as well when something waits to be sent and the server has taken
+    /// nothing of it for so long. Default: 30 s. Shorter notices a dead peer sooner, and sends more
+    /// pings.
     pub dead_after: Duration,
     /// Covered values are `Silent` when no *data* came for so long; the connection stays. Pings,
     /// pongs, heartbeats and acknowledgements are not data. Default: off, since only the user

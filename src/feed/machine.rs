@@ -294,8 +294,14 @@ impl<P: Protocol> Machine<P> {
                 Timer::Probe => {
                     self.outgoing.probe(&mut self.random, &self.counters);
                     self.window.note(now);
+                    self.watch_writes(now);
                 }
                 Timer::Dead => self.lose(now, Lost::Dead),
+                Timer::Stuck => {
+                    if !self.outgoing.bytes().is_empty() {
+                        self.lose(now, Lost::Stuck);
+                    }
+                }
                 Timer::Silent => {
                     self.silent = true;
                     self.counters.silences.bump();

@@ -32,6 +32,7 @@ mod reading;
 mod refusal;
 mod registry;
 mod sequence;
+mod shown;
 mod snapshot;
 mod timer;
 
@@ -58,6 +59,8 @@ pub use reading::{Ids, TimeUnit};
 pub(crate) use registry::Report;
 pub use registry::{Settled, Standing, Standings, SubscriptionState, SubscriptionStatus, Ticket};
 pub use sequence::{Across, Connection, Held, Policy, Rule, Sequence, Verdict};
+#[cfg(feature = "net")]
+pub(crate) use shown::without_secrets;
 pub use snapshot::{Snapshot, SnapshotError, TakeValue, Taken};
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl Outbox {
 
     /// The server refuses this stream, for this reason, or has ended it.
     pub fn refused(&mut self, channel: &str, id: &str, reason: &str) {
-        self.answer(channel, id, Reply::Refused(reason.into()));
+        self.answer(channel, id, Reply::Refused(super::shown::reason(reason)));
     }
 
     /// The server has ended this stream, as it was asked to.

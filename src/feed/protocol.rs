@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::bulk::{BulkId, Deferred, Outcome};
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
+use super::shown::without_secrets;
 use super::snapshot::Snapshot;
 use crate::json::{Message, Value};
 use crate::key::{Id, IdRef};
@@ -340,13 +341,22 @@ pub enum Covers {
     Listed(Vec<Box<str>>),
 }
 
-/// Where to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where to connect to. Its `Debug` leaves out the query of the URL, which may hold a token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// The whole URL, `ws:` or `wss:`.
     pub url: String,
     /// How many of the wanted subscriptions, from the first on, the URL asks for by itself.
     pub carries: usize,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address")
+            .field("url", &without_secrets(&self.url))
+            .field("carries", &self.carries)
+            .finish()
+    }
 }
 
 /// One wire format: how to subscribe, and what the messages mean.

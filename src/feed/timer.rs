@@ -11,6 +11,8 @@ pub(super) enum Timer {
     Probe,
     /// Nothing came for `dead_after`: the connection is dead.
     Dead,
+    /// The socket has taken nothing of what waits for it for `dead_after`.
+    Stuck,
     /// No data came for `silent_after`.
     Silent,
     /// The server owes an answer to our close frame.
@@ -26,10 +28,11 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Reconnect,
         Self::Probe,
         Self::Dead,
+        Self::Stuck,
         Self::Silent,
         Self::Close,
         Self::Heartbeat,
@@ -50,6 +53,10 @@ impl Timers {
 
     pub(super) fn set(&mut self, timer: Timer, at: Time) {
         self.0[timer as usize] = at;
+    }
+
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize] != Time::NEVER
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {

@@ -1,5 +1,6 @@
 //! What one attempt to connect uses: address, headers, texts; fixed, or made anew each time.
 
+use crate::feed::without_secrets;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -59,20 +60,6 @@ impl fmt::Debug for Endpoint {
             .field("texts", &self.texts.len())
             .finish()
     }
-}
-
-/// A URL without its user name, password and query.
-pub(crate) fn without_secrets(url: &str) -> String {
-    let (url, cut) = match url.find(['?', '#']) {
-        Some(at) => (&url[..at], "?.."),
-        None => (url, ""),
-    };
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}{cut}")
 }
 
 /// Which attempt an endpoint is asked for.

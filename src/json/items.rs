@@ -32,18 +32,20 @@ pub(super) struct Item {
 
 const _: () = assert!(size_of::<Item>() == 16);
 
-/// Writes the item table of a message that was checked, from the positions of its first stage.
+/// Writes the item table of a message that was checked, from the positions of its first stage;
+/// `count` is how many items there are.
 ///
 /// What was checked is not checked again: a position is looked at only where there is a choice.
 pub(super) fn list_items(
     text: &[u8],
     starts: &[u32],
+    count: usize,
     open: &mut Vec<u32>,
     items: &mut Vec<Item>,
 ) -> Result<(), JsonError> {
     open.clear();
     items.clear();
-    items.reserve(starts.len());
+    items.reserve(count);
     let mut walk = Walk {
         text,
         starts,

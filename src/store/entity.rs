@@ -161,7 +161,7 @@ impl Entity {
     /// The slot of an id, made if there is none: whoever asks first makes it for all.
     ///
     /// # Errors
-    /// The entity may have no more ids, or no more that never had a value.
+    /// The entity may have no more ids, no more that never had a value, or none of that length.
     pub(crate) fn slot(&self, id: IdRef<'_>) -> Result<Arc<Slot>, StoreFull> {
         self.read_id(id, |id| self.slot_within(id, self.max_empty))
     }
@@ -172,6 +172,9 @@ impl Entity {
         max_empty: usize,
     ) -> Result<Arc<Slot>, StoreFull> {
         let make = |number| {
+            if matches!(id, IdRef::Text(text) if text.len() > super::LONGEST_NAME) {
+                return Err(index::Full);
+            }
             if self.empty.fetch_add(1, Ordering::Relaxed) >= max_empty {
                 self.empty.fetch_sub(1, Ordering::Relaxed);
                 return Err(index::Full);

@@ -155,6 +155,10 @@ pub(crate) struct StoreConfig {
     pub(crate) limits: Limits,
 }
 
+/// The longest name of an entity, and the longest text that is an id, in bytes: whoever sends them
+/// would otherwise decide what an id costs. Longer ones are beyond the bounds.
+pub(crate) const LONGEST_NAME: usize = 1024;
+
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
@@ -207,7 +211,7 @@ impl Store {
     /// The entity of a name, made if there is none. Names are opaque; the empty one is a name.
     ///
     /// # Errors
-    /// There may be no more.
+    /// There may be no more, or none with a name of that length.
     pub(crate) fn entity(&self, name: &str) -> Result<Arc<Entity>, StoreFull> {
         if let Some(entity) = self.find(name) {
             return Ok(entity);
@@ -217,7 +221,7 @@ impl Store {
         if let Some(entity) = entities.get(name) {
             return Ok(entity.clone());
         }
-        if entities.len() >= self.config.max_entities {
+        if entities.len() >= self.config.max_entities || name.len() > LONGEST_NAME {
             return Err(StoreFull::Entities);
         }
         let name: Arc<str> = name.into();

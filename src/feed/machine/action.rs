@@ -44,6 +44,9 @@ pub enum Lost {
     /// Nothing came for `dead_after`.
     #[error("nothing came for longer than dead_after")]
     Dead,
+    /// The server sends, and has taken nothing of what waits for it for `dead_after`.
+    #[error("the server has taken nothing of what was sent for longer than dead_after")]
+    Stuck,
     /// The server broke a rule of WebSocket.
     #[error("{0}")]
     Protocol(ProtocolError),

@@ -108,7 +108,8 @@ impl<P: Protocol> Machine<P> {
         match outcome.class() {
             Ok(Class::Data | Class::Invalidation) => self.heard(now),
             Ok(Class::Control(Control::Refused(reason))) => {
-                self.actions.push_back(Action::Refused(reason.into()));
+                self.actions
+                    .push_back(Action::Refused(crate::feed::shown::reason(reason)));
                 return Err(Lost::Refused);
             }
             Ok(Class::Control(control)) => {

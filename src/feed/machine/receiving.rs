@@ -3,6 +3,7 @@
 use super::{Action, Lost, Machine, State};
 use crate::Time;
 use crate::feed::protocol::{Class, Control, Protocol, Transaction};
+use crate::feed::shown;
 use crate::feed::timer::Timer;
 use crate::ws::Event;
 
@@ -64,7 +65,8 @@ impl<P: Protocol> Machine<P> {
                         Ok(Class::Data | Class::Invalidation) => has_data = true,
                         Ok(Class::Control(control)) => {
                             if let Control::Refused(reason) = control {
-                                self.actions.push_back(Action::Refused(reason.into()));
+                                self.actions
+                                    .push_back(Action::Refused(shown::reason(reason)));
                                 break Some(Lost::Refused);
                             }
                             self.registry.hear(control);

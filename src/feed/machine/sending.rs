@@ -20,6 +20,9 @@ impl<P: Protocol> Machine<P> {
     pub fn handle_transmitted(&mut self, now: Time, n: usize) {
         self.outgoing.taken(n);
         if self.state == State::Open {
+            if n > 0 {
+                self.timers.clear(Timer::Stuck);
+            }
             if self.outgoing.settle(&mut self.random, &self.counters) {
                 self.window.note(now);
             }
@@ -81,9 +84,22 @@ impl<P: Protocol> Machine<P> {
     /// Queues requests for what the registry has pending, and texts for the socket, as far as pace
     /// and room allow.
     pub(super) fn pump(&mut self, now: Time) {
-        if self.state != State::Open {
-            return;
+        if self.state == State::Open {
+            self.queue(now);
+            self.watch_writes(now);
         }
+    }
+
+    /// A server that sends and never reads looks alive by what it sends: what waits for it has to
+    /// move as well.
+    pub(super) fn watch_writes(&mut self, now: Time) {
+        if !self.outgoing.bytes().is_empty() && !self.timers.is_set(Timer::Stuck) {
+            let dead_after = self.config.settings().dead_after;
+            self.timers.set(Timer::Stuck, now.after(dead_after));
+        }
+    }
+
+    fn queue(&mut self, now: Time) {
         loop {
             while !self.intake.outbox.is_empty() {
                 let free_at = self.window.free_at(now);

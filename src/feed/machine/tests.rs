@@ -236,6 +236,35 @@ fn a_dead_connection_is_probed_and_then_given_up() {
     assert_eq!(pair.counters.snapshot().probes, 2);
 }
 
+/// What a server sends says nothing about whether it reads.
+#[test]
+fn a_server_that_never_reads_is_given_up() {
+    let dead_after = Duration::from_secs(10);
+    let mut pair = Pair::open(
+        Settings {
+            dead_after,
+            ..settings()
+        },
+        Events::new(),
+    );
+    for _ in 0..9 {
+        pair.receive(&frame(PING, b"again"));
+        pair.pass(1000);
+    }
+    // It takes one byte: that is progress, and the rest has as long again.
+    pair.machine.handle_transmitted(pair.now, 1);
+    for _ in 0..9 {
+        pair.pass(1000);
+        pair.receive(&frame(PING, b"again"));
+    }
+    assert_eq!(pair.actions(), []);
+    pair.pass(1000);
+    assert_eq!(
+        pair.actions(),
+        [Action::Lost(Lost::Stuck), Action::Disconnect]
+    );
+}
+
 #[test]
 fn half_a_frame_keeps_a_connection_alive() {
     let dead_after = Duration::from_secs(10);
@@ -249,6 +278,8 @@ fn half_a_frame_keeps_a_connection_alive() {
     for byte in &frame(TEXT, EVENT.as_bytes())[..8] {
         pair.pass(9000);
         pair.receive(std::slice::from_ref(byte));
+        // It reads, too.
+        pair.sent();
     }
     assert_eq!(pair.actions(), []);
 }

@@ -14,12 +14,15 @@
 //! An `id` that is null is absent; `0` and `""` are ids. The order of members means nothing, the
 //! case of their names everything, and further members are left alone.
 
+use std::fmt;
+
 use crate::feed::names::Names;
 use crate::feed::outbox::{Outbox, OutboxFull};
 use crate::feed::protocol::{
     Address, Claims, Class, Covers, Missing, Protocol, Refusal, Sink, Subscription, Update,
 };
 use crate::feed::reading::Ids;
+use crate::feed::shown::without_secrets;
 use crate::json::{Message, Value};
 use crate::record::{Kind, Mode};
 
@@ -27,7 +30,7 @@ use crate::record::{Kind, Mode};
 ///
 /// By default it claims every entity that nobody owns when its first payload comes, and covers
 /// every entity that no other feed owns.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Events {
     name: Box<str>,
     url: Option<Box<str>>,
@@ -178,6 +181,22 @@ impl Events {
             }
             (_, id) => sink.invalidate(entity, id).map(|()| false),
         }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Texts to send may hold a secret, and so may the query of the URL.
+        f.debug_struct("Events")
+            .field("name", &self.name)
+            .field("url", &self.url.as_deref().map(without_secrets))
+            .field("update", &self.update)
+            .field("ids", &self.ids)
+            .field("entities", &self.entities)
+            .field("wildcard", &self.wildcard)
+            .field("covers", &self.covers)
+            .field("on_open", &self.on_open.len())
+            .finish_non_exhaustive()
     }
 }
 

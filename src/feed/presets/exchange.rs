@@ -13,19 +13,31 @@ use crate::feed::protocol::{
     Address, Asked, Claims, Class, Covers, EntityIx, Protocol, Refusal, Sink, SubscribeError,
     Subscription, Verb,
 };
+use crate::feed::shown::without_secrets;
 use crate::feed::snapshot::Snapshot;
 use crate::json::{Elements, Message, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Kind;
 
 /// The [`Protocol`] of a [`Venue`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchange<V> {
     pub(super) venue: V,
     name: Box<str>,
     base: Box<str>,
     streams: Vec<Subscription>,
     entities: Box<[Option<EntityIx>]>,
+}
+
+impl<V: fmt::Debug> fmt::Debug for Exchange<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("venue", &self.venue)
+            .field("name", &self.name)
+            .field("base", &without_secrets(&self.base))
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<V: Venue> Exchange<V> {

@@ -6,6 +6,7 @@ use super::{Entry, Key, Registry, Request, Settled, Standing, State};
 use crate::Time;
 use crate::feed::outbox::Reply;
 use crate::feed::protocol::{Control, SubscribeError, Subscription};
+use crate::feed::shown;
 
 impl Registry {
     /// The server answered a request, if that is what the message says.
@@ -26,7 +27,10 @@ impl Registry {
     /// are asked for again in two halves: what can be had is had, and what cannot is named.
     pub(in crate::feed) fn denied(&mut self, request: u64, reason: &str) {
         if !self.halve(request) {
-            self.conclude(request, Some(&SubscribeError::Denied(reason.into())));
+            self.conclude(
+                request,
+                Some(&SubscribeError::Denied(shown::reason(reason))),
+            );
         }
     }
 

@@ -17,7 +17,8 @@ const OWN_HEADERS: [&str; 9] = [
     "transfer-encoding",
 ];
 
-/// Why a request cannot be sent. Each names the text at fault.
+/// Why a request cannot be sent. Each names the text at fault, but for what may be a secret: the
+/// query of a path and the value of a header.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -66,7 +67,8 @@ impl Request {
         }
         let path_byte = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
         if !path.starts_with('/') || !path.bytes().all(path_byte) {
-            return Err(RequestError::Path(path.to_owned()));
+            let shown = path.split('?').next().unwrap_or_default();
+            return Err(RequestError::Path(shown.to_owned()));
         }
         Ok(Self {
             host: host.to_owned(),

@@ -21,7 +21,8 @@ pub enum HandshakeError {
         /// How long the server asks to wait, if it says so in seconds; a date is not read, since
         /// there is no clock here.
         retry_after: Option<Duration>,
-        /// Where a redirect points, shortened to 64 characters.
+        /// Where a redirect points, shortened to 64 characters and without its query: servers repeat
+        /// there what they were asked, tokens included.
         location: Option<Box<str>>,
     },
     /// There is no `Upgrade` header, or it names something else than `websocket`.
@@ -97,7 +98,7 @@ pub fn verify_response<'h>(
         return Err(HandshakeError::Status {
             status,
             retry_after: seen.retry_after,
-            location: seen.location.map(quote),
+            location: seen.location.map(|to| quote(without_query(to))),
         });
     }
     if !seen.upgrade || seen.other_upgrade {
@@ -203,6 +204,11 @@ fn seconds(value: &[u8]) -> Option<Duration> {
     }
     let seconds: u32 = std::str::from_utf8(value).ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
+}
+
+fn without_query(url: &[u8]) -> &[u8] {
+    let end = url.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    &url[..end.unwrap_or(url.len())]
 }
 
 /// A header's value as an error may repeat it: short, and readable whatever the bytes are.
