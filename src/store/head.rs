@@ -22,8 +22,8 @@ pub(crate) mod flags {
 
 const _: () = assert!(HEADER == 8, "one cache line");
 
-/// No sequence was given yet.
-const NO_SEQUENCE: u64 = u64::MAX;
+/// No sequence was given yet; as that of a [`Stamp`], forgets the one that is held.
+pub(crate) const NO_SEQUENCE: u64 = u64::MAX;
 /// The turn of a version that was never published.
 pub(super) const NO_TURN: u64 = u64::MAX;
 

@@ -9,7 +9,7 @@ use crate::feed::{
     Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, NO_SEQUENCE, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -162,7 +162,7 @@ impl Ingest {
             Err(Locate::Missing) => return counters.missing.bump(),
             Err(Locate::Full) => return counters.patches_refused.bump(),
         };
-        let stamp = Stamp {
+        let mut stamp = Stamp {
             mode: update.mode,
             whole: update.whole,
             // A trusted source sends what was missed after a reconnect, not after a gap.
@@ -192,6 +192,9 @@ impl Ingest {
                     return self.update_after_gap(at, (slot, stamp), (expected, found));
                 }
             }
+        } else if entry.restarts && !Position::from(&writer.head(slot)).is_since(self.joined) {
+            // Held from another numbering, it would be taken for one of this connection's from here on.
+            stamp.sequence = Some(NO_SEQUENCE);
         }
         entry.whole_seen |= update.whole;
         if !entry.whole_seen && self.opens > 1 && !stamp.trust {
