@@ -136,7 +136,6 @@ pub(crate) fn replay(input: &[u8]) {
         trusts: choice & 4 != 0,
         falls_silent: choice & 8 != 0,
     };
-    println!("DBG {setup:?}");
     let mut world = World::new(setup);
     for _ in 0..STEPS {
         if bytes.is_empty() {
@@ -228,9 +227,7 @@ impl World {
     fn step(&mut self, bytes: &mut Bytes<'_>) {
         let feed = bytes.below(2);
         let key = bytes.below(self.keys.len());
-        let op = bytes.below(32);
-        if op >= 16 {println!("DBG op {op} feed {feed} key {key}");}
-        match op {
+        match bytes.below(32) {
             0..16 => self.message(feed, bytes),
             16 => self.nonsense(feed, bytes),
             17 => self.lose(feed),
@@ -272,7 +269,6 @@ impl World {
         }
         let text = spell(ENTITIES[if foreign { 1 - feed } else { feed }], kind, &items, spoilt);
         let length = if cut_short { bytes.below(text.len()) } else { text.len() };
-        println!("DBG {text} held {:?} conn {}", self.keys.iter().map(|k| (k.held,k.unconfirmed,k.invalidated,k.gap,k.link_gap,k.partial)).collect::<Vec<_>>(), self.feeds[feed].connection);
         let Some(upstream) = &mut self.feeds[feed].feed else {
             return;
         };
@@ -438,6 +434,8 @@ impl World {
         self.each_of(feed, |key| {
             key.unconfirmed = true;
             key.invalidated |= invalidates;
+            // A source that is trusted sends all that was missed, what its connection lost included.
+            key.link_gap &= invalidates;
         });
     }
 

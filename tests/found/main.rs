@@ -4,8 +4,29 @@
 //! The bodies of the targets are here, so that they are compiled and run without a fuzzer. An input
 //! that a fuzzer finds is put into `inputs/TARGET/` under a name that says what was wrong.
 
+#![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
+
 mod bytes;
+mod documents;
+mod envelopes;
 mod feeds;
+mod handshake;
+mod presets;
+mod queries;
+mod values;
+
+// The histories of `tests/histories`, whose steps are chosen by bytes here.
+#[path = "../histories/desk.rs"]
+mod desk;
+#[path = "../histories/heal.rs"]
+mod heal;
+#[path = "../histories/history.rs"]
+#[allow(dead_code, reason = "no seed chooses here")]
+mod history;
+#[path = "../histories/model.rs"]
+mod model;
+#[path = "../histories/run.rs"]
+mod run;
 
 use std::fs;
 use std::path::Path;
@@ -49,4 +70,25 @@ fn replay_random(inputs: u64, replay: fn(&[u8])) {
 fn feeds() {
     replay_all("feeds", feeds::replay);
     replay_random(300, feeds::replay);
+}
+
+#[test]
+fn queries() {
+    replay_all("queries", queries::replay);
+    replay_random(400, queries::replay);
+}
+
+#[test]
+fn handshake() {
+    replay_all("handshake", handshake::replay);
+}
+
+#[test]
+fn envelopes() {
+    replay_all("envelopes", envelopes::replay);
+}
+
+#[test]
+fn presets() {
+    replay_all("presets", presets::replay);
 }
