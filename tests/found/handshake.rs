@@ -28,9 +28,10 @@ const MOST_READ: usize = 2 * (64 << 10);
 /// More headers than this are refused, right or not.
 const MOST_HEADERS: usize = 90;
 
-/// Bytes to read, a piece at a time; what is written vanishes.
+/// Bytes to read, a piece at a time, once something was written; what is written vanishes.
 struct Memory {
     bytes: Vec<u8>,
+    asked: bool,
     piece: usize,
     read: Arc<AtomicUsize>,
 }
@@ -41,6 +42,10 @@ impl AsyncRead for Memory {
         _: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.asked {
+            // It is polled again without being woken.
+            return Poll::Pending;
+        }
         let at = self.read.load(Ordering::Relaxed);
         let length = self.piece.min(into.remaining()).min(self.bytes.len() - at);
         into.put_slice(&self.bytes[at..at + length]);
@@ -50,7 +55,12 @@ impl AsyncRead for Memory {
 }
 
 impl AsyncWrite for Memory {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.asked = true;
         Poll::Ready(Ok(from.len()))
     }
 
@@ -73,6 +83,7 @@ fn shake(bytes: &[u8], piece: usize) -> Outcome {
     let read = Arc::new(AtomicUsize::new(0));
     let memory = Memory {
         bytes: bytes.to_vec(),
+        asked: false,
         piece: piece.max(1),
         read: Arc::clone(&read),
     };

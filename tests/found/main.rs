@@ -69,13 +69,13 @@ fn replay_random(inputs: u64, replay: fn(&[u8])) {
 #[test]
 fn feeds() {
     replay_all("feeds", feeds::replay);
-    replay_random(300, feeds::replay);
+    replay_random(100, feeds::replay);
 }
 
 #[test]
 fn queries() {
     replay_all("queries", queries::replay);
-    replay_random(400, queries::replay);
+    replay_random(100, queries::replay);
 }
 
 #[test]
