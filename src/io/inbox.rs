@@ -114,7 +114,14 @@ const fn lets_go_early() -> bool {
     false
 }
 #[cfg(all(test, tickcache_loom))]
-use models::lets_go_early;
+use models::{lets_go_early, rings_first};
+
+/// Whether a model wants the bell rung before there is anything to hear.
+#[cfg(not(all(test, tickcache_loom)))]
+#[inline]
+const fn rings_first() -> bool {
+    false
+}
 
 /// The thread that takes the commands, while there is one.
 type Owner = Arc<Mutex<Option<ThreadId>>>;
@@ -174,9 +181,14 @@ impl<C> Inbox<C> {
         allow(dead_code, reason = "only feed threads need it")
     )]
     pub(crate) fn stop(&self) {
+        if rings_first() {
+            (self.0.bell)();
+        }
         // A full place means that it was told already.
         let _ = self.0.stop.push(());
-        (self.0.bell)();
+        if !rings_first() {
+            (self.0.bell)();
+        }
     }
 
     /// How many commands wait.

@@ -28,6 +28,8 @@ pub(in crate::store) enum Fault {
     MissUnchecked,
     /// A cut takes the newest version, whatever its turn.
     CutNewest,
+    /// An entity is claimed though it has an owner.
+    ClaimTaken,
 }
 
 #[cfg(all(test, tickcache_loom))]

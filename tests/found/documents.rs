@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use tickcache::feed::presets::Events;
 use tickcache::testing::TestFeed;
 use tickcache::{
-    Cache, DehydrateOptions, Feed, FetchError, FetchStatus, Fetched, Fetching, Filter, Key, Observer, Optimistic,
-    Stored, key,
+    Cache, DehydrateOptions, Feed, FetchError, FetchStatus, Fetched, Fetching, Filter, Key,
+    Observer, Optimistic, Stored, key,
 };
 
 use crate::bytes::Bytes;
@@ -123,7 +123,10 @@ impl World {
             0..3 => self.truth[at] += 1,
             3..5 => drop(self.open(bytes).map(|call| self.look(&call))),
             5..9 => drop(self.open(bytes).map(|call| self.answer(&call))),
-            9 => drop(self.open(bytes).map(|call| call.answer(Err(FetchError::new("no"))))),
+            9 => drop(
+                self.open(bytes)
+                    .map(|call| call.answer(Err(FetchError::new("no")))),
+            ),
             10..13 => self.observe(at),
             13 => {
                 if !self.lookers.is_empty() {
@@ -135,7 +138,8 @@ impl World {
             16 => drop(self.cache.invalidate(Filter::all())),
             17 | 18 => {
                 self.wanted[at] = true;
-                self.asked.push((at, self.cache.query::<Value>(key).fetch()));
+                self.asked
+                    .push((at, self.cache.query::<Value>(key).fetch()));
             }
             19 => {
                 self.wanted[at] = true;
@@ -220,9 +224,16 @@ impl World {
     fn write(&mut self, at: usize) {
         self.truth[at] += 1;
         let value = json!({ "v": self.truth[at] });
-        let written = self.cache.set(&self.keys[at], &value).expect("there is room");
+        let written = self
+            .cache
+            .set(&self.keys[at], &value)
+            .expect("there is room");
         assert_eq!(written.result(), Some(Ok(())));
-        assert_eq!(self.present(at), Some(self.truth[at]), "it is shown at once");
+        assert_eq!(
+            self.present(at),
+            Some(self.truth[at]),
+            "it is shown at once"
+        );
     }
 
     /// The client has no more use for a query: what is restored or fetched next may be older.
@@ -259,7 +270,11 @@ impl World {
     fn check(&mut self) {
         for at in 0..self.keys.len() {
             if let Some(now) = self.present(at) {
-                assert!(now >= self.shown[at], "key {at} goes back from {} to {now}", self.shown[at]);
+                assert!(
+                    now >= self.shown[at],
+                    "key {at} goes back from {} to {now}",
+                    self.shown[at]
+                );
                 assert!(now <= self.truth[at], "key {at} shows what never was");
                 self.shown[at] = now;
             }
@@ -290,7 +305,11 @@ impl World {
             }
             let state = looker.observer.state();
             let shown = state.data().and_then(|value| value.get("v")?.as_u64());
-            assert_eq!(looker.told, shown, "an observer of key {} was not told", looker.key);
+            assert_eq!(
+                looker.told, shown,
+                "an observer of key {} was not told",
+                looker.key
+            );
         }
     }
 
@@ -318,9 +337,17 @@ impl World {
         self.rest();
         drop(self.cache.invalidate(Filter::all()));
         self.rest();
-        assert!(self.asked.is_empty(), "a fetch that was asked for never ends");
+        assert!(
+            self.asked.is_empty(),
+            "a fetch that was asked for never ends"
+        );
         for looker in &self.lookers {
-            assert_eq!(looker.told, Some(self.truth[looker.key]), "key {}", looker.key);
+            assert_eq!(
+                looker.told,
+                Some(self.truth[looker.key]),
+                "key {}",
+                looker.key
+            );
             let state = looker.observer.state();
             assert!(state.live().is_some(), "{:?}", state.freshness());
         }

@@ -38,7 +38,11 @@ pub(crate) fn replay(input: &[u8]) {
         let before = values(&cache);
         let taken = feed.message_text(message);
         if taken.is_err() {
-            assert_eq!(values(&cache), before, "{message} is refused, and has an effect");
+            assert_eq!(
+                values(&cache),
+                before,
+                "{message} is refused, and has an effect"
+            );
         }
         let counters = feed.counters();
         assert!(counters.balanced(), "{message}: {counters:?}");
@@ -66,6 +70,12 @@ fn named(file: &str, error: &EnvelopeError) {
     // What is missing is said of the end.
     let lines = file.split('\n').count();
     assert!((1..=lines).contains(line), "{error:?} of {lines} lines");
-    let length = file.split('\n').nth(line - 1).map_or(0, |line| line.chars().count());
-    assert!((1..=length + 1).contains(column), "{error:?}: the line has {length} characters");
+    let length = file
+        .split('\n')
+        .nth(line - 1)
+        .map_or(0, |line| line.chars().count());
+    assert!(
+        (1..=length + 1).contains(column),
+        "{error:?}: the line has {length} characters"
+    );
 }

@@ -267,8 +267,17 @@ impl World {
             let numbers = self.numbers(key, bytes);
             items.push((id, numbers, bytes.object()));
         }
-        let text = spell(ENTITIES[if foreign { 1 - feed } else { feed }], kind, &items, spoilt);
-        let length = if cut_short { bytes.below(text.len()) } else { text.len() };
+        let text = spell(
+            ENTITIES[if foreign { 1 - feed } else { feed }],
+            kind,
+            &items,
+            spoilt,
+        );
+        let length = if cut_short {
+            bytes.below(text.len())
+        } else {
+            text.len()
+        };
         let Some(upstream) = &mut self.feeds[feed].feed else {
             return;
         };
@@ -319,7 +328,11 @@ impl World {
         let Some((held, connection)) = key.held else {
             return Fresh;
         };
-        let Numbers { first, last, previous } = numbers;
+        let Numbers {
+            first,
+            last,
+            previous,
+        } = numbers;
         let earlier = connection != self.feeds[feed].connection;
         let anew = earlier && self.setup.restarts;
         let behind = if last == held { Duplicate } else { Older };
@@ -333,7 +346,9 @@ impl World {
             Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if whole => Fresh,
             Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if anew => Gap,
             Rule::Chained if previous == held && last != held => Fresh,
-            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if last <= held => behind,
+            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if last <= held => {
+                behind
+            }
             Rule::ContiguousPerKey if last == held + 1 => Fresh,
             Rule::ContiguousRange if first <= held + 1 => Fresh,
             Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained => Gap,
@@ -400,14 +415,18 @@ impl World {
             return;
         };
         let length = bytes.below(16);
-        let text: String = (0..length).map(|_| char::from(bytes.byte() & 0x7f)).collect();
+        let text: String = (0..length)
+            .map(|_| char::from(bytes.byte() & 0x7f))
+            .collect();
         let refused = upstream.message(&format!("[{text}")).is_err();
         self.feeds[feed].counts.messages += 1;
         self.feeds[feed].counts.refused += u64::from(refused);
     }
 
     fn each_of(&mut self, feed: usize, change: impl Fn(&mut Key)) {
-        self.keys[2 * feed..2 * feed + 2].iter_mut().for_each(change);
+        self.keys[2 * feed..2 * feed + 2]
+            .iter_mut()
+            .for_each(change);
     }
 
     fn lose(&mut self, feed: usize) {
@@ -498,7 +517,11 @@ impl World {
         assert!(self.done(asked));
         if let Some(feed) = self.owner(at) {
             let counts = &mut self.feeds[feed].counts;
-            *(if was_there { &mut counts.published } else { &mut counts.missing }) += 1;
+            *(if was_there {
+                &mut counts.published
+            } else {
+                &mut counts.missing
+            }) += 1;
         }
         if was_there {
             let key = Key {
@@ -535,7 +558,9 @@ impl World {
                 at..at + 1
             }
         };
-        self.keys[marked].iter_mut().for_each(|key| key.invalidated = true);
+        self.keys[marked]
+            .iter_mut()
+            .for_each(|key| key.invalidated = true);
     }
 
     fn advance(&mut self, by: Duration) {
@@ -623,10 +648,20 @@ impl World {
                 Some(upstream) => upstream.open && !upstream.silent,
                 None => true,
             };
-            let doubted = [key.unconfirmed, key.invalidated, key.gap, key.link_gap, key.partial];
+            let doubted = [
+                key.unconfirmed,
+                key.invalidated,
+                key.gap,
+                key.link_gap,
+                key.partial,
+            ];
             let live = carried && key.value.is_some() && !doubted.contains(&true);
             let freshness = snapshot.freshness();
-            assert_eq!(freshness.is_live(), live, "key {at} is {freshness:?}: {key:?}");
+            assert_eq!(
+                freshness.is_live(),
+                live,
+                "key {at} is {freshness:?}: {key:?}"
+            );
             assert_eq!(freshness, slot.freshness(), "key {at}");
             let present = !matches!(freshness, Freshness::Empty | Freshness::Removed);
             assert_eq!(present, key.value.is_some(), "key {at} is {freshness:?}");

@@ -78,7 +78,9 @@ type Outcome = Result<(Vec<u8>, Option<usize>), String>;
 
 fn shake(bytes: &[u8], piece: usize) -> Outcome {
     let request = Request::new("example.org", "/", NONCE);
-    let request = OFFERED.iter().fold(request, |request, name| request?.protocol(name));
+    let request = OFFERED
+        .iter()
+        .fold(request, |request, name| request?.protocol(name));
     let request = request.expect("nothing is wrong with it");
     let read = Arc::new(AtomicUsize::new(0));
     let memory = Memory {
@@ -152,7 +154,9 @@ impl<'a> Answer<'a> {
         let text = first.0;
         let usual = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\t';
         plain &= first.1 && text.iter().all(usual) && text.starts_with(b"HTTP/1.1 101 ");
-        let status = text.get(9..12).and_then(|status| std::str::from_utf8(status).ok())?;
+        let status = text
+            .get(9..12)
+            .and_then(|status| std::str::from_utf8(status).ok())?;
         let mut headers = Vec::new();
         loop {
             let (line, ends_well) = line()?;
@@ -162,7 +166,10 @@ impl<'a> Answer<'a> {
             }
             let colon = line.iter().position(|byte| *byte == b':')?;
             let (name, value) = (&line[..colon], &line[colon + 1..]);
-            plain &= !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+            plain &= !name.is_empty()
+                && name
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
             plain &= value.iter().all(usual);
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             plain &= name != "content-length" && name != "transfer-encoding";
@@ -204,7 +211,9 @@ impl<'a> Answer<'a> {
             _ if !right => None,
             [] => Some(None),
             [name] => {
-                let place = OFFERED.iter().position(|offered| offered.as_bytes() == name);
+                let place = OFFERED
+                    .iter()
+                    .position(|offered| offered.as_bytes() == name);
                 place.map(Some)
             }
             _ => None,
@@ -223,7 +232,8 @@ pub(crate) fn replay(input: &[u8]) {
     };
     let bytes = match sent.split_first() {
         Some((b'@', rest)) => {
-            let begin = format!("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {ACCEPT}\r\n");
+            let begin =
+                format!("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {ACCEPT}\r\n");
             [begin.as_bytes(), rest].concat()
         }
         _ => sent.to_vec(),
@@ -237,8 +247,16 @@ pub(crate) fn replay(input: &[u8]) {
     let expected = answer.as_ref().and_then(Answer::opens);
     match (&whole, answer) {
         (Ok((behind, protocol)), Some(answer)) => {
-            assert_eq!(Some(*protocol), expected, "accepted what is no right answer");
-            assert_eq!(*behind, &bytes[answer.end..], "what comes behind the answer");
+            assert_eq!(
+                Some(*protocol),
+                expected,
+                "accepted what is no right answer"
+            );
+            assert_eq!(
+                *behind,
+                &bytes[answer.end..],
+                "what comes behind the answer"
+            );
         }
         (Ok(_), None) => panic!("accepted what has no end"),
         (Err(error), Some(answer)) => {

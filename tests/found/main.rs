@@ -13,6 +13,7 @@ mod feeds;
 mod handshake;
 mod presets;
 mod queries;
+mod regressions;
 mod values;
 
 // The histories of `tests/histories`, whose steps are chosen by bytes here.
@@ -56,7 +57,9 @@ fn replay_random(inputs: u64, replay: fn(&[u8])) {
     for seed in 0..inputs {
         let mut state = seed;
         let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as u8
         };
         let length = 20 + usize::from(next()) * 3;

@@ -45,10 +45,17 @@ fn take<P: Protocol>(lines: &[u8], feed: Feed<P>) {
         taken += 1;
         if feed.message(&mut line.to_vec()).is_err() {
             let shown = String::from_utf8_lossy(line);
-            assert_eq!(values(&cache), before, "{shown} is refused, and has an effect");
+            assert_eq!(
+                values(&cache),
+                before,
+                "{shown} is refused, and has an effect"
+            );
         }
         let counters = feed.counters();
-        assert!(counters.balanced() && counters.messages == taken, "{counters:?}");
+        assert!(
+            counters.balanced() && counters.messages == taken,
+            "{counters:?}"
+        );
     }
     feed.close();
     for entity in cache.entities() {

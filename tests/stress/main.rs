@@ -49,7 +49,9 @@ fn no_reader_sees_a_torn_a_mixed_or_an_older_value() {
                 let mut lives = 0;
                 while !world.done() {
                     lives += 1;
-                    let reader = thread::scope(|scope| scope.spawn(|| read_for_a_while(&world, lives)).join());
+                    let reader = thread::scope(|scope| {
+                        scope.spawn(|| read_for_a_while(&world, lives)).join()
+                    });
                     reader.expect("it saw nothing wrong");
                 }
             }));

@@ -105,11 +105,17 @@ pub(crate) fn read_for_a_while(world: &World, life: usize) {
             assert!(cut.turn() >= turn, "turn {} after {turn}", cut.turn());
             turn = cut.turn();
             let numbers: Vec<_> = cut.records().map(number).collect();
-            assert!(numbers.iter().all(|n| *n == numbers[0]), "of several messages: {numbers:?}");
+            assert!(
+                numbers.iter().all(|n| *n == numbers[0]),
+                "of several messages: {numbers:?}"
+            );
             world.counted.cuts.fetch_add(1, Ordering::Relaxed);
         }
     }
-    world.counted.loads.fetch_add(READS as u64, Ordering::Relaxed);
+    world
+        .counted
+        .loads
+        .fetch_add(READS as u64, Ordering::Relaxed);
 }
 
 /// Blocks this thread for each change of one key until its last value.

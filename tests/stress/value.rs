@@ -40,7 +40,13 @@ pub(crate) fn whole(n: &Value, sum: &Value, text: &Value) -> Option<u64> {
     };
     assert_eq!(sum.u64(), Ok(checksum(number)), "torn: the sum of {number}");
     let text = text.str().expect("a text");
-    assert!(text.len() == number.to_string().len() * repeats(number), "torn: the text of {number}");
-    assert!(text.starts_with(&number.to_string()), "torn: the text of {number} is {text}");
+    assert!(
+        text.len() == number.to_string().len() * repeats(number),
+        "torn: the text of {number}"
+    );
+    assert!(
+        text.starts_with(&number.to_string()),
+        "torn: the text of {number} is {text}"
+    );
     Some(number)
 }

@@ -90,7 +90,11 @@ impl World {
                 feed.open();
             }
             // A patch has all members as well, and leaves those that others have added.
-            let kind = if n % 3 == 0 && n > 1 { "patch" } else { "whole" };
+            let kind = if n % 3 == 0 && n > 1 {
+                "patch"
+            } else {
+                "whole"
+            };
             let value = spell(n, GROWS_EVERY);
             let purged = if n % 5 == 0 { &[PURGED][..] } else { &[] };
             let items: Vec<String> = IDS
@@ -99,7 +103,9 @@ impl World {
                 .map(|id| format!(r#"{{"i":{id},"v":{value}}}"#))
                 .collect();
             text.clear();
-            text.extend_from_slice(format!(r#"{{"k":"{kind}","items":[{}]}}"#, items.join(",")).as_bytes());
+            text.extend_from_slice(
+                format!(r#"{{"k":"{kind}","items":[{}]}}"#, items.join(",")).as_bytes(),
+            );
             feed.message(&mut text).expect("nothing is wrong with it");
             if n % 16 == 0 {
                 feed.settle();
@@ -109,7 +115,9 @@ impl World {
         let counters = feed.counters();
         assert!(counters.balanced(), "{counters:?}");
         let published = counters.applied + counters.unchanged;
-        self.counted.publications.fetch_add(published, Ordering::Relaxed);
+        self.counted
+            .publications
+            .fetch_add(published, Ordering::Relaxed);
     }
 
     /// Says again and again that nothing may be true any more.

@@ -14,6 +14,8 @@ mod locate;
 mod lookup;
 #[cfg(not(tickcache_loom))]
 mod oracle;
+#[cfg(tickcache_loom)]
+mod owner_models;
 #[cfg(not(tickcache_loom))]
 mod replace;
 #[cfg(tickcache_loom)]
