@@ -179,6 +179,25 @@ impl<P: Protocol> TestFeed<P> {
     }
 }
 
+/// The client's opening handshake over a stream of the caller's: the bytes that came behind the
+/// answer, and which of the offered subprotocols the server chose. For fuzzing, so no part of what
+/// this crate promises.
+///
+/// # Errors
+/// What a feed would be told of such a server.
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub async fn handshake<T>(
+    io: T,
+    request: &crate::ws::Request,
+) -> Result<(Vec<u8>, Option<usize>), crate::ConnectError>
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (_, behind, protocol) = crate::io::connect::upgrade(io, request).await?;
+    Ok((behind.to_vec(), protocol))
+}
+
 impl<P> fmt::Debug for TestFeed<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestFeed")

@@ -64,7 +64,17 @@ impl Slot {
     #[must_use]
     #[inline]
     pub fn epoch(&self) -> u64 {
-        self.core.epoch().number()
+        let epoch = self.core.epoch();
+        if epoch.is_dead() {
+            return self.epoch_again();
+        }
+        epoch.number()
+    }
+
+    /// That of the slot that the key has after a purge.
+    #[cold]
+    fn epoch_again(&self) -> u64 {
+        self.entity.slot(self.id()).core.epoch().number()
     }
 
     /// What its value is worth now. Reads the clock only if the entity's values expire.

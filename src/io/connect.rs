@@ -354,7 +354,10 @@ async fn secure(
 }
 
 /// The WebSocket handshake.
-async fn upgrade<T>(io: T, request: &ws::Request) -> Result<(T, Bytes, Option<usize>), ConnectError>
+pub(crate) async fn upgrade<T>(
+    io: T,
+    request: &ws::Request,
+) -> Result<(T, Bytes, Option<usize>), ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -115,7 +115,14 @@ const fn lets_go_early() -> bool {
     false
 }
 #[cfg(all(test, tickcache_loom))]
-use models::lets_go_early;
+use models::{lets_go_early, rings_first};
+
+/// Whether a model wants the bell rung before there is anything to hear.
+#[cfg(not(all(test, tickcache_loom)))]
+#[inline]
+const fn rings_first() -> bool {
+    false
+}
 
 /// The senders' end.
 pub(crate) struct Inbox<C>(Arc<Shared<C>>);
@@ -159,9 +166,14 @@ impl<C> Inbox<C> {
         allow(dead_code, reason = "only feed threads need it")
     )]
     pub(crate) fn stop(&self) {
+        if rings_first() {
+            (self.0.bell)();
+        }
         // A full place means that it was told already.
         let _ = self.0.stop.push(());
-        (self.0.bell)();
+        if !rings_first() {
+            (self.0.bell)();
+        }
     }
 
     /// How many commands wait.

@@ -312,7 +312,9 @@ impl Entity {
     /// There is one.
     pub(crate) fn claim(self: &Arc<Self>, owner: Arc<str>) -> Result<EntityWriter, Taken> {
         let mut present = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(by) = &*present {
+        if let Some(by) = &*present
+            && !injected(Fault::ClaimTaken)
+        {
             return Err(Taken { by: by.clone() });
         }
         *present = Some(owner);

@@ -40,6 +40,8 @@ pub(in crate::store) enum Fault {
     SumsAsOfNow,
     /// A link is stamped as it is when it is needed.
     LinkAsOfNow,
+    /// An entity is claimed though it has an owner.
+    ClaimTaken,
 }
 
 #[cfg(all(test, tickcache_loom))]

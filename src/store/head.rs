@@ -23,8 +23,8 @@ pub(crate) mod flags {
     pub(in crate::store) const REMOVED: u8 = 1 << 7;
 }
 
-/// No sequence was given yet.
-const NO_SEQUENCE: u64 = u64::MAX;
+/// No sequence was given yet; as that of a [`Stamp`], forgets the one that is held.
+pub(crate) const NO_SEQUENCE: u64 = u64::MAX;
 /// The turn of a version that was never published.
 pub(super) const NO_TURN: u64 = u64::MAX;
 

@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 // The threads of a model are coroutines of the one thread that explores it.
 std::thread_local! {
     static EARLY: Cell<bool> = const { Cell::new(false) };
+    static FIRST: Cell<bool> = const { Cell::new(false) };
 }
 
 pub(super) fn lets_go_early() -> bool {
     EARLY.get()
+}
+
+pub(super) fn rings_first() -> bool {
+    FIRST.get()
 }
 
 /// Explores `model`, and asserts that there was more than one way to run it.
@@ -106,4 +111,59 @@ fn a_full_inbox_refuses_and_loses_nothing() {
         assert_eq!(sent.len(), 1, "there is room for one");
         assert!([own, other].contains(&Err(CommandError::InboxFull)));
     });
+}
+
+/// An owner that sleeps until the bell, and is told to stop while its inbox is full.
+fn shutdown() {
+    let bell = Arc::new(loom::sync::Notify::new());
+    let ringing = Arc::clone(&bell);
+    let (inbox, mut commands) = inbox(1, Arc::default(), WakeOn::here(), move || ringing.notify());
+    let first = inbox.send(1).expect("room");
+    let owner = thread::spawn(move || {
+        let mut taken = 0;
+        loop {
+            while let Some(request) = commands.pop() {
+                request.reply.finish(Ok(()));
+                taken += 1;
+            }
+            if commands.is_stopping() {
+                break;
+            }
+            bell.wait();
+        }
+        taken
+    });
+    let second = inbox.send(2);
+    inbox.stop();
+    let taken = owner.join().expect("the owner ends");
+    assert_eq!(first.result(), Some(Ok(())), "it was there before");
+    match second {
+        Ok(second) if taken == 2 => assert_eq!(second.result(), Some(Ok(()))),
+        Ok(second) => assert_eq!(
+            second.result(),
+            Some(Err(CommandError::OwnerGone)),
+            "left lying"
+        ),
+        Err(error) => assert_eq!((error, taken), (CommandError::InboxFull, 1)),
+    }
+    assert!(inbox.is_closed());
+}
+
+#[test]
+fn an_owner_that_sleeps_hears_that_it_is_to_stop() {
+    explore(shutdown);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_bell_that_is_rung_first_is_not_heard() {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            FIRST.set(false);
+        }
+    }
+    let _reset = Reset;
+    FIRST.set(true);
+    explore(shutdown);
 }

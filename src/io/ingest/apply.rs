@@ -9,7 +9,7 @@ use crate::feed::{
     Update, Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Head, Link, Locate, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Link, Locate, NO_SEQUENCE, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -162,7 +162,7 @@ impl Ingest {
         let (What::Patch(_, update) | What::Remove(update)) = &item.what else {
             return;
         };
-        let stamp = self.stamp(item.entity, update);
+        let mut stamp = self.stamp(item.entity, update);
         let entry = &mut self.entries[item.entity.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
@@ -201,6 +201,9 @@ impl Ingest {
                     return self.update_after_gap(at, (slot, stamp), (expected, found));
                 }
             }
+        } else if entry.restarts && !Position::from(&writer.head(slot)).is_since(self.joined) {
+            // Held from another numbering, it would be taken for one of this connection's from here on.
+            stamp.sequence = Some(NO_SEQUENCE);
         }
         entry.whole_seen |= update.whole;
         if !entry.whole_seen && self.opens > 1 && !stamp.trust {

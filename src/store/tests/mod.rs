@@ -16,6 +16,8 @@ mod lookup;
 mod marks_models;
 #[cfg(not(tickcache_loom))]
 mod oracle;
+#[cfg(tickcache_loom)]
+mod owner_models;
 #[cfg(not(tickcache_loom))]
 mod replace;
 #[cfg(tickcache_loom)]

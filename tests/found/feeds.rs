@@ -1,0 +1,718 @@
+//! What happens to two feeds and their values, held after every step against a small model of each
+//! value: what it is, the number it has, and all that was said against it.
+//!
+//! The bytes choose the rule of the numbering and how a feed treats reconnects, and then operations:
+//! messages of several items (some with a wrong item, some cut short), lost connections, gaps,
+//! silence, invalidations, writes and removals by clients, purges, and feeds that end and come back.
+//! After each: values, freshness and ledgers are those of the model, epochs and turns have not gone
+//! back, and what watchers and subscribers of changes were told covers what has changed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tickcache::feed::{Envelope, MessageKind, Missing, OnConnect, Policy, Rule};
+use tickcache::testing::TestFeed;
+use tickcache::{Cache, Changes, Completion, Entity, Feed, Freshness, SetError, Slot, Watch};
+
+use crate::bytes::{Bytes, merge};
+
+/// The entities of the two feeds, and one that nobody declares.
+const ENTITIES: [&str; 3] = ["first", "second", "free"];
+const IDS: [&str; 2] = ["1", "\"x\""];
+/// More steps than a history needs to go wrong.
+const STEPS: usize = 120;
+const SILENCE: Duration = Duration::from_secs(10);
+
+const RULES: [Rule; 6] = [
+    Rule::None,
+    Rule::SparseRising,
+    Rule::RisingEqualAllowed,
+    Rule::ContiguousPerKey,
+    Rule::ContiguousRange,
+    Rule::Chained,
+];
+
+/// What is the same for a whole history.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    rule: Rule,
+    restarts: bool,
+    inserts: bool,
+    trusts: bool,
+    falls_silent: bool,
+}
+
+/// One value, as the model has it.
+#[derive(Clone, Debug, Default)]
+struct Key {
+    value: Option<Value>,
+    /// The number that is held, and of which connection.
+    held: Option<(u64, u64)>,
+    /// Nothing has confirmed it since the connection was lost.
+    unconfirmed: bool,
+    invalidated: bool,
+    /// Something before it is missing: known of this value, or of its connection.
+    gap: bool,
+    link_gap: bool,
+    partial: bool,
+    /// The highest number that was ever sent, to choose the next ones from.
+    sent: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    messages: u64,
+    refused: u64,
+    published: u64,
+    missing: u64,
+    older: u64,
+    duplicate: u64,
+    gaps: u64,
+}
+
+struct Upstream {
+    feed: Option<TestFeed<Envelope>>,
+    open: bool,
+    /// Connections so far.
+    connection: u64,
+    silent: bool,
+    heard: Duration,
+    counts: Counts,
+}
+
+/// What stands in the numbering of one item.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    first: u64,
+    last: u64,
+    previous: u64,
+}
+
+enum Verdict {
+    Fresh,
+    Older,
+    Duplicate,
+    Gap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    Patch,
+    Remove,
+    Drop,
+}
+
+struct World {
+    setup: Setup,
+    cache: Cache,
+    anchor: TestFeed<Envelope>,
+    feeds: Vec<Upstream>,
+    entities: Vec<Entity>,
+    slots: Vec<Slot>,
+    keys: Vec<Key>,
+    epochs: Vec<u64>,
+    watches: Vec<Watch>,
+    changes: Vec<Changes>,
+    /// Keys whose value has changed since the watch was asked, and since the changes were.
+    unseen: Vec<bool>,
+    unpolled: Vec<bool>,
+    now: Duration,
+    turn: u64,
+}
+
+/// Runs the history that the bytes stand for.
+///
+/// # Panics
+/// If the cache and the model differ.
+pub(crate) fn replay(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    let choice = bytes.byte();
+    let setup = Setup {
+        rule: RULES[bytes.below(RULES.len())],
+        restarts: choice & 1 != 0,
+        inserts: choice & 2 != 0,
+        trusts: choice & 4 != 0,
+        falls_silent: choice & 8 != 0,
+    };
+    let mut world = World::new(setup);
+    for _ in 0..STEPS {
+        if bytes.is_empty() {
+            break;
+        }
+        world.step(&mut bytes);
+        world.check();
+    }
+}
+
+fn envelope(setup: Setup, name: &str) -> Feed<Envelope> {
+    let policy = if setup.restarts {
+        Policy::restarting(setup.rule)
+    } else {
+        Policy::continuing(setup.rule)
+    };
+    let mut envelope = Envelope::builder(name)
+        .entity("/e")
+        .entities([name])
+        .items("/items")
+        .id("/i")
+        .payload("/v")
+        .kind("/k")
+        .word("whole", MessageKind::Whole)
+        .word("patch", MessageKind::Patch)
+        .word("remove", MessageKind::Remove)
+        .word("drop", MessageKind::Invalidate)
+        .missing(if setup.inserts {
+            Missing::Insert
+        } else {
+            Missing::Ignore
+        });
+    if setup.rule != Rule::None {
+        envelope = envelope.sequence("/q", policy);
+    }
+    match setup.rule {
+        Rule::ContiguousRange => envelope = envelope.first_sequence("/f"),
+        Rule::Chained => envelope = envelope.previous_sequence("/p"),
+        _ => {}
+    }
+    let feed = Feed::envelope(envelope.build().expect("the pointers are right"));
+    feed.on_connect(if setup.trusts {
+        OnConnect::Trust
+    } else {
+        OnConnect::Invalidate
+    })
+    .silent_after(if setup.falls_silent {
+        SILENCE
+    } else {
+        Duration::from_secs(1 << 30)
+    })
+}
+
+impl World {
+    fn new(setup: Setup) -> Self {
+        let (cache, anchor) = TestFeed::new(envelope(setup, "anchor"));
+        let feeds = ENTITIES[..2].iter().map(|name| Upstream {
+            feed: Some(anchor.beside(envelope(setup, name))),
+            open: true,
+            connection: 1,
+            silent: false,
+            heard: Duration::ZERO,
+            counts: Counts::default(),
+        });
+        let feeds = feeds.collect();
+        let entities: Vec<Entity> = ENTITIES.iter().map(|name| cache.entity(name)).collect();
+        let slots: Vec<Slot> = entities
+            .iter()
+            .flat_map(|entity| [entity.slot(1), entity.slot("x")])
+            .collect();
+        Self {
+            setup,
+            feeds,
+            keys: vec![Key::default(); slots.len()],
+            epochs: vec![0; slots.len()],
+            watches: slots.iter().map(Slot::watch).collect(),
+            changes: entities.iter().map(Entity::changes).collect(),
+            unseen: vec![false; slots.len()],
+            unpolled: vec![false; slots.len()],
+            slots,
+            entities,
+            cache,
+            anchor,
+            now: Duration::ZERO,
+            turn: 0,
+        }
+    }
+
+    fn step(&mut self, bytes: &mut Bytes<'_>) {
+        let feed = bytes.below(2);
+        let key = bytes.below(self.keys.len());
+        match bytes.below(32) {
+            0..16 => self.message(feed, bytes),
+            16 => self.nonsense(feed, bytes),
+            17 => self.lose(feed),
+            18 | 19 => self.open(feed),
+            20 => self.gap(feed),
+            21 | 22 => self.write(key, bytes),
+            23 => self.remove(key),
+            24 => self.purge(key),
+            25 => self.client_invalidates(key, bytes),
+            26 => self.advance(Duration::from_secs(bytes.below(16) as u64)),
+            27 => self.end(feed),
+            28 => self.attach(feed),
+            29 => self.watched(key),
+            30 => self.polled(),
+            _ => self.cut(),
+        }
+        self.settle();
+    }
+
+    /// A message of up to three items, all for the entity of the feed or all for another one's.
+    fn message(&mut self, feed: usize, bytes: &mut Bytes<'_>) {
+        let choice = bytes.byte();
+        let kind = match choice % 8 {
+            0..2 => Kind::Whole,
+            2..5 => Kind::Patch,
+            5 => Kind::Remove,
+            _ => Kind::Drop,
+        };
+        // For somebody else's entity: unmapped.
+        let foreign = choice >= 0xf0;
+        let spoilt = (0xe0..0xf0).contains(&choice);
+        let cut_short = (0xd0..0xe0).contains(&choice);
+        let mut items = Vec::new();
+        for _ in 0..1 + bytes.below(3) {
+            let id = bytes.below(IDS.len() + usize::from(kind == Kind::Drop));
+            let key = 2 * feed + id.min(1);
+            let numbers = self.numbers(key, bytes);
+            items.push((id, numbers, bytes.object()));
+        }
+        let text = spell(
+            ENTITIES[if foreign { 1 - feed } else { feed }],
+            kind,
+            &items,
+            spoilt,
+        );
+        let length = if cut_short {
+            bytes.below(text.len())
+        } else {
+            text.len()
+        };
+        let Some(upstream) = &mut self.feeds[feed].feed else {
+            return;
+        };
+        let taken = upstream.message(&text[..length]);
+        self.feeds[feed].counts.messages += 1;
+        if spoilt && kind != Kind::Drop || cut_short {
+            assert!(taken.is_err(), "{text}");
+            self.feeds[feed].counts.refused += 1;
+            return;
+        }
+        assert_eq!(taken, Ok(()), "{text}");
+        if foreign {
+            return;
+        }
+        (self.feeds[feed].heard, self.feeds[feed].silent) = (self.now, false);
+        for (id, numbers, value) in items {
+            if kind == Kind::Drop {
+                let all = 2 * feed..2 * feed + 2;
+                all.filter(|key| id > 1 || spoilt || key % 2 == id)
+                    .for_each(|key| self.keys[key].invalidated = true);
+            } else {
+                self.update(feed, 2 * feed + id, kind, numbers, &value);
+            }
+        }
+    }
+
+    /// A number near those that were sent: the next one, a copy, one of before, one after a hole.
+    fn numbers(&mut self, key: usize, bytes: &mut Bytes<'_>) -> Numbers {
+        let key = &mut self.keys[key];
+        let held = key.held.map_or(key.sent, |(last, _)| last);
+        let last = match bytes.below(8) {
+            0..4 => held + 1,
+            4 => held,
+            5 => held.saturating_sub(1),
+            6 => held + 2,
+            _ => held + 7,
+        };
+        key.sent = key.sent.max(last);
+        Numbers {
+            first: last.saturating_sub(bytes.below(4) as u64),
+            last,
+            previous: last.saturating_sub(1 + bytes.below(8) as u64 / 6),
+        }
+    }
+
+    fn judge(&self, feed: usize, key: &Key, numbers: Numbers, whole: bool) -> Verdict {
+        use Verdict::{Duplicate, Fresh, Gap, Older};
+        let Some((held, connection)) = key.held else {
+            return Fresh;
+        };
+        let Numbers {
+            first,
+            last,
+            previous,
+        } = numbers;
+        let earlier = connection != self.feeds[feed].connection;
+        let anew = earlier && self.setup.restarts;
+        let behind = if last == held { Duplicate } else { Older };
+        match self.setup.rule {
+            Rule::SparseRising | Rule::RisingEqualAllowed => match last {
+                _ if anew => Fresh,
+                _ if last < held => Older,
+                _ if last > held || earlier || self.setup.rule == Rule::RisingEqualAllowed => Fresh,
+                _ => Duplicate,
+            },
+            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if whole => Fresh,
+            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if anew => Gap,
+            Rule::Chained if previous == held && last != held => Fresh,
+            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if last <= held => {
+                behind
+            }
+            Rule::ContiguousPerKey if last == held + 1 => Fresh,
+            Rule::ContiguousRange if first <= held + 1 => Fresh,
+            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained => Gap,
+            _ => Fresh,
+        }
+    }
+
+    /// What the model makes of one item.
+    fn update(&mut self, feed: usize, at: usize, kind: Kind, numbers: Numbers, value: &Value) {
+        let counted = self.setup.rule != Rule::None;
+        let key = self.keys[at].clone();
+        let inserts = kind == Kind::Whole || kind == Kind::Patch && self.setup.inserts;
+        if key.value.is_none() && !inserts {
+            self.feeds[feed].counts.missing += 1;
+            return;
+        }
+        let whole = kind == Kind::Whole;
+        let mut gap = false;
+        match self.judge(feed, &key, numbers, whole) {
+            _ if !counted => {}
+            Verdict::Fresh => {}
+            Verdict::Older => return self.feeds[feed].counts.older += 1,
+            Verdict::Duplicate if whole && (key.gap || key.partial) => {}
+            Verdict::Duplicate => return self.feeds[feed].counts.duplicate += 1,
+            Verdict::Gap => {
+                self.feeds[feed].counts.gaps += 1;
+                gap = true;
+            }
+        }
+        let upstream = &mut self.feeds[feed];
+        upstream.counts.published += 1;
+        let mut key = key;
+        match kind {
+            Kind::Whole => {
+                key.value = Some(value.clone());
+                key.unconfirmed = !upstream.open;
+                (key.invalidated, key.partial) = (false, false);
+                (key.gap, key.link_gap) = (false, false);
+            }
+            Kind::Patch => {
+                key.partial |= key.value.is_none();
+                merge(key.value.get_or_insert(Value::Null), value);
+                key.gap |= gap;
+                if self.setup.trusts && upstream.open && !key.link_gap {
+                    key.unconfirmed = false;
+                }
+            }
+            _ => key.value = None,
+        }
+        key.held = counted.then_some((numbers.last, upstream.connection));
+        self.put(at, key);
+    }
+
+    fn put(&mut self, at: usize, key: Key) {
+        let moved = self.keys[at].value != key.value;
+        self.unseen[at] |= moved;
+        self.unpolled[at] |= moved;
+        self.keys[at] = key;
+    }
+
+    /// Text that is no message: it is refused, or unmapped, and changes nothing.
+    fn nonsense(&mut self, feed: usize, bytes: &mut Bytes<'_>) {
+        let Some(upstream) = &mut self.feeds[feed].feed else {
+            return;
+        };
+        let length = bytes.below(16);
+        let text: String = (0..length)
+            .map(|_| char::from(bytes.byte() & 0x7f))
+            .collect();
+        let refused = upstream.message(&format!("[{text}")).is_err();
+        self.feeds[feed].counts.messages += 1;
+        self.feeds[feed].counts.refused += u64::from(refused);
+    }
+
+    fn each_of(&mut self, feed: usize, change: impl Fn(&mut Key)) {
+        self.keys[2 * feed..2 * feed + 2]
+            .iter_mut()
+            .for_each(change);
+    }
+
+    fn lose(&mut self, feed: usize) {
+        let Some(upstream) = &mut self.feeds[feed].feed else {
+            return;
+        };
+        upstream.disconnect();
+        self.feeds[feed].open = false;
+        self.each_of(feed, |key| key.unconfirmed = true);
+    }
+
+    fn open(&mut self, feed: usize) {
+        if let Some(upstream) = &mut self.feeds[feed].feed {
+            upstream.reconnect();
+            self.opened(feed);
+        }
+    }
+
+    fn opened(&mut self, feed: usize) {
+        let (invalidates, now) = (!self.setup.trusts, self.now);
+        let upstream = &mut self.feeds[feed];
+        (upstream.open, upstream.silent, upstream.heard) = (true, false, now);
+        upstream.connection += 1;
+        self.each_of(feed, |key| {
+            key.unconfirmed = true;
+            key.invalidated |= invalidates;
+            // A source that is trusted sends all that was missed, what its connection lost included.
+            key.link_gap &= invalidates;
+        });
+    }
+
+    /// Messages of the connection are missing, and nobody knows of what.
+    fn gap(&mut self, feed: usize) {
+        if let Some(upstream) = &mut self.feeds[feed].feed {
+            upstream.gap();
+            self.feeds[feed].counts.gaps += 1;
+            self.each_of(feed, |key| key.link_gap = true);
+        }
+    }
+
+    /// The feed of a key, if it has one and that is there.
+    fn owner(&self, key: usize) -> Option<usize> {
+        let feed = key / 2;
+        (feed < 2 && self.feeds[feed].feed.is_some()).then_some(feed)
+    }
+
+    /// Waits for what a client asked for, and says whether it was done.
+    fn done(&mut self, asked: Result<Completion, SetError>) -> bool {
+        let asked = asked.expect("there is room, and an owner");
+        self.settle();
+        asked.result().expect("it was settled").is_ok()
+    }
+
+    /// The number that the source has reached stays, unless it counts anew.
+    fn held_after_write(&self, at: usize) -> Option<(u64, u64)> {
+        let (number, connection) = self.keys[at].held?;
+        let now = self.feeds.get(at / 2)?.connection;
+        let compares = connection == now || !self.setup.restarts;
+        (compares || self.owner(at).is_none()).then_some((number, now))
+    }
+
+    fn write(&mut self, at: usize, bytes: &mut Bytes<'_>) {
+        let value = bytes.object();
+        let asked = self.slots[at].set(&value);
+        assert!(self.done(asked), "nothing is wrong with {value}");
+        let owner = self.owner(at);
+        if let Some(feed) = owner {
+            self.feeds[feed].counts.published += 1;
+        }
+        // The slow plane vouches for nothing that belongs to a feed that has gone.
+        let unconfirmed = match owner {
+            Some(feed) => !self.feeds[feed].open,
+            None => at / 2 < 2,
+        };
+        let key = Key {
+            value: Some(value),
+            unconfirmed,
+            held: self.held_after_write(at),
+            sent: self.keys[at].sent,
+            ..Key::default()
+        };
+        self.put(at, key);
+    }
+
+    fn remove(&mut self, at: usize) {
+        let was_there = self.keys[at].value.is_some();
+        let asked = self.slots[at].remove();
+        assert!(self.done(asked));
+        if let Some(feed) = self.owner(at) {
+            let counts = &mut self.feeds[feed].counts;
+            *(if was_there {
+                &mut counts.published
+            } else {
+                &mut counts.missing
+            }) += 1;
+        }
+        if was_there {
+            let key = Key {
+                value: None,
+                held: self.held_after_write(at),
+                ..self.keys[at].clone()
+            };
+            self.put(at, key);
+        }
+    }
+
+    fn purge(&mut self, at: usize) {
+        let asked = self.slots[at].purge();
+        self.done(asked);
+        let key = Key {
+            sent: self.keys[at].sent,
+            ..Key::default()
+        };
+        self.put(at, key);
+    }
+
+    fn client_invalidates(&mut self, at: usize, bytes: &mut Bytes<'_>) {
+        let marked = match bytes.below(4) {
+            0 => {
+                self.cache.invalidate_all();
+                0..self.keys.len()
+            }
+            1 => {
+                self.entities[at / 2].invalidate();
+                at / 2 * 2..at / 2 * 2 + 2
+            }
+            _ => {
+                self.slots[at].invalidate();
+                at..at + 1
+            }
+        };
+        self.keys[marked]
+            .iter_mut()
+            .for_each(|key| key.invalidated = true);
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.anchor.advance(by);
+        self.now += by;
+    }
+
+    /// Every feed does what is due.
+    fn settle(&mut self) {
+        let (now, falls_silent) = (self.now, self.setup.falls_silent);
+        for upstream in &mut self.feeds {
+            let Some(feed) = &mut upstream.feed else {
+                continue;
+            };
+            feed.settle();
+            upstream.silent |= falls_silent && upstream.open && now >= upstream.heard + SILENCE;
+        }
+    }
+
+    fn end(&mut self, feed: usize) {
+        if self.feeds[feed].feed.take().is_some() {
+            self.feeds[feed].open = false;
+            self.each_of(feed, |key| key.unconfirmed = true);
+        }
+    }
+
+    fn attach(&mut self, feed: usize) {
+        if self.feeds[feed].feed.is_none() {
+            let next = self.anchor.beside(envelope(self.setup, ENTITIES[feed]));
+            self.feeds[feed].feed = Some(next);
+            self.feeds[feed].counts = Counts::default();
+            self.opened(feed);
+        }
+    }
+
+    fn watched(&mut self, at: usize) {
+        let tick = self.watches[at].take();
+        if std::mem::take(&mut self.unseen[at]) {
+            let tick = tick.expect("the value has changed");
+            assert_eq!(tick.epoch(), self.slots[at].epoch());
+        }
+    }
+
+    fn polled(&mut self) {
+        for (entity, changes) in self.changes.iter_mut().enumerate() {
+            let mut named = BTreeSet::new();
+            changes.poll(|slot| {
+                named.insert(slot.id().to_string());
+            });
+            for at in 2 * entity..2 * entity + 2 {
+                // Whoever purges an id says that he has no more use for it.
+                let changed = std::mem::take(&mut self.unpolled[at]);
+                if changed && self.keys[at].value.is_some() {
+                    let id = self.slots[at].id().to_string();
+                    assert!(named.contains(&id), "{id} has changed, of {named:?}");
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        let slots = &self.slots[..2];
+        if self.feeds[0].feed.is_none() {
+            return;
+        }
+        let cut = self.cache.cut(slots).expect("nobody writes meanwhile");
+        assert!(cut.turn() >= self.turn, "turns go back");
+        self.turn = cut.turn();
+        for (record, key) in cut.records().zip(&self.keys) {
+            let value = (!record.is_absent()).then(|| record.to_json());
+            let value = value.map(|text| serde_json::from_str(&text).expect("JSON"));
+            assert_eq!(value, key.value);
+        }
+    }
+
+    fn check(&mut self) {
+        for (at, key) in self.keys.iter().enumerate() {
+            let slot = &self.slots[at];
+            let snapshot = slot.snapshot();
+            let record = snapshot.record();
+            let value = (!record.is_absent()).then(|| record.to_json());
+            let value: Option<Value> = value.map(|text| serde_json::from_str(&text).expect("JSON"));
+            assert_eq!(value, key.value, "key {at}: {key:?}");
+            let carried = match self.feeds.get(at / 2) {
+                Some(upstream) => upstream.open && !upstream.silent,
+                None => true,
+            };
+            let doubted = [
+                key.unconfirmed,
+                key.invalidated,
+                key.gap,
+                key.link_gap,
+                key.partial,
+            ];
+            let live = carried && key.value.is_some() && !doubted.contains(&true);
+            let freshness = snapshot.freshness();
+            assert_eq!(
+                freshness.is_live(),
+                live,
+                "key {at} is {freshness:?}: {key:?}"
+            );
+            assert_eq!(freshness, slot.freshness(), "key {at}");
+            let present = !matches!(freshness, Freshness::Empty | Freshness::Removed);
+            assert_eq!(present, key.value.is_some(), "key {at} is {freshness:?}");
+            let epoch = slot.epoch();
+            assert!(epoch >= self.epochs[at], "the epoch of key {at} goes back");
+            self.epochs[at] = epoch;
+        }
+        for (entity, keys) in self.entities.iter().zip(self.keys.chunks(2)) {
+            let present = keys.iter().filter(|key| key.value.is_some()).count();
+            assert_eq!(entity.iter().count(), present, "{}", entity.name());
+        }
+        for upstream in &self.feeds {
+            let Some(feed) = &upstream.feed else {
+                continue;
+            };
+            let counted = feed.counters();
+            assert!(counted.balanced(), "{counted:?}");
+            let found = Counts {
+                messages: counted.messages,
+                refused: counted.refused,
+                published: counted.applied + counted.unchanged,
+                missing: counted.missing,
+                older: counted.older,
+                duplicate: counted.duplicate,
+                gaps: counted.gaps,
+            };
+            assert_eq!(found, upstream.counts, "{counted:?}");
+        }
+    }
+}
+
+/// The message as the venue writes it. A spoilt one has an item without an id.
+fn spell(entity: &str, kind: Kind, items: &[(usize, Numbers, Value)], spoilt: bool) -> String {
+    let word = ["whole", "patch", "remove", "drop"][kind as usize];
+    let mut items: Vec<Value> = items
+        .iter()
+        .map(|(id, numbers, value)| {
+            let mut item = json!({
+                "q": numbers.last,
+                "f": numbers.first,
+                "p": numbers.previous,
+                "v": value,
+            });
+            if let Some(id) = IDS.get(*id) {
+                item["i"] = serde_json::from_str(id).expect("JSON");
+            }
+            item
+        })
+        .collect();
+    if spoilt && let Some(last) = items.last_mut() {
+        last.as_object_mut().expect("an object").remove("i");
+    }
+    json!({ "k": word, "e": entity, "items": items }).to_string()
+}
