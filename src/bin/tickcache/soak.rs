@@ -93,8 +93,9 @@ pub(crate) fn run(args: &SoakArgs) -> Result<(), Failure> {
     let beat = Beat::start()?;
     let desk = Desk::new(cache.clone(), lines?, Arc::clone(&problems), beat.shared());
     let desk = Arc::new(desk);
-    let healthy = drive::healthy(&desk, SETTLE);
+    // Jobs are fetched for those who observe them.
     let readers = Readers::start(&desk)?;
+    let healthy = drive::healthy(&desk, SETTLE);
     let driver = Driver::start(&desk, args.seed, args.faults_every)?;
     let captures = Captures::start(args, &problems)?;
     let mut memory = Memory::default();
