@@ -12,6 +12,7 @@ use tickcache::feed::{
 };
 use tickcache::{FetchError, Fetched, key};
 
+use super::audit::Claims;
 use super::exchange::Exchange;
 use super::form::Form;
 use super::tape::{Recording, Taped};
@@ -84,7 +85,7 @@ pub(crate) struct Line {
     pub(crate) slots: Vec<Slot>,
     pub(crate) fetches: Arc<Fetches>,
     /// A live value is never older.
-    pub(crate) oldest: Duration,
+    oldest: Duration,
     fields: [Field; 6],
 }
 
@@ -188,6 +189,14 @@ impl Line {
             fields,
             exchange: Arc::clone(exchange),
         })
+    }
+
+    /// What its values are held to.
+    pub(crate) fn claims(&self) -> Claims {
+        Claims {
+            form: self.form,
+            oldest: self.oldest,
+        }
     }
 
     /// Looks at a value as anybody may.

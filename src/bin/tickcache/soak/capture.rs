@@ -34,7 +34,13 @@ pub(crate) struct Captured {
 
 /// The thread that plays a recording, if there is one.
 #[derive(Debug)]
-pub(crate) struct Captures(Option<(Sender<()>, JoinHandle<Result<Captured, Failure>>)>);
+pub(crate) struct Captures(Option<Playing>);
+
+#[derive(Debug)]
+struct Playing {
+    stop: Sender<()>,
+    thread: JoinHandle<Result<Captured, Failure>>,
+}
 
 impl Captures {
     pub(crate) fn start(args: &SoakArgs, problems: &Arc<Problems>) -> io::Result<Self> {
@@ -70,12 +76,12 @@ impl Captures {
         let thread = std::thread::Builder::new()
             .name("soak-capture".into())
             .spawn(play)?;
-        Ok(Self(Some((stop, thread))))
+        Ok(Self(Some(Playing { stop, thread })))
     }
 
     /// Ends it after the pass of the moment; `None` where nothing was to be played.
     pub(crate) fn stop(self) -> Result<Option<Captured>, Failure> {
-        let Some((stop, thread)) = self.0 else {
+        let Some(Playing { stop, thread }) = self.0 else {
             return Ok(None);
         };
         // It may have ended by an error, which the next lines tell.

@@ -300,25 +300,18 @@ mod tests {
     /// noticed.
     #[test]
     fn counters_have_to_move_by_as_much() {
-        let gaps = |gaps| Counted {
-            engine: CounterValues {
-                gaps,
-                ..CounterValues::default()
-            },
-            ..Counted::default()
+        let counted = |change: &dyn Fn(&mut CounterValues)| {
+            let mut counted = Counted::default();
+            change(&mut counted.engine);
+            counted
         };
+        let gaps = |gaps| counted(&|engine| engine.gaps = gaps);
         let gap = fault(Kind::Gap, Form::Chain);
         assert!(gap.seen(&gaps(5), &gaps(7), 1, false).is_err());
         assert!(gap.seen(&gaps(5), &gaps(8), 1, true).is_ok());
         assert!(gap.seen(&gaps(5), &gaps(9), 1, true).is_err());
-        let lost = |losses, opens| Counted {
-            engine: CounterValues {
-                losses,
-                opens,
-                ..CounterValues::default()
-            },
-            ..Counted::default()
-        };
+        let lost =
+            |losses, opens| counted(&|engine| (engine.losses, engine.opens) = (losses, opens));
         let cut = fault(Kind::Cut, Form::Pair);
         assert!(cut.seen(&lost(1, 2), &lost(3, 3), 2, true).is_err());
         assert!(cut.seen(&lost(1, 2), &lost(3, 4), 2, true).is_ok());

@@ -103,13 +103,17 @@ impl Desk {
     }
 
     fn audit(&self, who: &'static str, looks: &Arc<Looks>) -> Audit {
-        Audit::new(who, &self.lines, looks, &self.problems, &self.beat)
+        let ids: Vec<_> = self.lines.iter().map(|line| line.slots.len()).collect();
+        Audit::new(who, &ids, looks, &self.problems, &self.beat)
     }
 
     fn goes_on(&self) -> bool {
         !self.stop.load(Relaxed)
     }
 }
+
+/// What a thread does.
+type Body = Box<dyn FnOnce(&Arc<Desk>) + Send>;
 
 /// The threads. They end when told to, and when the cache is closed.
 #[derive(Debug)]
@@ -124,7 +128,7 @@ impl Readers {
             .enable_time()
             .build()?;
         let mut threads = Vec::new();
-        let mut start = |name: &'static str, body: Box<dyn FnOnce(&Arc<Desk>) + Send>| {
+        let mut start = |name: &'static str, body: Body| {
             let desk = Arc::clone(desk);
             let thread = std::thread::Builder::new()
                 .name(name.into())
@@ -172,8 +176,7 @@ fn look(desk: &Desk) {
     while desk.goes_on() {
         for (at, line) in desk.lines.iter().enumerate() {
             for id in 0..line.slots.len() {
-                let began = line.exchange.now();
-                audit.judge(at, line, id, &line.look(id), began);
+                audit.look(at, line, id);
             }
         }
         std::thread::sleep(LOOK_EVERY);
@@ -191,7 +194,7 @@ fn spin(desk: &Desk) {
         let began = Instant::now();
         let ended = line.slots[id].spin(|reader| {
             let now = line.exchange.now();
-            audit.judge(at, line, id, &line.look_by(reader), now);
+            audit.judge(at, &line.claims(), id, &line.look_by(reader), now);
             if began.elapsed() >= SPIN || !desk.goes_on() {
                 ControlFlow::Break(())
             } else {
