@@ -33,6 +33,7 @@ mod problems;
 mod readers;
 mod report;
 mod session;
+mod sleepers;
 mod tape;
 mod truth;
 mod venue;

@@ -20,6 +20,7 @@ use super::beat;
 use super::board::Line;
 use super::form::Form;
 use super::problems::Problems;
+use super::sleepers::{Seen, Sleepers};
 
 /// Time between two looks at everything.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -54,8 +55,7 @@ pub(crate) struct Desk {
     /// Changes told by entities, and states told by queries.
     pub(crate) changes: AtomicU64,
     pub(crate) states: AtomicU64,
-    /// The epoch that each watcher has seen last, by line and id.
-    seen: Vec<Vec<AtomicU64>>,
+    seen: Seen,
     stop: AtomicBool,
 }
 
@@ -66,12 +66,9 @@ impl Desk {
         problems: Arc<Problems>,
         beat: Arc<beat::Shared>,
     ) -> Self {
-        let seen = lines.iter().map(|line| {
-            let seen = line.slots.iter().map(|_| AtomicU64::new(0));
-            seen.collect()
-        });
+        let ids: Vec<_> = lines.iter().map(|line| line.slots.len()).collect();
         Self {
-            seen: seen.collect(),
+            seen: Seen::new(&ids),
             cache,
             lines,
             problems,
@@ -87,19 +84,32 @@ impl Desk {
         }
     }
 
+    /// Each watcher by line and id, what it has seen last, and what there is.
+    fn watched(&self) -> impl Iterator<Item = ((usize, usize), (u64, u64))> {
+        let line = |(at, line): (usize, &'_ Line)| {
+            let slots = line.slots.iter().enumerate();
+            slots
+                .map(|(id, slot)| {
+                    // In this order: what is seen meanwhile is no more than there is.
+                    let seen = self.seen.of(at, id);
+                    ((at, id), (seen, slot.epoch()))
+                })
+                .collect::<Vec<_>>()
+        };
+        self.lines.iter().enumerate().flat_map(line)
+    }
+
+    fn sleeper(&self, (at, id): (usize, usize), (seen, epoch): (u64, u64)) -> String {
+        let name = self.lines[at].form.name();
+        format!("the watcher of {name}/{id} has seen epoch {seen}, there is {epoch}")
+    }
+
     /// Watchers that have not seen the newest version of their slot.
     pub(crate) fn asleep_on_news(&self) -> Vec<String> {
-        let of = |(line, seen): (&Line, &Vec<AtomicU64>)| -> Vec<String> {
-            let pairs = line.slots.iter().zip(seen);
-            let behind = pairs.filter(|(slot, seen)| slot.epoch() != seen.load(Relaxed));
-            behind
-                .map(|(slot, seen)| {
-                    let (is, saw) = (slot.epoch(), seen.load(Relaxed));
-                    format!("{}/{}: at {is}, seen {saw}", line.form.name(), slot.id())
-                })
-                .collect()
-        };
-        self.lines.iter().zip(&self.seen).flat_map(of).collect()
+        let behind = self.watched().filter(|(_, (seen, epoch))| seen != epoch);
+        behind
+            .map(|(whose, epochs)| self.sleeper(whose, epochs))
+            .collect()
     }
 
     fn audit(&self, who: &'static str, looks: &Arc<Looks>) -> Audit {
@@ -170,10 +180,19 @@ impl Readers {
     }
 }
 
-/// Looks at every value, again and again.
+/// Looks at every value and every watcher, again and again.
 fn look(desk: &Desk) {
     let mut audit = desk.audit("a reader", &desk.looks);
+    let ids: Vec<_> = desk.lines.iter().map(|line| line.slots.len()).collect();
+    let mut sleepers = Sleepers::new(&ids, Instant::now());
     while desk.goes_on() {
+        let (now, late) = (Instant::now(), desk.beat.late());
+        for (whose, epochs) in desk.watched() {
+            if sleepers.is_asleep(whose, epochs, now, late) {
+                let told = || desk.sleeper(whose, epochs);
+                desk.problems.add("no waiter sleeps on news", told);
+            }
+        }
         for (at, line) in desk.lines.iter().enumerate() {
             for id in 0..line.slots.len() {
                 audit.look(at, line, id);
@@ -312,7 +331,7 @@ async fn watch_slot(desk: Arc<Desk>, at: usize, id: usize) {
         let looks = &desk.woken;
         let count = if live { &looks.live } else { &looks.stale };
         count.fetch_add(1, Relaxed);
-        desk.seen[at][id].store(last, Relaxed);
+        desk.seen.note(at, id, last);
     }
 }
 
