@@ -21,6 +21,7 @@ mod replay;
 #[allow(unused_imports, reason = "the simulator is a program of its own")]
 #[path = "../../src/bin/tickcache/simulator/mod.rs"]
 mod simulator;
+mod soak;
 mod watch;
 
 fn tickcache<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Command {

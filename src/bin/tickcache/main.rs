@@ -1,4 +1,5 @@
-//! The `tickcache` command: a demo, a recorder, a replay of recorded messages, a live view of a feed.
+//! The `tickcache` command: a demo, a recorder, a replay of recorded messages, a live view of a feed,
+//! a soak.
 //!
 //! Exit codes: 0 after a run, 1 after a failure, 2 for a wrong command line. Either of the latter is
 //! told in one line on standard error.
@@ -40,6 +41,7 @@ mod simulator;
 #[path = "simulator/tests/mod.rs"]
 mod simulator_tests;
 mod slow;
+mod soak;
 mod state;
 mod table;
 mod tally;
@@ -85,6 +87,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Watch(args) => watch::run(&args),
     }
 }

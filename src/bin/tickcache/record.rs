@@ -22,9 +22,10 @@ mod files;
 mod recorder;
 mod tape;
 
-use files::{Paths, Writer};
+pub(crate) use files::{Paths, Writer};
 use recorder::{Recorder, Unread};
-use tape::{Counts, Tape};
+use tape::Counts;
+pub(crate) use tape::Tape;
 
 /// How often the end is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -52,8 +52,8 @@ impl Visit for Replay<'_> {
 }
 
 /// What a replay came to.
-struct Outcome {
-    tally: Tally,
+pub(crate) struct Outcome {
+    pub(crate) tally: Tally,
     took: Duration,
     /// Time spent in the engine alone, where that is known.
     engine: Option<Duration>,
@@ -85,7 +85,7 @@ fn replay<P: Protocol + Clone>(feed: Feed<P>, args: &ReplayArgs) -> Result<(), F
 }
 
 /// From bytes to slots on this thread.
-fn memory<P: Protocol>(
+pub(crate) fn memory<P: Protocol>(
     cache: &Cache,
     feed: Feed<P>,
     mut source: Source,
@@ -126,7 +126,11 @@ fn memory<P: Protocol>(
 }
 
 /// Over loopback through the real feed.
-fn websocket<P>(cache: &Cache, feed: Feed<P>, mut source: Source) -> Result<Outcome, Failure>
+pub(crate) fn websocket<P>(
+    cache: &Cache,
+    feed: Feed<P>,
+    mut source: Source,
+) -> Result<Outcome, Failure>
 where
     P: Protocol + Clone,
 {

@@ -7,6 +7,13 @@ pub(super) fn problem(command: &Command) -> Option<(String, &'static str)> {
     let (text, name) = match command {
         Command::Bench(_) | Command::Demo(_) => return None,
         Command::Replay(args) => (given(&args.format).or_else(|| mode(&args.format)), "replay"),
+        Command::Soak(args) => {
+            let text = match args.capture {
+                Some(_) => given(&args.format).or_else(|| mode(&args.format)),
+                None => unused(&args.format),
+            };
+            (text, "soak")
+        }
         Command::Watch(args) => {
             let urls = args.url.as_slice();
             let text = given(&args.format).or_else(|| live(&args.format, &args.live, urls));
@@ -31,6 +38,14 @@ pub(super) fn problem(command: &Command) -> Option<(String, &'static str)> {
 fn given(format: &Format) -> Option<String> {
     let none = format.preset.is_none() && format.envelope.is_none();
     none.then(|| "say how to read the messages: --preset PRESET or --envelope FILE".to_owned())
+}
+
+/// Without a recording nothing is to be understood.
+fn unused(format: &Format) -> Option<String> {
+    let any = *format != Format::default();
+    any.then(|| {
+        "how to read messages is for `--capture FILE` only: add one, or leave it out".to_owned()
+    })
 }
 
 /// What only plain events have.

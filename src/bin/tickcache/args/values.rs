@@ -54,6 +54,11 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     })
 }
 
+pub(super) fn per_second(text: &str) -> Result<u64, String> {
+    let rate = whole(text).filter(|rate| (1..=1_000_000).contains(rate));
+    rate.ok_or_else(|| "give a number of messages a second from 1 to 1000000".to_owned())
+}
+
 fn whole(text: &str) -> Option<u64> {
     let digits = text
         .bytes()
@@ -69,6 +74,11 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|seconds| !seconds.is_zero())
         .ok_or_else(|| "give a number of seconds above 0, such as 10 or 0.5".to_owned())
+}
+
+pub(super) fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = seconds(text).map(|minutes| minutes.saturating_mul(60));
+    minutes.map_err(|_| "give a number of minutes above 0, such as 5 or 0.5".to_owned())
 }
 
 pub(super) fn url(text: &str) -> Result<String, String> {

@@ -23,7 +23,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a recording is written.
 #[derive(Clone, Debug)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     pub(super) texts: PathBuf,
     rows: PathBuf,
     sent: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct Paths {
 
 impl Paths {
     /// `out` ends in `.jsonl.gz`.
-    pub(super) fn new(out: &Path) -> Self {
+    pub(crate) fn new(out: &Path) -> Self {
         let name = out.file_name().unwrap_or_default().to_string_lossy();
         let stem = name.strip_suffix(RECORDING).unwrap_or(&name);
         Self {
@@ -56,11 +56,11 @@ impl Paths {
 
 /// The thread that writes.
 #[derive(Debug)]
-pub(super) struct Writer(JoinHandle<Result<(), String>>);
+pub(crate) struct Writer(JoinHandle<Result<(), String>>);
 
 impl Writer {
     /// Makes the files and starts the thread. Files that are there are kept unless `force`.
-    pub(super) fn start(paths: &Paths, force: bool, tape: Arc<Tape>) -> Result<Self, String> {
+    pub(crate) fn start(paths: &Paths, force: bool, tape: Arc<Tape>) -> Result<Self, String> {
         if !force && let Some(there) = paths.all().into_iter().find(|path| path.exists()) {
             let there = there.display();
             return Err(format!(
@@ -109,7 +109,7 @@ impl Writer {
     }
 
     /// Waits until everything is written, once the tape is closed.
-    pub(super) fn finish(self) -> Result<(), String> {
+    pub(crate) fn finish(self) -> Result<(), String> {
         let ended = self.0.join();
         ended.unwrap_or_else(|_| Err("the thread that writes panicked".to_owned()))
     }

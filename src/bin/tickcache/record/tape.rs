@@ -116,14 +116,14 @@ impl Tape {
     }
 
     /// A connection is open: its number.
-    pub(super) fn connection(&self) -> u64 {
+    pub(crate) fn connection(&self) -> u64 {
         let mut state = self.state();
         state.counts.connections += 1;
         state.counts.connections - 1
     }
 
     /// Takes a message that was received now. Waits while there is no room.
-    pub(super) fn message(&self, connection: u64, text: &[u8]) {
+    pub(crate) fn message(&self, connection: u64, text: &[u8]) {
         let mut state = self.state();
         if state.lines.bytes() >= self.max_bytes {
             state = self.wait_for_room(state);

@@ -36,10 +36,10 @@ pub(crate) mod encode;
 mod market;
 pub(crate) mod pace;
 mod playback;
-mod protocol;
+pub(crate) mod protocol;
 mod server;
 mod session;
-mod wire;
+pub(crate) mod wire;
 
 use std::num::NonZeroU64;
 use std::time::Duration;

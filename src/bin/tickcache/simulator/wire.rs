@@ -57,6 +57,11 @@ impl Outbox {
         self.control(OpCode::Close, &payload);
     }
 
+    /// Adds bytes as they are, which need be no frame.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
