@@ -9,6 +9,7 @@ use crate::feed::registry::{Settled, Ticket};
 use crate::feed::testing::{Pair, frame};
 use crate::ws::ProtocolError;
 
+mod attempts;
 mod custom;
 mod subscriptions;
 

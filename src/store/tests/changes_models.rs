@@ -82,6 +82,13 @@ fn nothing_is_lost_by_one_who_was_lapped_already() {
     follow(&[0, 1, 1], &[0, 1]);
 }
 
+/// The scenes in which the broken variants below lose something.
+#[test]
+fn nothing_is_lost_by_one_who_is_just_overtaken() {
+    follow(&[], &[0, 1, 1]);
+    follow(&[0, 1, 1], &[0]);
+}
+
 #[test]
 fn nothing_is_lost_while_the_ring_grows() {
     follow(&[1], &[0, 3, 1]);
