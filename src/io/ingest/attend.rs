@@ -6,7 +6,7 @@ use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
 use crate::feed::{Missing, Update, Verdict};
 use crate::record::SchemaSource;
-use crate::store::{self, Outcome, flags};
+use crate::store::{self, NO_SEQUENCE, Outcome, flags};
 use std::sync::Arc;
 
 impl Ingest {
@@ -103,6 +103,10 @@ impl Ingest {
                     }
                 }
             }
+        } else if entry.restarts
+            && head.is_some_and(|head| !Position::from(&head).is_since(self.joined))
+        {
+            stamp.sequence = Some(NO_SEQUENCE);
         }
         let entry = &mut self.entries[item.entity.index()];
         entry.whole_seen |= update.whole;
