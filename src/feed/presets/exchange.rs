@@ -3,6 +3,7 @@
 //!
 //! A [`Venue`] says what is particular to one exchange; [`Exchange`] makes a [`Protocol`] of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::requests::is_symbol;
