@@ -76,7 +76,7 @@ pub struct Settings {
     /// How fast messages may be sent. Default: what the protocol says, else any speed.
     pub pace: Option<Pace>,
     /// Longest message and size of the read buffer, in bytes. Default: 16 MiB and 64 KiB. The
-    /// longest message bounds the memory that a server can make the decoder use, times about 60.
+    /// longest message bounds the memory that a server can make the decoder use, times about 40.
     pub limits: ws::Limits,
     /// How many arrays and objects of a message may be inside each other. Default: 128.
     pub max_depth: u32,

@@ -15,7 +15,7 @@ pub(crate) struct Holes {
     fitted: usize,
 }
 
-/// A message with a text in one place; the same text is the whole of a second one.
+/// A message with a text in the place of one value.
 fn around(text: &[u8]) -> Vec<u8> {
     [br#"{"e":"book","v":"#, text, br#","w":"end"}"#].concat()
 }
