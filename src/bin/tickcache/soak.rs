@@ -192,10 +192,8 @@ fn settle(desk: &Desk) -> Vec<State> {
         line.exchange.change(|conditions| conditions.moving = false);
     }
     let state = |line: &Line| {
-        let truth: Vec<_> = (0..line.slots.len())
-            .map(|id| (line.form.id(id).to_string(), line.exchange.held(id)))
-            .collect();
-        let truth = truth.iter().map(|(id, value)| (id.clone(), value));
+        let ids = 0..line.slots.len();
+        let truth = ids.map(|id| (line.form.id(id).to_string(), line.exchange.held(id)));
         State {
             form: line.form,
             held: Held::of(&desk.cache, line.form.entity()),

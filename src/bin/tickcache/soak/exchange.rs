@@ -176,15 +176,15 @@ impl Exchange {
 
     /// Tells the connected sessions, all or the first of them, what to do; gives how many.
     pub(crate) fn order(&self, order: &Order, only_one: bool) -> usize {
-        let mut state = self.state();
         let most = if only_one { 1 } else { usize::MAX };
-        let told = state.clients.iter().take(most);
-        // A session that has just ended needs no order.
-        let told = told.filter(|client| client.orders.send(order.clone()).is_ok());
-        let told = told.count();
-        if matches!(order, Order::Forget) {
-            state.clients.drain(..most.min(told));
-        }
+        let forgets = matches!(order, Order::Forget);
+        let mut told = 0;
+        self.state().clients.retain(|client| {
+            // A session that has just ended needs no order.
+            let obeys = told < most && client.orders.send(order.clone()).is_ok();
+            told += usize::from(obeys);
+            !(obeys && forgets)
+        });
         told
     }
 

@@ -50,6 +50,7 @@ pub(crate) async fn run(connection: Connection, streams: Vec<String>, exchange: 
         seat,
         outbox: Outbox::default(),
         sent: VecDeque::new(),
+        owed: 0,
         counted: 0,
         rng: Rng::with_seed(number),
         exchange: Arc::clone(&exchange),
@@ -87,6 +88,8 @@ struct Session {
     outbox: Outbox,
     /// What was sent last, newest last, with its number on the connection.
     sent: VecDeque<(u64, Arc<str>)>,
+    /// How many of them are to be sent again.
+    owed: usize,
     /// Number of the last message on the connection.
     counted: u64,
     rng: Rng,
@@ -135,6 +138,7 @@ impl Session {
                     }
                 }
             }
+            self.repeat();
             self.write().await?;
         }
     }
@@ -146,6 +150,18 @@ impl Session {
             self.sent.pop_front();
         }
         self.sent.push_back((self.counted, text));
+    }
+
+    /// Repeats what it was told to, once it has sent as much.
+    fn repeat(&mut self) {
+        if self.owed == 0 || self.sent.len() < self.owed {
+            return;
+        }
+        let from = self.sent.len() - std::mem::take(&mut self.owed);
+        let again: Vec<_> = self.sent.range(from..).cloned().collect();
+        for (number, text) in again {
+            self.push(number, &text);
+        }
     }
 
     fn push(&mut self, number: u64, text: &str) {
@@ -166,12 +182,7 @@ impl Session {
             Order::Truncate => return Some(End::Truncate),
             Order::Reset => return Some(End::Reset),
             Order::Forget => return Some(End::Forgotten),
-            Order::Repeat(last) => {
-                let again: Vec<_> = self.sent.iter().rev().take(*last).cloned().collect();
-                for (number, text) in again.into_iter().rev() {
-                    self.push(number, &text);
-                }
-            }
+            Order::Repeat(last) => self.owed = *last,
             Order::Skip(numbers) => self.counted += numbers,
             Order::Garbage => self
                 .outbox
