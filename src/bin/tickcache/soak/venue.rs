@@ -115,15 +115,14 @@ async fn moves(exchange: Arc<Exchange>) {
         }
         let due = part + since.as_secs_f64() * exchange.rate;
         part = due.fract();
-        let most = if bursting { BURST } else { due as usize };
-        // In a burst nobody is let go of: the clients' sockets set the pace.
+        // In a burst nobody is let go of: how fast the engine takes it sets the pace.
         let most = if bursting {
-            most.min(exchange.room())
+            BURST.min(exchange.room())
         } else {
-            most
+            due as usize
         };
         exchange.advance(most);
-        if bursting {
+        if bursting && most > 0 {
             ticks.reset_immediately();
             tokio::task::yield_now().await;
         }
