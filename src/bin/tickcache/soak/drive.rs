@@ -160,8 +160,6 @@ fn happens(desk: &Desk, fault: Fault) -> Option<Outcome> {
     let line = desk.lines.iter().find(|line| line.form == fault.form)?;
     let before = counted(line);
     let mut stale_moments = 0_u64;
-    let written = line.exchange.told.written.load(Relaxed);
-    let lost = written.saturating_sub(before.engine.messages);
     let hit = begins(line, &fault);
     let began = Instant::now();
     let hold = match fault.kind {
@@ -174,7 +172,6 @@ fn happens(desk: &Desk, fault: Fault) -> Option<Outcome> {
             || (began.elapsed() < hold
                 && fault.caught(&before, &counted(line), hit, false).is_err()))
     {
-        line.exchange.taken(line.feed.counters().messages, lost);
         std::thread::sleep(LOOK_EVERY);
     }
     line.exchange

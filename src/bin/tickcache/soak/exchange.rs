@@ -17,9 +17,8 @@ use super::truth::Truth;
 /// Messages that a session may be behind, at least.
 const BEHIND: usize = 8192;
 
-/// Messages that may be on the way in a burst. More would only be old when they arrive: what the
-/// engine reads is as new as the buffers before it are short.
-const AHEAD: u64 = 2048;
+/// Messages that may wait for a session before the exchange waits for it.
+const AHEAD: usize = 1024;
 
 /// What an exchange does for its clients at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +122,6 @@ pub(crate) struct Exchange {
     pub(crate) told: Told,
     conditions: watch::Sender<Conditions>,
     state: Mutex<State>,
-    /// Messages that are not on the way any more.
-    taken: AtomicU64,
     origin: Instant,
 }
 
@@ -159,7 +156,6 @@ impl Exchange {
                 clients: Vec::new(),
                 dropping: 0,
             }),
-            taken: AtomicU64::new(0),
             origin,
         }
     }
@@ -238,20 +234,13 @@ impl Exchange {
         self.told.made.fetch_add(changes as u64, Relaxed);
     }
 
-    /// The engine has received so many messages of it so far; `lost` more went down with their
-    /// connections.
-    pub(crate) fn taken(&self, received: u64, lost: u64) {
-        self.taken.store(received + lost, Relaxed);
-    }
-
-    /// How many changes may be made at once in a burst.
+    /// How many changes may be made at once: an exchange whose clients do not keep up waits for
+    /// them, so that what arrives is never older than the buffers in between are long.
     pub(crate) fn room(&self) -> usize {
         let state = self.state();
         let behind = |client: &Client| client.queue.max_capacity() - client.queue.capacity();
-        let queued: usize = state.clients.iter().map(behind).sum();
-        let written = self.told.written.load(Relaxed);
-        let on_the_way = written.saturating_sub(self.taken.load(Relaxed)) + queued as u64;
-        usize::try_from(AHEAD.saturating_sub(on_the_way)).unwrap_or(usize::MAX)
+        let most = state.clients.iter().map(behind).max();
+        AHEAD.saturating_sub(most.unwrap_or(0))
     }
 
     /// A session begins, with what it has asked for so far.

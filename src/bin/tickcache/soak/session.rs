@@ -19,6 +19,12 @@ use crate::simulator::wire::{Connection, Event, Outbox};
 /// Messages that can be sent again.
 const KEPT: usize = 64;
 
+/// A ping follows so many messages; its answer says that they have been read.
+const PING_AFTER: u64 = 128;
+
+/// Messages that may be on the way: more would only be old when they are read.
+const WINDOW: u64 = 1024;
+
 /// What the frame of a fault says, which no reader of JSON takes.
 const GARBAGE: &str = r#"{"stream":"s0@bookTicker","data":{"u":1,,}"#;
 
@@ -50,6 +56,9 @@ pub(crate) async fn run(connection: Connection, streams: Vec<String>, exchange: 
         seat,
         outbox: Outbox::default(),
         sent: VecDeque::new(),
+        told: 0,
+        read: 0,
+        pings: VecDeque::new(),
         owed: 0,
         counted: 0,
         rng: Rng::with_seed(number),
@@ -88,7 +97,12 @@ struct Session {
     outbox: Outbox,
     /// What was sent last, newest last, with its number on the connection.
     sent: VecDeque<(u64, Arc<str>)>,
-    /// How many of them are to be sent again.
+    /// Messages told so far, how many of them the client has read at least, and at which of them
+    /// pings were sent that are not answered yet.
+    told: u64,
+    read: u64,
+    pings: VecDeque<u64>,
+    /// How many of what was sent are to be sent again.
     owed: usize,
     /// Number of the last message on the connection.
     counted: u64,
@@ -120,7 +134,7 @@ impl Session {
                 event = self.connection.events.recv() => match event {
                     Some(Event::Text(text)) => self.requested(&text),
                     Some(Event::Ping(payload)) => self.outbox.control(OpCode::Pong, &payload),
-                    Some(Event::Pong) => {}
+                    Some(Event::Pong) => self.read = self.pings.pop_front().unwrap_or(self.read),
                     Some(Event::Close(payload)) => {
                         self.outbox.control(OpCode::Close, &payload);
                         self.write().await?;
@@ -128,10 +142,11 @@ impl Session {
                     }
                     Some(Event::Gone) | None => return Ok(End::Over),
                 },
-                text = self.seat.queue.recv() => {
+                text = self.seat.queue.recv(), if self.on_the_way() < WINDOW => {
                     let Some(text) = text else { return Ok(End::Over) };
                     self.tell(text);
                     while !self.outbox.is_full()
+                        && self.on_the_way() < WINDOW
                         && let Ok(text) = self.seat.queue.try_recv()
                     {
                         self.tell(text);
@@ -143,13 +158,22 @@ impl Session {
         }
     }
 
+    fn on_the_way(&self) -> u64 {
+        self.told - self.read
+    }
+
     fn tell(&mut self, text: Arc<str>) {
+        self.told += 1;
         self.counted += 1;
         self.push(self.counted, &text);
         if self.sent.len() == KEPT {
             self.sent.pop_front();
         }
         self.sent.push_back((self.counted, text));
+        if self.told % PING_AFTER == 0 {
+            self.outbox.control(OpCode::Ping, b"");
+            self.pings.push_back(self.told);
+        }
     }
 
     /// Repeats what it was told to, once it has sent as much.

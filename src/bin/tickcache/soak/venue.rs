@@ -115,12 +115,8 @@ async fn moves(exchange: Arc<Exchange>) {
         }
         let due = part + since.as_secs_f64() * exchange.rate;
         part = due.fract();
-        // In a burst nobody is let go of: how fast the engine takes it sets the pace.
-        let most = if bursting {
-            BURST.min(exchange.room())
-        } else {
-            due as usize
-        };
+        let most = if bursting { BURST } else { due as usize };
+        let most = most.min(exchange.room());
         exchange.advance(most);
         if bursting && most > 0 {
             ticks.reset_immediately();
