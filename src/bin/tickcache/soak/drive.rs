@@ -120,8 +120,11 @@ pub(crate) fn healthy(desk: &Desk, within: Duration) -> bool {
 }
 
 fn counted(line: &Line) -> Counted {
+    // The engine's first: it has counted nothing yet that is not told of.
+    let engine = line.feed.counters();
     Counted {
-        engine: line.feed.counters(),
+        engine,
+        holes: line.exchange.told.holes.load(Relaxed),
         refused: line.exchange.told.refused.load(Relaxed),
         hung: line.exchange.told.hung.load(Relaxed),
         timed_out: line.fetches.timed_out.load(Relaxed),

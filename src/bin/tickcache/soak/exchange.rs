@@ -82,6 +82,8 @@ pub(crate) struct Told {
     pub(crate) made: AtomicU64,
     /// Text frames handed to the system, over all connections.
     pub(crate) written: AtomicU64,
+    /// Messages of an id that follow changes which nobody was told of.
+    pub(crate) holes: AtomicU64,
     /// Handshakes that were answered with 503.
     pub(crate) refused: AtomicU64,
     /// Requests that were never answered.
@@ -110,6 +112,8 @@ struct State {
     clients: Vec<Client>,
     /// Changes that nobody is told of.
     dropping: usize,
+    /// The ids that such a change was of, until they are told of again.
+    holes: Vec<bool>,
 }
 
 /// One exchange.
@@ -155,6 +159,7 @@ impl Exchange {
                 truth: Truth::new(form, ids, seed, micros(origin)),
                 clients: Vec::new(),
                 dropping: 0,
+                holes: vec![false; ids],
             }),
             origin,
         }
@@ -215,12 +220,17 @@ impl Exchange {
             truth,
             clients,
             dropping,
+            holes,
         } = &mut *state;
         for _ in 0..changes {
             let (id, text) = truth.advance(now);
             if *dropping > 0 {
                 *dropping -= 1;
+                holes[id] = true;
                 continue;
+            }
+            if std::mem::take(&mut holes[id]) {
+                self.told.holes.fetch_add(1, Relaxed);
             }
             clients.retain(|client| {
                 let wants = client.wanted.as_ref().is_none_or(|wanted| wanted[id]);
