@@ -324,7 +324,7 @@ async fn watch_slot(desk: Arc<Desk>, at: usize, id: usize) {
             desk.problems.add("epochs never go back", told);
         }
         last = tick.epoch();
-        if desk.goes_on() && last % 16 == 0 {
+        if desk.goes_on() && last.is_multiple_of(16) {
             let text = tick.snapshot().record().to_json();
             check_text(&desk, line, id, &text, live);
         }

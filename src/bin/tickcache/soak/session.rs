@@ -170,7 +170,7 @@ impl Session {
             self.sent.pop_front();
         }
         self.sent.push_back((self.counted, text));
-        if self.told % PING_AFTER == 0 {
+        if self.told.is_multiple_of(PING_AFTER) {
             self.outbox.control(OpCode::Ping, b"");
             self.pings.push_back(self.told);
         }
