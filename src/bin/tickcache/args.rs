@@ -237,8 +237,8 @@ read was torn, went back, or was live and old; no waiter slept on news; after ea
 was made after it was live within 2 s (the longest delay between attempts, and one second), and all
 were within 30 s; at the end the engine held what the exchanges have, and a replay of what was
 recorded came to the same; resident memory did not grow after the first fifth, by a 95 % interval, by
-more than 1 MiB or 1 % a minute; no thread panicked. Bounds are stretched by what a thread that does
-nothing but sleep was late. Ctrl-C ends it early, with what there is so far.";
+more than 1 MiB or 1 % a minute; no thread panicked. Bounds are stretched by what the threads of this
+process have waited for a processor. Ctrl-C ends it early, with what there is so far.";
 
 /// Options of `watch`.
 #[derive(Args, Debug, PartialEq)]

@@ -86,13 +86,19 @@ pub(crate) fn run(args: &SoakArgs) -> Result<(), Failure> {
     let cache = Cache::builder()
         .resyncs_per_second(RESYNCS_PER_SECOND)
         .build()?;
-    let lines: Result<Vec<_>, _> = venue
-        .exchanges
-        .iter()
-        .map(|exchange| Line::attach(&cache, exchange, args.rate, &recording))
-        .collect();
+    // Where nothing is ever marked, nobody is woken but by what moves: a lost wake-up stays lost.
+    let quiet = Cache::builder().build()?;
+    let exchanges = venue.exchanges.iter().map(|exchange| {
+        let cache = if exchange.form == Form::Clean {
+            &quiet
+        } else {
+            &cache
+        };
+        Line::attach(cache, exchange, args.rate, &recording)
+    });
+    let lines = exchanges.collect::<Result<Vec<_>, _>>()?;
     let beat = Beat::start()?;
-    let desk = Desk::new(cache.clone(), lines?, Arc::clone(&problems), beat.shared());
+    let desk = Desk::new(lines, Arc::clone(&problems), beat.shared());
     let desk = Arc::new(desk);
     // Jobs are fetched for those who observe them.
     let readers = Readers::start(&desk)?;
@@ -122,9 +128,10 @@ pub(crate) fn run(args: &SoakArgs) -> Result<(), Failure> {
     wait_for_watchers(&desk);
     readers.stop();
     cache.close_blocking(CLOSE_WITHIN)?;
+    quiet.close_blocking(CLOSE_WITHIN)?;
     readers.join();
     let late = beat.stop()?;
-    let tally = Tally::of(cache.counters());
+    let tally = Tally::of(cache.counters().into_iter().chain(quiet.counters()));
     if let Err(unbalanced) = tally.check() {
         problems.add("the ledgers balance", || unbalanced);
     }
@@ -136,7 +143,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<(), Failure> {
         problems.add("memory does not grow", || report::slope(Some(&slope)));
     }
     let panics = PANICS.load(Relaxed);
-    if panics > 0 || cache.waker_panics() > 0 {
+    if panics > 0 || cache.waker_panics() + quiet.waker_panics() > 0 {
         problems.add("no thread panics", || format!("{panics} did"));
     }
     let ended = Ended {
@@ -192,13 +199,11 @@ fn settle(desk: &Desk) -> Vec<State> {
         line.exchange.change(|conditions| conditions.moving = false);
     }
     let state = |line: &Line| {
-        let truth: Vec<_> = (0..line.slots.len())
-            .map(|id| (line.form.id(id).to_string(), line.exchange.held(id)))
-            .collect();
-        let truth = truth.iter().map(|(id, value)| (id.clone(), value));
+        let ids = 0..line.slots.len();
+        let truth = ids.map(|id| (line.form.id(id).to_string(), line.exchange.held(id)));
         State {
             form: line.form,
-            held: Held::of(&desk.cache, line.form.entity()),
+            held: Held::of(&line.cache, line.form.entity()),
             truth: Held::all(truth),
         }
     };
@@ -247,7 +252,7 @@ fn replayed(
     let (held, messages) = recording.replayed(envelope, line.form.entity())?;
     let state = State {
         form: line.form,
-        truth: Held::of(&desk.cache, line.form.entity()),
+        truth: Held::of(&line.cache, line.form.entity()),
         held,
     };
     if let Some(difference) = state.held.difference(&state.truth) {

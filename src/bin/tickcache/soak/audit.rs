@@ -159,7 +159,7 @@ mod tests {
 
     fn look(epoch: u64, at: u64, freshness: Freshness) -> Look {
         let value = Value {
-            parts: [Some(1), Some(2), Some(3), None],
+            parts: [Some(1), Some(2), Some(3), Some(4), Some(5), None],
             at,
         };
         Look {

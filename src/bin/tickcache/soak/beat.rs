@@ -1,7 +1,11 @@
 //! How late this machine runs things. A process that is given no processor for a second can keep no
-//! bound of a second: what a thread that does nothing was late by is granted to everybody else.
+//! bound of a second: what its threads have waited for a processor is granted.
+//!
+//! Linux counts that for each thread. Elsewhere, or where it does not tell, it is what a thread that
+//! only sleeps was late by, which is less: systems prefer those who sleep much.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,7 +18,10 @@ const EVERY: Duration = Duration::from_millis(10);
 /// What it was late by is remembered for so long.
 const REMEMBERED: Duration = Duration::from_secs(5);
 
-/// A thread that wants to be woken regularly, and notes how late it was.
+/// How often it is asked what each thread has waited; reading it takes some microseconds for each.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// A thread that wants to be woken regularly, and notes how late it and the others were.
 #[derive(Debug)]
 pub(crate) struct Beat {
     shared: Arc<Shared>,
@@ -61,23 +68,71 @@ impl Beat {
 }
 
 fn run(shared: &Shared) {
-    let mut past: VecDeque<(Instant, Duration)> = VecDeque::new();
-    let mut sum = Duration::ZERO;
+    let (mut sleeps, mut waits) = (Recent::default(), Recent::default());
+    let mut waited = Waited::default();
+    let mut asked = Instant::now();
     while !shared.stop.load(Relaxed) {
         let before = Instant::now();
         std::thread::sleep(EVERY);
         let now = Instant::now();
-        let late = (now - before).saturating_sub(EVERY);
-        past.push_back((now, late));
-        sum += late;
-        while let Some((at, late)) = past.front().copied()
-            && now - at > REMEMBERED
-        {
-            past.pop_front();
-            sum -= late;
+        sleeps.add(now, (now - before).saturating_sub(EVERY));
+        if now - asked >= ASK_EVERY {
+            asked = now;
+            waits.add(now, waited.most_since_last());
         }
-        let nanos = u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX);
+        let late = sleeps.sum.max(waits.sum);
+        let nanos = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
         shared.late.store(nanos, Relaxed);
         shared.most.fetch_max(nanos, Relaxed);
     }
+}
+
+/// A sum over the last seconds.
+#[derive(Debug, Default)]
+struct Recent {
+    past: VecDeque<(Instant, Duration)>,
+    sum: Duration,
+}
+
+impl Recent {
+    fn add(&mut self, now: Instant, late: Duration) {
+        self.past.push_back((now, late));
+        self.sum += late;
+        while let Some((at, late)) = self.past.front().copied()
+            && now - at > REMEMBERED
+        {
+            self.past.pop_front();
+            self.sum -= late;
+        }
+    }
+}
+
+/// How long each thread of this process has waited for a processor.
+#[derive(Debug, Default)]
+struct Waited(BTreeMap<OsString, u64>);
+
+impl Waited {
+    /// The longest that any thread has waited since this was last asked. A value passes through one
+    /// thread after the other, but those that wait at the same time wait for the same.
+    fn most_since_last(&mut self) -> Duration {
+        let now: BTreeMap<_, _> = threads().collect();
+        let since = now.iter().map(|(thread, waited)| {
+            let before = self.0.get(thread).copied().unwrap_or(*waited);
+            waited.saturating_sub(before)
+        });
+        let most = since.max().unwrap_or(0);
+        self.0 = now;
+        Duration::from_nanos(most)
+    }
+}
+
+/// Each thread, and how long it has waited so far, in nanoseconds.
+fn threads() -> impl Iterator<Item = (OsString, u64)> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks.flatten().filter_map(|task| {
+        // Time on a processor, time in the queue for one, and how often it had one.
+        let told = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let waited = told.split_whitespace().nth(1)?.parse().ok()?;
+        Some((task.file_name(), waited))
+    })
 }

@@ -16,7 +16,7 @@ use super::audit::Claims;
 use super::exchange::Exchange;
 use super::form::Form;
 use super::tape::{Recording, Taped};
-use super::truth::{AT, CHECK, PARTS, Value};
+use super::truth::{AT, CHECK, COUNT, PARTS, Value};
 use crate::Failure;
 use crate::rest::{GetError, get};
 
@@ -78,6 +78,7 @@ impl Fetches {
 /// An exchange and what the engine has of it.
 #[derive(Debug)]
 pub(crate) struct Line {
+    pub(crate) cache: Cache,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) form: Form,
     pub(crate) feed: FeedRef,
@@ -86,7 +87,7 @@ pub(crate) struct Line {
     pub(crate) fetches: Arc<Fetches>,
     /// A live value is never older.
     oldest: Duration,
-    fields: [Field; 6],
+    fields: [Field; COUNT + 2],
 }
 
 /// One look at a value.
@@ -100,15 +101,15 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    fn of(reading: Reading<'_, 6>) -> Self {
+    fn of(reading: Reading<'_, { COUNT + 2 }>) -> Self {
         let (freshness, epoch) = (reading.freshness(), reading.epoch());
         let members = reading.even_if_stale().map(|member| member.u64().ok());
-        let [bid, ask, size, last, at, check] = members;
+        let [bid, ask, size, open, high, last, at, check] = members;
         Self {
             freshness,
             epoch,
             value: Value {
-                parts: [bid, ask, size, last],
+                parts: [bid, ask, size, open, high, last],
                 at: at.unwrap_or_default(),
             },
             check,
@@ -176,10 +177,11 @@ impl Line {
             }
         }?;
         let entity = cache.entity(form.entity());
-        let [bid, ask, size, last] = PARTS;
-        let fields = entity.fields([bid, ask, size, last, AT, CHECK])?;
+        let [bid, ask, size, open, high, last] = PARTS;
+        let fields = entity.fields([bid, ask, size, open, high, last, AT, CHECK])?;
         let slots = (0..exchange.ids).map(|id| entity.slot(form.id(id)));
         Ok(Self {
+            cache: cache.clone(),
             form,
             feed,
             slots: slots.collect(),

@@ -17,6 +17,9 @@ use super::truth::Truth;
 /// Messages that a session may be behind, at least.
 const BEHIND: usize = 8192;
 
+/// Messages that may wait for a session before the exchange waits for it.
+const AHEAD: usize = 1024;
+
 /// What an exchange does for its clients at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conditions {
@@ -79,6 +82,8 @@ pub(crate) struct Told {
     pub(crate) made: AtomicU64,
     /// Text frames handed to the system, over all connections.
     pub(crate) written: AtomicU64,
+    /// Messages of an id that follow changes which nobody was told of.
+    pub(crate) holes: AtomicU64,
     /// Handshakes that were answered with 503.
     pub(crate) refused: AtomicU64,
     /// Requests that were never answered.
@@ -107,6 +112,8 @@ struct State {
     clients: Vec<Client>,
     /// Changes that nobody is told of.
     dropping: usize,
+    /// The ids that such a change was of, until they are told of again.
+    holes: Vec<bool>,
 }
 
 /// One exchange.
@@ -152,6 +159,7 @@ impl Exchange {
                 truth: Truth::new(form, ids, seed, micros(origin)),
                 clients: Vec::new(),
                 dropping: 0,
+                holes: vec![false; ids],
             }),
             origin,
         }
@@ -176,15 +184,15 @@ impl Exchange {
 
     /// Tells the connected sessions, all or the first of them, what to do; gives how many.
     pub(crate) fn order(&self, order: &Order, only_one: bool) -> usize {
-        let mut state = self.state();
         let most = if only_one { 1 } else { usize::MAX };
-        let told = state.clients.iter().take(most);
-        // A session that has just ended needs no order.
-        let told = told.filter(|client| client.orders.send(order.clone()).is_ok());
-        let told = told.count();
-        if matches!(order, Order::Forget) {
-            state.clients.drain(..most.min(told));
-        }
+        let forgets = matches!(order, Order::Forget);
+        let mut told = 0;
+        self.state().clients.retain(|client| {
+            // A session that has just ended needs no order.
+            let obeys = told < most && client.orders.send(order.clone()).is_ok();
+            told += usize::from(obeys);
+            !(obeys && forgets)
+        });
         told
     }
 
@@ -212,12 +220,17 @@ impl Exchange {
             truth,
             clients,
             dropping,
+            holes,
         } = &mut *state;
         for _ in 0..changes {
             let (id, text) = truth.advance(now);
             if *dropping > 0 {
                 *dropping -= 1;
+                holes[id] = true;
                 continue;
+            }
+            if std::mem::take(&mut holes[id]) {
+                self.told.holes.fetch_add(1, Relaxed);
             }
             clients.retain(|client| {
                 let wants = client.wanted.as_ref().is_none_or(|wanted| wanted[id]);
@@ -231,11 +244,13 @@ impl Exchange {
         self.told.made.fetch_add(changes as u64, Relaxed);
     }
 
-    /// How many changes every session could take now.
+    /// How many changes may be made at once: an exchange whose clients do not keep up waits for
+    /// them, so that what arrives is never older than the buffers in between are long.
     pub(crate) fn room(&self) -> usize {
         let state = self.state();
-        let rooms = state.clients.iter().map(|client| client.queue.capacity());
-        rooms.min().unwrap_or(0)
+        let behind = |client: &Client| client.queue.max_capacity() - client.queue.capacity();
+        let most = state.clients.iter().map(behind).max();
+        AHEAD.saturating_sub(most.unwrap_or(0))
     }
 
     /// A session begins, with what it has asked for so far.

@@ -189,7 +189,7 @@ impl Deck {
 
 impl Fault {
     /// Whether the counters have moved as they must: `Ok` if so, else what is missing. `hit` is to
-    /// how many connections it happened. Where `over`, nothing more will come.
+    /// how many connections it happened. Where `over`, it was so before, and nothing more may come.
     pub(crate) fn seen(&self, before: &Counted, now: &Counted, hit: u64, over: bool) -> Seen {
         if self.kind.loses() {
             at_least("losses", now.since(before, |now| now.losses), hit)?;
@@ -201,12 +201,13 @@ impl Fault {
     /// The part of it that can be told while the fault lasts.
     pub(crate) fn caught(&self, before: &Counted, now: &Counted, hit: u64, over: bool) -> Seen {
         let moved = |of: fn(&CounterValues) -> u64| now.since(before, of);
-        // A number that can be said exactly is, once everything is through.
-        let exactly = |name: &str, is: u64, wanted: u64| {
-            if over && is > wanted {
-                return Err(format!("{name} moved by {is}, beyond {wanted}"));
-            }
-            at_least(name, is, wanted)
+        // A number that can be said exactly is, once everything is through, unless a connection was
+        // lost for another reason.
+        let alone = over && (self.kind.loses() || moved(|now| now.losses) == 0);
+        let exactly = |name: &str, is: u64, wanted: u64| match over {
+            false => at_least(name, is, wanted),
+            true if alone && is > wanted => Err(format!("{name} moved by {is}, beyond {wanted}")),
+            true => Ok(()),
         };
         match self.kind {
             Kind::Refuse => {
@@ -221,7 +222,11 @@ impl Fault {
                 at_least("repetitions", dropped, self.count as u64)
             }
             Kind::Gap if self.form == Form::Counted => exactly("gaps", moved(|now| now.gaps), hit),
-            Kind::Gap => exactly("gaps", moved(|now| now.gaps), self.count as u64),
+            Kind::Gap => {
+                let holes = now.holes - before.holes;
+                at_least("holes", holes, 1)?;
+                exactly("gaps", moved(|now| now.gaps), holes)
+            }
             Kind::Garbage => exactly("refused messages", moved(|now| now.refused), hit),
             Kind::HangingFetch => {
                 at_least("hung requests", now.hung - before.hung, 1)?;
@@ -248,6 +253,8 @@ fn at_least(name: &str, is: u64, least: u64) -> Seen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) engine: CounterValues,
+    /// Holes in the numbering that the exchange has told of.
+    pub(crate) holes: u64,
     /// Handshakes that were answered with 503.
     pub(crate) refused: u64,
     /// Requests that were never answered, and those that were given up.
@@ -303,11 +310,16 @@ mod tests {
         let counted = |change: &dyn Fn(&mut CounterValues)| {
             let mut counted = Counted::default();
             change(&mut counted.engine);
+            counted.holes = counted.engine.gaps.min(8);
             counted
         };
         let gaps = |gaps| counted(&|engine| engine.gaps = gaps);
         let gap = fault(Kind::Gap, Form::Chain);
-        assert!(gap.seen(&gaps(5), &gaps(7), 1, false).is_err());
+        let one_more = Counted {
+            holes: 8,
+            ..gaps(7)
+        };
+        assert!(gap.seen(&gaps(5), &one_more, 1, false).is_err());
         assert!(gap.seen(&gaps(5), &gaps(8), 1, true).is_ok());
         assert!(gap.seen(&gaps(5), &gaps(9), 1, true).is_err());
         let lost =

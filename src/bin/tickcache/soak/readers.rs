@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use tickcache::cache::{Cache, WaitError};
+use tickcache::cache::WaitError;
 use tickcache::key;
 use tokio::task::LocalSet;
 
@@ -21,6 +21,7 @@ use super::board::Line;
 use super::form::Form;
 use super::problems::Problems;
 use super::sleepers::{Seen, Sleepers};
+use crate::tally::Tally;
 
 /// Time between two looks at everything.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -42,7 +43,6 @@ const WAIT: Duration = Duration::from_millis(100);
 /// What all readers share.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    pub(crate) cache: Cache,
     pub(crate) lines: Vec<Line>,
     pub(crate) problems: Arc<Problems>,
     pub(crate) beat: Arc<beat::Shared>,
@@ -60,16 +60,10 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(
-        cache: Cache,
-        lines: Vec<Line>,
-        problems: Arc<Problems>,
-        beat: Arc<beat::Shared>,
-    ) -> Self {
+    pub(crate) fn new(lines: Vec<Line>, problems: Arc<Problems>, beat: Arc<beat::Shared>) -> Self {
         let ids: Vec<_> = lines.iter().map(|line| line.slots.len()).collect();
         Self {
             seen: Seen::new(&ids),
-            cache,
             lines,
             problems,
             beat,
@@ -110,6 +104,12 @@ impl Desk {
         behind
             .map(|(whose, epochs)| self.sleeper(whose, epochs))
             .collect()
+    }
+
+    /// What the feeds have counted, those of all caches.
+    pub(crate) fn tally(&self) -> Tally {
+        let counted = |line: &Line| (line.form.name().to_owned(), line.feed.counters());
+        Tally::of(self.lines.iter().map(counted))
     }
 
     fn audit(&self, who: &'static str, looks: &Arc<Looks>) -> Audit {
@@ -249,7 +249,7 @@ fn take(desk: &Desk) {
         }
         let other = rng.usize(..line.slots.len());
         // It may be refused where the slots move too fast; jobs are written by whoever owns them.
-        if let Ok(cut) = desk.cache.cut([&line.slots[id], &line.slots[other]]) {
+        if let Ok(cut) = line.cache.cut([&line.slots[id], &line.slots[other]]) {
             desk.cuts.fetch_add(1, Relaxed);
             let records = cut.records().zip(cut.freshness()).zip([id, other]);
             for ((record, freshness), id) in records {
@@ -324,7 +324,7 @@ async fn watch_slot(desk: Arc<Desk>, at: usize, id: usize) {
             desk.problems.add("epochs never go back", told);
         }
         last = tick.epoch();
-        if desk.goes_on() && last % 16 == 0 {
+        if desk.goes_on() && last.is_multiple_of(16) {
             let text = tick.snapshot().record().to_json();
             check_text(&desk, line, id, &text, live);
         }
@@ -347,7 +347,7 @@ async fn follow(desk: Arc<Desk>, at: usize) {
 async fn observe(desk: Arc<Desk>, at: usize, id: usize) {
     let line = &desk.lines[at];
     let key = key![line.form.entity(), id as u64];
-    let mut query = desk.cache.query::<Json>(key).observe();
+    let mut query = line.cache.query::<Json>(key).observe();
     while let Ok(state) = query.changed().await {
         desk.states.fetch_add(1, Relaxed);
         if let Some(value) = state.data()

@@ -53,7 +53,7 @@ impl Lines {
     }
 
     pub(crate) fn tell(&mut self, desk: &Desk, outcomes: &[Outcome], memory: &Memory) {
-        let sum = Tally::of(desk.cache.counters()).sum;
+        let sum = desk.tally().sum;
         let now = Instant::now();
         let (since, before) = self.last;
         let rate = (sum.messages - before) as f64 / (now - since).as_secs_f64().max(1e-3);

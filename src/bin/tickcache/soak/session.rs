@@ -19,6 +19,12 @@ use crate::simulator::wire::{Connection, Event, Outbox};
 /// Messages that can be sent again.
 const KEPT: usize = 64;
 
+/// A ping follows so many messages; its answer says that they have been read.
+const PING_AFTER: u64 = 128;
+
+/// Messages that may be on the way: more would only be old when they are read.
+const WINDOW: u64 = 1024;
+
 /// What the frame of a fault says, which no reader of JSON takes.
 const GARBAGE: &str = r#"{"stream":"s0@bookTicker","data":{"u":1,,}"#;
 
@@ -50,6 +56,10 @@ pub(crate) async fn run(connection: Connection, streams: Vec<String>, exchange: 
         seat,
         outbox: Outbox::default(),
         sent: VecDeque::new(),
+        told: 0,
+        read: 0,
+        pings: VecDeque::new(),
+        owed: 0,
         counted: 0,
         rng: Rng::with_seed(number),
         exchange: Arc::clone(&exchange),
@@ -87,6 +97,13 @@ struct Session {
     outbox: Outbox,
     /// What was sent last, newest last, with its number on the connection.
     sent: VecDeque<(u64, Arc<str>)>,
+    /// Messages told so far, how many of them the client has read at least, and at which of them
+    /// pings were sent that are not answered yet.
+    told: u64,
+    read: u64,
+    pings: VecDeque<u64>,
+    /// How many of what was sent are to be sent again.
+    owed: usize,
     /// Number of the last message on the connection.
     counted: u64,
     rng: Rng,
@@ -117,7 +134,7 @@ impl Session {
                 event = self.connection.events.recv() => match event {
                     Some(Event::Text(text)) => self.requested(&text),
                     Some(Event::Ping(payload)) => self.outbox.control(OpCode::Pong, &payload),
-                    Some(Event::Pong) => {}
+                    Some(Event::Pong) => self.read = self.pings.pop_front().unwrap_or(self.read),
                     Some(Event::Close(payload)) => {
                         self.outbox.control(OpCode::Close, &payload);
                         self.write().await?;
@@ -125,27 +142,50 @@ impl Session {
                     }
                     Some(Event::Gone) | None => return Ok(End::Over),
                 },
-                text = self.seat.queue.recv() => {
+                text = self.seat.queue.recv(), if self.on_the_way() < WINDOW => {
                     let Some(text) = text else { return Ok(End::Over) };
                     self.tell(text);
                     while !self.outbox.is_full()
+                        && self.on_the_way() < WINDOW
                         && let Ok(text) = self.seat.queue.try_recv()
                     {
                         self.tell(text);
                     }
                 }
             }
+            self.repeat();
             self.write().await?;
         }
     }
 
+    fn on_the_way(&self) -> u64 {
+        self.told - self.read
+    }
+
     fn tell(&mut self, text: Arc<str>) {
+        self.told += 1;
         self.counted += 1;
         self.push(self.counted, &text);
         if self.sent.len() == KEPT {
             self.sent.pop_front();
         }
         self.sent.push_back((self.counted, text));
+        if self.told.is_multiple_of(PING_AFTER) {
+            self.outbox.control(OpCode::Ping, b"");
+            self.pings.push_back(self.told);
+        }
+    }
+
+    /// Repeats what it was told to, once it has sent as much.
+    fn repeat(&mut self) {
+        if self.owed == 0 || self.sent.len() < self.owed {
+            return;
+        }
+        let from = self.sent.len() - std::mem::take(&mut self.owed);
+        let again: Vec<_> = self.sent.range(from..).cloned().collect();
+        for (number, text) in again {
+            self.push(number, &text);
+        }
     }
 
     fn push(&mut self, number: u64, text: &str) {
@@ -166,12 +206,7 @@ impl Session {
             Order::Truncate => return Some(End::Truncate),
             Order::Reset => return Some(End::Reset),
             Order::Forget => return Some(End::Forgotten),
-            Order::Repeat(last) => {
-                let again: Vec<_> = self.sent.iter().rev().take(*last).cloned().collect();
-                for (number, text) in again.into_iter().rev() {
-                    self.push(number, &text);
-                }
-            }
+            Order::Repeat(last) => self.owed = *last,
             Order::Skip(numbers) => self.counted += numbers,
             Order::Garbage => self
                 .outbox

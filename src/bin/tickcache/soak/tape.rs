@@ -1,9 +1,12 @@
 //! What the undisturbed feed receives is recorded on the way, by the recorder of `record`, and
 //! replayed at the end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 use tickcache::cache::{Cache, Feed};
 use tickcache::feed::{
@@ -153,26 +156,42 @@ impl Held {
     pub(crate) fn of(cache: &Cache, entity: &str) -> Self {
         let slots = cache.entity(entity);
         let lines = slots.iter().filter_map(|slot| {
-            let text = slot.read_all(|view| view.record().to_json());
-            let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-            Some(Self::line(&slot.id().to_string(), &value))
+            let (text, id) = (slot.read_all(|view| view.record().to_json()), slot.id());
+            if text.is_empty() {
+                return None;
+            }
+            // What is no object has no members to be sorted.
+            let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(&text);
+            Some(match members {
+                Ok(members) => {
+                    let members = members.iter();
+                    Self::line(
+                        &id.to_string(),
+                        members.map(|(name, raw)| (name, raw.get())),
+                    )
+                }
+                Err(_) => format!("{id} {text}"),
+            })
         });
         Self::sorted(lines.collect())
     }
 
-    /// What these ids and values come to.
-    pub(crate) fn all<'a>(
-        values: impl IntoIterator<Item = (String, &'a serde_json::Value)>,
-    ) -> Self {
-        let lines = values.into_iter().map(|(id, value)| Self::line(&id, value));
-        Self::sorted(lines.collect())
+    /// What these ids and values, which are objects, come to.
+    pub(crate) fn all(values: impl IntoIterator<Item = (String, Json)>) -> Self {
+        let line = |(id, value): (String, Json)| {
+            let members: BTreeMap<_, _> = value.as_object().into_iter().flatten().collect();
+            let members: Vec<_> = members
+                .into_iter()
+                .map(|(name, value)| (name, value.to_string()))
+                .collect();
+            let members = members.iter();
+            Self::line(&id, members.map(|(name, value)| (*name, value.as_str())))
+        };
+        Self::sorted(values.into_iter().map(line).collect())
     }
 
-    fn line(id: &str, value: &serde_json::Value) -> String {
-        let mut members: Vec<_> = value.as_object().into_iter().flatten().collect();
-        members.sort_by_key(|(name, _)| name.as_str());
+    fn line<'a>(id: &str, members: impl Iterator<Item = (&'a String, &'a str)>) -> String {
         let members: Vec<_> = members
-            .into_iter()
             .map(|(name, value)| format!("\"{name}\":{value}"))
             .collect();
         format!("{id} {{{}}}", members.join(","))

@@ -14,7 +14,8 @@ use serde_json::{Map, Value as Json};
 use super::form::Form;
 
 /// The members of a value, in the order in which they are told, before `at` and `check`.
-pub(crate) const PARTS: [&str; 4] = ["bid", "ask", "size", "last"];
+pub(crate) const PARTS: [&str; COUNT] = ["bid", "ask", "size", "open", "high", "last"];
+pub(crate) const COUNT: usize = 6;
 pub(crate) const AT: &str = "at";
 pub(crate) const CHECK: &str = "check";
 
@@ -28,7 +29,7 @@ const RESTART_JUMP: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Value {
     /// The last may be absent.
-    pub(crate) parts: [Option<u64>; 4],
+    pub(crate) parts: [Option<u64>; COUNT],
     pub(crate) at: u64,
 }
 
@@ -53,10 +54,11 @@ impl Value {
         Self { parts, at }
     }
 
-    /// Changes one part at least; the last comes and goes.
-    fn moved(&mut self, rng: &mut Rng, at: u64) -> [bool; 4] {
+    /// Changes one part at least, and seldom more: whoever lacks a change lacks it for a while. The
+    /// last part comes and goes.
+    fn moved(&mut self, rng: &mut Rng, at: u64) -> [bool; COUNT] {
         let first = rng.usize(..self.parts.len());
-        let changed = std::array::from_fn(|part| part == first || rng.u8(..4) == 0);
+        let changed = std::array::from_fn(|part| part == first || rng.u8(..16) == 0);
         for (part, value) in self.parts.iter_mut().enumerate() {
             if changed[part] {
                 let goes = part == PARTS.len() - 1 && value.is_some() && rng.bool();
@@ -69,7 +71,7 @@ impl Value {
 
     /// The members, apart by commas; of the parts those that are `told`, where absent ones are null
     /// if they are told as a change.
-    fn members(&self, out: &mut String, id: usize, changed: Option<[bool; 4]>) {
+    fn members(&self, out: &mut String, id: usize, changed: Option<[bool; COUNT]>) {
         for (part, name) in PARTS.iter().enumerate() {
             let told = changed.is_none_or(|changed| changed[part]);
             // Writing to a String cannot fail.
@@ -156,7 +158,7 @@ impl Truth {
         self.text(id, None)
     }
 
-    fn text(&self, id: usize, changed: Option<[bool; 4]>) -> Arc<str> {
+    fn text(&self, id: usize, changed: Option<[bool; COUNT]>) -> Arc<str> {
         let mut text = String::with_capacity(192);
         self.form.open(
             &mut text,

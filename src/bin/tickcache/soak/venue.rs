@@ -116,14 +116,9 @@ async fn moves(exchange: Arc<Exchange>) {
         let due = part + since.as_secs_f64() * exchange.rate;
         part = due.fract();
         let most = if bursting { BURST } else { due as usize };
-        // In a burst nobody is let go of: the clients' sockets set the pace.
-        let most = if bursting {
-            most.min(exchange.room())
-        } else {
-            most
-        };
+        let most = most.min(exchange.room());
         exchange.advance(most);
-        if bursting {
+        if bursting && most > 0 {
             ticks.reset_immediately();
             tokio::task::yield_now().await;
         }
