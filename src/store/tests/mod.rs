@@ -12,6 +12,8 @@ mod live;
 mod locate;
 #[cfg(not(tickcache_loom))]
 mod lookup;
+#[cfg(tickcache_loom)]
+mod mark_models;
 #[cfg(not(tickcache_loom))]
 mod oracle;
 #[cfg(not(tickcache_loom))]
