@@ -477,9 +477,9 @@ mod tests {
                 flags: if is(5) { flags::GAP } else { flags::PARTIAL },
                 ..Stamp::default()
             };
-            let expected = Header::stamped(&old, true, &stamp, || 5);
+            let expected = Header::stamped(&old, true, &stamp, || 9);
             let (from, to) = (words(old), words(Header::BLANK));
-            let carried = Carried::new(&from, &stamp, || 5);
+            let carried = Carried::new(&from, &stamp, || 9);
             carried.store(&from, &to, &stamp);
             assert_eq!(Header::own(&to), expected, "{stamp:?}");
             assert_eq!(carried.is_same(), expected.same_stamps(&old), "{stamp:?}");
