@@ -61,40 +61,6 @@ fn who_sees_an_open_sees_what_it_has_invalidated() {
     });
 }
 
-/// Who looks for marked slots when the count has moved finds the mark; and who sees a mark finds
-/// that the count has moved. The reader waits for the one and looks for the other: loom remembers one
-/// access of each word, and so would not try a look between two steps of the count.
-fn mark_while(read: fn(&Entity, &Slot)) {
-    explore(move || {
-        let entity = entity();
-        let slot = entity.slot(IdRef::Int(1)).expect("room");
-        let marked = slot.clone();
-        let marking = thread::spawn(move || marked.invalidate());
-        read(&entity, &slot);
-        marking.join().expect("no panic");
-    });
-}
-
-#[test]
-fn who_sees_the_count_of_marks_after_a_mark_sees_the_mark() {
-    mark_while(|entity, slot| {
-        while entity.slots_invalidated() < 2 {
-            thread::yield_now();
-        }
-        assert_eq!(slot.invalidation(), 1, "counted, and not marked");
-    });
-}
-
-#[test]
-fn who_sees_a_mark_sees_that_it_was_counted() {
-    mark_while(|entity, slot| {
-        while slot.invalidation() == 0 {
-            thread::yield_now();
-        }
-        assert_ne!(entity.slots_invalidated(), 0, "marked, and not counted");
-    });
-}
-
 /// A value that has come into doubt is looked for once: when the count of doubts has moved.
 #[test]
 fn who_sees_the_count_of_doubts_sees_the_doubt() {
