@@ -266,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn answers_that_nobody_takes_are_bounded() {
+        let mut outbox = Outbox::new(1, 1);
+        // As by a message that lists more streams than anybody can have asked for.
+        for number in 0..MAX_ANSWERS + 2 {
+            outbox.granted("trades", &number.to_string());
+        }
+        assert_eq!(outbox.take_answers().len(), MAX_ANSWERS);
+        outbox.ended("trades", "1");
+        assert_eq!(outbox.take_answers().len(), 1, "there is room again");
+    }
+
+    #[test]
     fn no_interval_holds_more_than_the_pace() {
         let second = Duration::from_secs(1);
         let at = |millis: u64| Time::from_nanos(millis * 1_000_000);

@@ -518,9 +518,9 @@ mod tests {
                 flags: if is(5) { flags::GAP } else { flags::PARTIAL },
                 ..Stamp::default()
             };
-            let expected = Header::stamped(&old, true, &stamp, || 5);
+            let expected = Header::stamped(&old, true, &stamp, || 9);
             let (from, to) = (Words::new(old), Words::new(Header::BLANK));
-            let carried = Carried::new(from.of().stamps, &stamp, || 5);
+            let carried = Carried::new(from.of().stamps, &stamp, || 9);
             carried.store(from.of(), to.of(), &stamp);
             assert_eq!(to.header(), expected, "{stamp:?}");
             assert_eq!(carried.is_same(), expected.same_stamps(&old), "{stamp:?}");

@@ -223,3 +223,23 @@ fn is_rate(reason: &str) -> bool {
         .iter()
         .any(|text| reason.contains(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_answered_is_forgotten_in_the_end() {
+        let mut pending = Pending::default();
+        let stream = Subscription::new("trades", "X");
+        let most = MAX_REQUESTS as u64;
+        for number in 0..most + 3 {
+            pending.asked(Verb::Subscribe, number, &[&stream]);
+        }
+        assert_eq!(pending.len(), MAX_REQUESTS);
+        // The oldest went; all others are there, in order.
+        assert!(pending.take(2).is_none());
+        assert_eq!(pending.pop().and_then(|request| request.number), Some(3));
+        assert!(pending.take(most + 2).is_some());
+    }
+}

@@ -1,5 +1,7 @@
 //! Tests of the store's protocols, and their models.
 
+#[cfg(tickcache_loom)]
+mod beside_models;
 #[cfg(not(tickcache_loom))]
 mod changes;
 #[cfg(tickcache_loom)]
