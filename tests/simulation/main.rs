@@ -19,6 +19,7 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
 
+mod cases;
 mod desk;
 mod frames;
 mod heal;
