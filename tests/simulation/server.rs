@@ -247,7 +247,10 @@ impl Server {
         let (Some(before), Some(after), false) = (before, after, self.form.is_whole()) else {
             // That a removed value is there again nothing else would say: it is never lost.
             let is_back = before.is_none();
-            let losses = std::mem::replace(&mut self.losses, if is_back { 0 } else { self.losses });
+            let losses = self.losses;
+            if is_back {
+                self.losses = 0;
+            }
             let message = self.whole(key);
             self.data(conn, message, random, tally);
             self.losses = losses;
