@@ -22,6 +22,7 @@
 mod cases;
 mod desk;
 mod frames;
+mod happen;
 mod heal;
 mod judge;
 mod mischief;

@@ -130,6 +130,9 @@ impl Server {
                 session.keys.insert(*key);
             } else {
                 session.keys.remove(key);
+                // What is ended is not spoken of again.
+                let name = name(*key);
+                session.remembered.retain(|message| message["k"] != name);
             }
         }
         self.say(conn, json!({ "t": "ack", "id": request["id"] }));
