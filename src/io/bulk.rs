@@ -22,7 +22,12 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// Has work done elsewhere, and the feed's thread look again when it is done. It may drop the work.
 #[derive(Clone)]
-pub(crate) struct Offload(Arc<dyn Fn(Work) + Send + Sync>);
+pub(crate) struct Offload {
+    run: Arc<dyn Fn(Work) + Send + Sync>,
+    /// Does what waits, for who cannot go on without it. Where another thread does it, there is
+    /// nothing to be said.
+    hurry: Option<Arc<dyn Fn() + Send + Sync>>,
+}
 
 impl Offload {
     #[cfg_attr(
@@ -30,11 +35,33 @@ impl Offload {
         allow(dead_code, reason = "for feeds with a thread")
     )]
     pub(crate) fn new(run: impl Fn(Work) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(run))
+        Self {
+            run: Arc::new(run),
+            hurry: None,
+        }
+    }
+
+    /// Where the work waits until it is asked for, on the thread that asks.
+    #[cfg(all(feature = "net", feature = "testing"))]
+    pub(crate) fn by_hand(
+        run: impl Fn(Work) + Send + Sync + 'static,
+        hurry: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            run: Arc::new(run),
+            hurry: Some(Arc::new(hurry)),
+        }
+    }
+
+    /// Somebody is about to wait for the work.
+    pub(in crate::io) fn hurry(&self) {
+        if let Some(hurry) = &self.hurry {
+            hurry();
+        }
     }
 
     pub(in crate::io) fn run(&self, work: Work) {
-        (self.0)(work);
+        (self.run)(work);
     }
 }
 

@@ -13,13 +13,16 @@
 //! publications and reads of several threads mix is for the models and stress tests of `store`.
 //!
 //! `SEED=n cargo test --test simulation` runs one seed and shows what happened; `COUNT=n` runs so many
-//! from the first on (or from `SEED` on), each test those of its form. `.ci/simulate` runs thousands.
+//! from the first on (or from `SEED` on), each test those of its form. `TRACE=n` shows so many lines of what
+//! led to a failure. `.ci/simulate` runs thousands.
 
 #![cfg(unix)]
 #![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
 
+mod cases;
 mod desk;
 mod frames;
+mod happen;
 mod heal;
 mod judge;
 mod mischief;

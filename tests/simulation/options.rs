@@ -173,7 +173,7 @@ impl Options {
             keys,
             initial: keys - random.pick(2),
             redundant,
-            lifetime: random.chance(25).then(|| random.millis(6_000, 15_000)),
+            lifetime: random.chance(35).then(|| random.millis(3_500, 9_000)),
             asking,
             snapshots: !asking.resyncs() || random.chance(50),
             periodic: (!asking.resyncs()).then(|| random.millis(800, 2_500)),

@@ -130,6 +130,9 @@ impl Server {
                 session.keys.insert(*key);
             } else {
                 session.keys.remove(key);
+                // What is ended is not spoken of again.
+                let name = name(*key);
+                session.remembered.retain(|message| message["k"] != name);
             }
         }
         self.say(conn, json!({ "t": "ack", "id": request["id"] }));
@@ -245,8 +248,16 @@ impl Server {
         let before = self.truth.states(key)[said].value.as_ref();
         let after = self.truth.now(key).value.as_ref();
         let (Some(before), Some(after), false) = (before, after, self.form.is_whole()) else {
+            // That a removed value is there again nothing else would say: it is never lost.
+            let is_back = before.is_none();
+            let losses = self.losses;
+            if is_back {
+                self.losses = 0;
+            }
             let message = self.whole(key);
-            return self.data(conn, message, random, tally);
+            self.data(conn, message, random, tally);
+            self.losses = losses;
+            return;
         };
         let mut message = json!({ "t": "upd", "k": name(key), "d": diff(before, after) });
         if let Some(number) = self.number(key, version) {

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use tickcache::{Slot, Time};
 
-/// Lines that are kept.
+/// Lines that are kept, unless `TRACE` says how many.
 const KEPT: usize = 90;
 
 /// The longest that is shown of one event.
@@ -17,6 +17,7 @@ pub(crate) struct Trace {
     /// A number made of all that was noted.
     pub(crate) hash: u64,
     in_words: bool,
+    kept: usize,
     began: Option<Time>,
     lines: VecDeque<String>,
     faces: Vec<(String, String)>,
@@ -41,6 +42,7 @@ impl Trace {
     pub(crate) fn in_words() -> Self {
         Self {
             in_words: true,
+            kept: crate::number("TRACE").map_or(KEPT, |lines| lines as usize),
             ..Self::default()
         }
     }
@@ -58,7 +60,7 @@ impl Trace {
 
     fn push(&mut self, now: Time, text: String) {
         let began = *self.began.get_or_insert(now);
-        if self.lines.len() == KEPT {
+        if self.lines.len() == self.kept {
             self.lines.pop_front();
         }
         self.lines

@@ -70,8 +70,13 @@ impl Bench {
         let first_data_within = parts.group.config().settings().first_data_within;
         let board = Arc::new(Board::new(WakeOn::here(), first_data_within));
         let errands = Errands::default();
-        let queue = Arc::clone(&errands);
-        let offload = Offload::new(move |work| lock(&queue).push_back(work));
+        let (queue, waiting) = (Arc::clone(&errands), Arc::clone(&errands));
+        let offload = Offload::by_hand(
+            move |work| lock(&queue).push_back(work),
+            move || {
+                take_apart(&waiting);
+            },
+        );
         Ok(Self {
             post: Post {
                 poll,
@@ -198,9 +203,14 @@ impl<P: Protocol, T: Target> HandFeed<'_, P, T> {
 
     /// Takes the first long message apart that waits for it; whether one did.
     pub(crate) fn take_apart(&mut self) -> bool {
-        let work = lock(&self.errands).pop_front();
-        work.map(|work| work()).is_some()
+        take_apart(&self.errands)
     }
+}
+
+/// Whether there was one.
+fn take_apart(errands: &Errands) -> bool {
+    let work = lock(errands).pop_front();
+    work.map(|work| work()).is_some()
 }
 
 fn lock(errands: &Errands) -> std::sync::MutexGuard<'_, VecDeque<Work>> {

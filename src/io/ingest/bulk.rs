@@ -280,6 +280,7 @@ impl Ingest {
         while let Some(board) = self.bulk.as_ref().filter(|it| !it.flights.is_empty()) {
             if !self.can_go_on() {
                 let mailbox = Arc::clone(&board.mailbox);
+                board.options.offload.hurry();
                 mailbox.wait();
             }
             self.go_on();

@@ -181,14 +181,15 @@ impl Target for Ingest {
         let Role::Own(writer) = &mut entry.role else {
             return;
         };
+        // Also where there is no value: what is being fetched would be the first.
+        if let Some(attention) = &mut entry.attention {
+            let id = writer.entity().canonical(id.as_ref());
+            attention.mark(&id, flags::UNSUBSCRIBED);
+        }
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
             self.legs.forget(ix, slot);
-            if let Some(attention) = &mut entry.attention {
-                let id = writer.entity().canonical(id.as_ref());
-                attention.mark(&id, flags::UNSUBSCRIBED);
-            }
             self.moved = true;
             self.turns.finish(self.turn);
         }

@@ -28,6 +28,8 @@ pub(super) fn look(how: &Resyncing, entity: &Entity, slot: &Slot) -> Standing {
     let is_wanted = || how.wanted.contains(entity.name(), &slot.id().to_owned());
     match head.state {
         State::Empty if is_wanted() => Standing::Suspect,
+        // What was removed may have come back while nobody listened.
+        State::Removed if head.invalidation < sum && is_wanted() => Standing::Suspect,
         State::Empty | State::Removed | State::Dead => Standing::Unkept,
         // It may have been asked for again since, and then has missed what was said in between.
         State::Present if head.flags & flags::UNSUBSCRIBED != 0 => {
@@ -51,7 +53,7 @@ pub(super) fn of(how: &Resyncing, entity: &Arc<Entity>) -> Vec<Id> {
     let slots = (0..entity.numbers()).filter_map(|number| entity.numbered(number));
     let mut found: Vec<Id> = slots
         // What was never written is looked for below.
-        .filter(|slot| slot.head().state == State::Present)
+        .filter(|slot| matches!(slot.head().state, State::Present | State::Removed))
         .filter(|slot| look(how, entity, slot) == Standing::Suspect)
         .map(|slot| slot.id().to_owned())
         .collect();

@@ -346,6 +346,41 @@ fn the_end_of_a_subscription_outlives_a_fetch_that_began_before() {
 }
 
 #[test]
+fn the_end_of_a_subscription_outlives_a_fetch_of_what_had_no_value() {
+    let (mut world, feed, slot) = start(OnConnect::Invalidate);
+    let counters = Arc::clone(&feed.counters);
+    drop(feed);
+    let mut ingest = world
+        .ingest("other", owning(&["e"]), OnConnect::Invalidate, &counters)
+        .expect("attached");
+    ingest.begin(world.tick());
+    ingest.opened(Leg::FIRST);
+    let keep = Command::Keep {
+        entity: "e".into(),
+        id: Some(1.into()),
+        fetch: F,
+        begun: Arc::default(),
+    };
+    ingest.obey(keep).expect("kept");
+    ingest.unsubscribed("e", &1.into());
+    let result = Command::Land {
+        entity: "e".into(),
+        fetch: F,
+        items: vec![item(1, "2").compiled(&world)],
+        last: true,
+        order: Order::Underneath,
+        report: Arc::default(),
+    };
+    ingest.obey(result).expect("landed");
+    assert_eq!(slot.head().flags, flags::UNSUBSCRIBED);
+
+    // Asked for again, it has missed what was said in between.
+    ingest.subscribed("e", &1.into());
+    ingest.finish();
+    assert_eq!(slot.head().flags, flags::UNSUBSCRIBED | flags::GAP);
+}
+
+#[test]
 fn a_stored_value_is_restored_unless_what_is_held_is_as_new() {
     let (mut world, mut feed, slot) = start(OnConnect::Invalidate);
     let at = world.now;
