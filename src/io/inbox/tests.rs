@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
 
