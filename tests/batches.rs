@@ -51,7 +51,7 @@ fn what_is_invalidated_during_a_batch_stays_so_until_the_next_one() {
     let each_slot = || {
         entities
             .iter()
-            .for_each(|entity| entity.slot("x").invalidate())
+            .for_each(|entity| entity.slot("x").invalidate());
     };
     let live = |n: usize| entities[n].slot("x").freshness() == Freshness::Live;
     let mut value = 1;
@@ -77,8 +77,8 @@ fn what_is_invalidated_during_a_batch_stays_so_until_the_next_one() {
 #[test]
 fn a_batch_tells_of_the_entities_that_it_touched() {
     let (_cache, mut feed, entities) = start();
-    for n in 0..ENTITIES {
-        let mut watch = entities[n].slot("x").watch();
+    for (n, entity) in entities.iter().enumerate() {
+        let mut watch = entity.slot("x").watch();
         watch.take();
         let others = (0..3).map(|step| (n + 7 * step) % ENTITIES);
         batch(&mut feed, 10 * n + 2, others, || {}, 0..0);
