@@ -79,8 +79,8 @@ const SHAPES: [Shape; 3] = [
         shuffled: true,
     },
     Shape {
-        name: "end to end/600 B, 1,000 ids",
-        frame_bytes: 608,
+        name: "end to end/594 B, 1,000 ids",
+        frame_bytes: 594,
         long: true,
         shuffled: false,
     },

@@ -37,6 +37,7 @@ use arc_swap::ArcSwap;
 use crowds::{Crowd, Follows, Notifies, Ours, SLOTS, Store, Watches};
 use sleepers::{On, Tasks};
 use spinner::Spinner;
+use support::background::Beside;
 use support::json::{STEPS, change, whole};
 use support::ours::Published;
 use support::paired::Contest;
@@ -187,30 +188,80 @@ fn invalidation() {
     }
 }
 
-/// A thread that looks at a word that is only stored to: what the machine takes for a line to go to
-/// another core, and for one to come back.
-fn counter_spinner(word: Arc<AtomicU64>) -> Spinner {
+/// A thread that looks, and what it looks at being changed. It sleeps but in its turn: more threads
+/// that spin than there are cores would be measured by how the scheduler shares them out.
+struct Looked<F> {
+    spinner: Spinner,
+    /// Makes a change, and gives the epoch that it can be seen by.
+    change: RefCell<F>,
+}
+
+impl<F: FnMut() -> u64> Looked<F> {
+    fn new(spinner: Spinner, change: F) -> Self {
+        let looked = Self {
+            spinner,
+            change: RefCell::new(change),
+        };
+        looked.end();
+        looked
+    }
+
+    /// There and back, so often.
+    fn times(&self, count: u64) {
+        let mut change = self.change.borrow_mut();
+        for _ in 0..count {
+            self.spinner.until_seen(change());
+        }
+    }
+
+    fn stop(self) {
+        let mut change = self.change.into_inner();
+        self.spinner.end(|| {
+            change();
+        });
+    }
+}
+
+impl<F: FnMut() -> u64> Beside for Looked<F> {
+    fn begin(&self) {
+        self.spinner.resume();
+    }
+
+    fn end(&self) -> bool {
+        self.spinner.rest(|| {
+            (self.change.borrow_mut())();
+        });
+        true
+    }
+}
+
+/// Who looks at one slot of ours.
+fn on_slot(slot: Slot) -> Spinner {
+    Spinner::new(move |each| {
+        let ended = slot.spin(|slot| each(slot.epoch()));
+        ended.expect("the cache is open");
+    })
+}
+
+/// Who looks at a word that counts up, and does something with it.
+fn on_word(
+    word: impl Fn() -> u64 + Send + 'static,
+    mut news: impl FnMut() + Send + 'static,
+) -> Spinner {
     Spinner::new(move |each| {
         let mut last = 0;
         loop {
-            let epoch = word.load(Ordering::Acquire);
+            let epoch = word();
             if epoch == last {
                 std::hint::spin_loop();
                 continue;
             }
             last = epoch;
+            news();
             if each(epoch).is_break() {
                 return;
             }
         }
-    })
-}
-
-/// Who looks at one slot, of ours.
-fn slot_spinner(slot: Slot) -> Spinner {
-    Spinner::new(move |each| {
-        let ended = slot.spin(|slot| each(slot.epoch()));
-        ended.expect("the cache is open");
     })
 }
 
@@ -219,53 +270,53 @@ fn spinning() {
         let mut published = Published::new(1, &whole());
         let changes = (0..STEPS).map(|step| published.prepare(&change(step)));
         let changes = Round::new(changes.collect());
-        (published, changes)
+        (published.places()[0], published, changes)
     };
-    let ((mut alone, mut alone_changes), (mut ours, mut changes)) = (at_hand(), at_hand());
-    let (place, alone_place) = (ours.places()[0], alone.places()[0]);
-    let looker = ours.slot(0);
-    let spinner = slot_spinner(looker.clone());
+    let (place, mut published, mut changes) = at_hand();
+    let slot = published.slot(0);
+    let ours = Looked::new(on_slot(slot.clone()), || {
+        published.publish(place, changes.next());
+        slot.epoch()
+    });
+    let (place, mut alone, mut alone_changes) = at_hand();
 
     let mut messages = Ours::new(1);
-    let message_looker = messages.entity.slot(id(0));
-    let message_spinner = slot_spinner(message_looker.clone());
+    let slot = messages.entity.slot(id(0));
+    let from_messages = Looked::new(on_slot(slot.clone()), || {
+        messages.one(0);
+        slot.epoch()
+    });
 
     let word = Arc::new(AtomicU64::new(1));
-    let word_spinner = counter_spinner(Arc::clone(&word));
-    let count_up = || {
-        let next = word.load(Ordering::Relaxed) + 1;
-        word.store(next, Ordering::Release);
-        next
-    };
+    let looked = Arc::clone(&word);
+    let counter = Looked::new(
+        on_word(move || looked.load(Ordering::Acquire), || {}),
+        || {
+            let next = word.load(Ordering::Relaxed) + 1;
+            word.store(next, Ordering::Release);
+            next
+        },
+    );
 
     let store = Arc::new((ArcSwap::from_pointee(Ticker::at(0)), AtomicU64::new(1)));
-    let subscriber = Arc::clone(&store);
-    let swap_spinner = Spinner::new(move |each| {
-        let mut last = 0;
-        loop {
-            let epoch = subscriber.1.load(Ordering::Acquire);
-            if epoch == last {
-                std::hint::spin_loop();
-                continue;
-            }
-            last = epoch;
-            black_box(subscriber.0.load().bid);
-            if each(epoch).is_break() {
-                return;
-            }
-        }
-    });
+    let (looked, read) = (Arc::clone(&store), Arc::clone(&store));
+    let spinner = on_word(
+        move || looked.1.load(Ordering::Acquire),
+        move || {
+            black_box(read.0.load().bid);
+        },
+    );
     let mut epoch = 1;
-    let mut swap = || {
+    let swap = Looked::new(spinner, || {
         epoch += 1;
         store.0.store(Arc::new(Ticker::at(epoch as usize)));
         store.1.store(epoch, Ordering::Release);
         epoch
-    };
+    });
 
     let sender = watch::Sender::new((0, Ticker::at(0)));
     let mut subscriber = sender.subscribe();
-    let watch_spinner = Spinner::new(move |each| {
+    let spinner = Spinner::new(move |each| {
         loop {
             if !subscriber.has_changed().expect("the sender is there") {
                 std::hint::spin_loop();
@@ -278,55 +329,36 @@ fn spinning() {
         }
     });
     let mut sent = 1;
-    let mut send = || {
+    let watched = Looked::new(spinner, || {
         sent += 1;
         sender.send_replace((sent, Ticker::at(sent as usize)));
         sent
-    };
+    });
+
     Contest::new("wake/spinning, there and back")
-        .row("tickcache", |count| {
-            for _ in 0..count {
-                ours.publish(place, changes.next());
-                spinner.until_seen(looker.epoch());
-            }
-            ours.finish();
-        })
-        .row("bound: a bare counter", |count| {
-            (0..count).for_each(|_| word_spinner.until_seen(count_up()));
+        .row_beside("tickcache", &ours, |count| ours.times(count))
+        .row_beside("bound: a bare counter", &counter, |count| {
+            counter.times(count);
         })
         .row("tickcache, publish alone", |count| {
             for _ in 0..count {
-                alone.publish(alone_place, alone_changes.next());
+                alone.publish(place, alone_changes.next());
             }
             alone.finish();
         })
-        .row("arc_swap and an epoch", |count| {
-            (0..count).for_each(|_| swap_spinner.until_seen(swap()));
-        })
-        .row("tokio watch", |count| {
-            (0..count).for_each(|_| watch_spinner.until_seen(send()));
-        })
-        .row("tickcache, from the bytes of a message", |count| {
-            for _ in 0..count {
-                messages.one(0);
-                message_spinner.until_seen(message_looker.epoch());
-            }
-        })
+        .row_beside("arc_swap and an epoch", &swap, |count| swap.times(count))
+        .row_beside("tokio watch", &watched, |count| watched.times(count))
+        .row_beside(
+            "tickcache, from the bytes of a message",
+            &from_messages,
+            |count| from_messages.times(count),
+        )
         .run();
-    spinner.end(|| {
-        ours.publish(place, changes.next());
-        ours.finish();
-    });
-    message_spinner.end(|| messages.one(0));
-    word_spinner.end(|| {
-        count_up();
-    });
-    swap_spinner.end(|| {
-        swap();
-    });
-    watch_spinner.end(|| {
-        send();
-    });
+    ours.stop();
+    counter.stop();
+    swap.stop();
+    watched.stop();
+    from_messages.stop();
 }
 
 fn main() {

@@ -395,7 +395,7 @@ macro_rules! quote {
     };
 }
 
-quote!(p00 p01 p02 p03 p04 p05 p06 p07 p08 p09 p10 p11 p12 p13 p14 p15 p16 p17);
+quote!(p00 p01 p02 p03 p04 p05 p06 p07 p08 p09 p10 p11 p12 p13 p14 p15 p16 p17 p18);
 
 fn typed_in_watch(server: &Server, gate: Gate, _: usize) -> Client {
     let map: Arc<DashMap<String, watch::Sender<Quote>>> = Arc::default();
