@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../../tests/found/bytes.rs"]
+#[allow(dead_code, reason = "each target has its own use of it")]
 mod bytes;
 #[path = "../../tests/histories/desk.rs"]
 mod desk;

@@ -124,9 +124,11 @@ impl<'a> Answer<'a> {
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut at = 0;
         loop {
-            let answer = Self::at(bytes, at)?;
+            let mut answer = Self::at(bytes, at)?;
             let informs = answer.status.starts_with('1') && answer.status != "101";
             if !informs {
+                // Whether what came before is well formed is not looked into.
+                answer.plain &= at == 0;
                 return Some(answer);
             }
             at = answer.end;
@@ -241,7 +243,12 @@ pub(crate) fn replay(input: &[u8]) {
     let whole = shake(&bytes, bytes.len());
     for piece in [usize::from(piece), 1] {
         let cut = shake(&bytes, piece);
-        assert_eq!(cut, whole, "in pieces of {piece}");
+        // Of an answer that is wrong and never ends, the one or the other is said.
+        assert_eq!(
+            cut.as_ref().ok(),
+            whole.as_ref().ok(),
+            "in pieces of {piece}"
+        );
     }
     let answer = Answer::read(&bytes);
     let expected = answer.as_ref().and_then(Answer::opens);

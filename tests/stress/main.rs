@@ -11,8 +11,8 @@
 
 #![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
 
-#[cfg(tickcache_race)]
-mod race;
+#[cfg(tickcache_planted)]
+mod planted;
 mod readers;
 mod value;
 mod world;

@@ -78,7 +78,7 @@ fn the_next_owner_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "one is lost"]
 fn two_owners_at_once_lose_what_one_of_them_writes() {
     inject(Fault::ClaimTaken, || explore_within(Some(2), hands));
 }
