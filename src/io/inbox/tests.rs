@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::*;
-use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
 
