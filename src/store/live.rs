@@ -10,8 +10,8 @@
 //! was moved since a field was looked up: asked of the newest layout of all, which is of no block in
 //! particular; only if one was, the block's own layout is asked.
 
-use crate::record::{ABSENT, is_whole};
-use crate::store::block::{Block, Version, load};
+use crate::record::{ABSENT, Node, is_whole};
+use crate::store::block::{Block, load};
 use crate::store::head::flags;
 use crate::store::reader::{Field, SlotReader};
 use crate::store::shared::Shared;
@@ -37,9 +37,10 @@ impl<const K: usize> Block<K> {
             let mut cells = [ABSENT; N];
             for at in 0..N {
                 let field = fields[at].into();
-                cells[at] = match version.cells.get(field.cell as usize) {
-                    Some(cell) if widened <= field.resolved => load(cell),
-                    _ => self.moved_cell(version, field),
+                let (cell, resolved) = (field.cell, field.resolved);
+                cells[at] = match version.cells.get(cell as usize) {
+                    Some(cell) if widened <= resolved => load(cell),
+                    _ => self.moved_cell(epoch.number(), field.node, cell, resolved),
                 };
             }
             (cells, version.header.stamps.load())
@@ -51,11 +52,20 @@ impl<const K: usize> Block<K> {
         (are_here && accept(packed.stamps())).then_some(cells)
     }
 
-    /// What the first cell of a field holds, where that may be elsewhere than it was looked up.
+    /// What the first cell of a field holds in the version of this number, where that may be
+    /// elsewhere than it was looked up. The field comes in parts: in one piece it would be put into
+    /// memory on the quick way, too, and be waited for.
+    #[cold]
     #[inline(never)]
-    fn moved_cell(&self, version: Version<'_>, field: Field) -> [u64; 2] {
-        self.layout()
-            .map_or(ABSENT, |layout| field.first_cell(layout, version))
+    fn moved_cell(&self, number: u64, node: Node, cell: u32, resolved: u64) -> [u64; 2] {
+        let field = Field {
+            node,
+            cell,
+            resolved,
+        };
+        self.body().map_or(ABSENT, |body| {
+            field.first_cell(body.layout, body.version(number))
+        })
     }
 }
 
