@@ -67,7 +67,7 @@ impl PackedId {
         let bits = number as u128;
         Some(Self {
             low: bits as u64,
-            high: (bits >> 64) as u64 & (1 << 56) - 1 | INTEGER << 56,
+            high: (bits >> 64) as u64 & (u64::MAX >> 8) | INTEGER << 56,
         })
     }
 }
