@@ -9,6 +9,7 @@
 
 mod id;
 mod macros;
+mod packed;
 mod part;
 mod path;
 mod same;
@@ -18,6 +19,7 @@ mod text;
 mod tests;
 
 pub use id::{Id, IdRef};
+pub(crate) use packed::PackedId;
 pub use part::{Members, Part};
 pub use path::Key;
 pub(crate) use same::same;

@@ -13,7 +13,7 @@ use super::freshness::Policy;
 use super::order::{By, Ordered};
 use super::ready::{ReadyError, ready};
 use super::shared::Shared;
-use super::slot::{Slot, plainly_live};
+use super::slot::{Slot, plainly_live, plainly_live_later};
 use super::typed::Typed;
 use crate::key::{Id, IdRef};
 use crate::record::{SchemaFull, Value};
@@ -137,8 +137,10 @@ impl Entity {
     ) -> Result<[Value; N], NotLive> {
         let id = id.into();
         let expires = self.0.policy.expires();
+        let common = self.common();
         let cells = self.0.core.with(id, |slot| {
-            plainly_live(slot, self.common(), expires, &fields)
+            plainly_live(slot, common, expires, &fields)
+                .or_else(|| plainly_live_later(slot, common, expires, &fields))
         });
         match cells.flatten() {
             Some(cells) => Ok(Value::from_cells_whole(&cells)),

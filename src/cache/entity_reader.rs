@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::entity::{Entity, Field};
 use super::error::NotLive;
-use super::slot::{Slot, plainly_live};
+use super::slot::{Slot, plainly_live, plainly_live_later};
 use crate::key::IdRef;
 use crate::record::Value;
 use crate::store::Lookup;
@@ -61,9 +61,26 @@ impl EntityReader {
         }
     }
 
-    #[cold]
+    /// Every other case: slots that have grown, and then whatever else there may be.
     #[inline(never)]
     fn live_or_why<const N: usize>(
+        &mut self,
+        id: IdRef<'_>,
+        fields: [Field; N],
+    ) -> Result<[Value; N], NotLive> {
+        let (common, expires) = (self.entity.common(), self.expires);
+        let cells = self.known.known(id, |slot| {
+            plainly_live_later(slot, common, expires, &fields)
+        });
+        match cells {
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
+            None => self.live_or_not(id, fields),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn live_or_not<const N: usize>(
         &mut self,
         id: IdRef<'_>,
         fields: [Field; N],

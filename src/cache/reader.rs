@@ -71,8 +71,15 @@ impl Reader {
             Some(cells) if is_plain(common, slot.expires(), &fields) => {
                 Ok(Value::from_cells_whole(&cells))
             }
-            _ => self.slot.live_or_why(fields),
+            _ => self.live_or_why(fields),
         }
+    }
+
+    /// Every other case; goes on to the block in which a slot that has grown now is.
+    #[inline(never)]
+    fn live_or_why<const N: usize>(&mut self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
+        self.inner.epoch();
+        self.slot.live_or_why(fields)
     }
 
     /// As [`Slot::freshness`].

@@ -135,14 +135,22 @@ impl Slot {
         self.expires
     }
 
-    /// Every other case: expiring values, fields of another entity, long tokens, values that are
-    /// not live.
-    #[cold]
+    /// Every other case: slots that have grown, and then expiring values, fields of another entity,
+    /// long tokens, values that are not live.
     #[inline(never)]
     pub(crate) fn live_or_why<const N: usize>(
         &self,
         fields: [Field; N],
     ) -> Result<[Value; N], NotLive> {
+        match plainly_live_later(&self.core, self.entity.common(), self.expires, &fields) {
+            Some(cells) => Ok(Value::from_cells_whole(&cells)),
+            None => self.live_or_not(fields),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn live_or_not<const N: usize>(&self, fields: [Field; N]) -> Result<[Value; N], NotLive> {
         self.read(fields).live()
     }
 
@@ -275,6 +283,19 @@ pub(super) fn plainly_live<const N: usize>(
 ) -> Option<[[u64; 2]; N]> {
     let accept = |value| is_undoubted(value, surroundings(core, common));
     let cells = core.cells_if(common, fields, accept)?;
+    is_plain(common, expires, fields).then_some(cells)
+}
+
+/// As [`plainly_live`], of a slot that has grown.
+#[inline(always)]
+pub(super) fn plainly_live_later<const N: usize>(
+    core: &store::Slot,
+    common: &store::Shared,
+    expires: bool,
+    fields: &[Field; N],
+) -> Option<[[u64; 2]; N]> {
+    let accept = |value| is_undoubted(value, surroundings(core, common));
+    let cells = core.later_cells_if(common, fields, accept)?;
     is_plain(common, expires, fields).then_some(cells)
 }
 

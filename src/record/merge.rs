@@ -41,6 +41,13 @@ pub trait Cells {
             self.put(cell, value);
         }
     }
+    /// Writes a token of these words from the cell on, where one of `old` cells was, and clears what
+    /// that leaves. False if this is not known to be possible; then nothing was done.
+    #[inline]
+    fn put_token(&mut self, cell: u32, words: &[u64], old: u16) -> bool {
+        let _ = (cell, words, old);
+        false
+    }
 }
 
 /// Cells in a plain vector, two words each. What lies beyond its end is absent, and is added when
@@ -135,25 +142,37 @@ pub(crate) fn is_direct(patch: &Patch, mode: Mode, layout: &Layout, cells: u32) 
 }
 
 /// Applies the operations of a patch that [`is_direct`], up to the first that concerns more than
-/// one cell. Answers how many that was; [`apply_rest`] goes on. This is all of most messages. No
-/// cell is asked for after it was put.
+/// its own field, or a document. Answers how many that was; [`apply_rest`] goes on. This is all of
+/// most messages. No cell is asked for after it was put.
 #[inline(always)]
 pub(crate) fn apply_short<C: Cells>(patch: &Patch, cells: &mut C) -> usize {
     let mut ops = patch.ops.iter();
     while let Some(op) = ops.as_slice().first() {
         let old = cells.get(op.cell);
         let changes = (old[0] ^ op.first[0] | old[1] ^ op.first[1]) != 0;
-        if op.rest != Rest::None {
-            break;
-        }
-        if cell::is_plain(old[0]) {
+        if op.rest == Rest::None && cell::is_plain(old[0]) {
             cells.put_if(changes, op.cell, op.first);
-        } else if changes {
+        } else if (changes || op.rest != Rest::None) && !apply_token(patch, op, old[0], cells) {
             break;
         }
         ops.next();
     }
     patch.ops.len() - ops.len()
+}
+
+/// Applies one operation of [`apply_short`] where the token before or after takes several cells.
+/// False, and nothing was done, if the field was an object or one of the two is in the document.
+#[inline(never)]
+fn apply_token<C: Cells>(patch: &Patch, op: &Op, old: u64, cells: &mut C) -> bool {
+    if cell::is_object(old) || cell::is_document(old) {
+        return false;
+    }
+    let words = match op.rest {
+        Rest::None => &op.first[..],
+        Rest::Cells(start) => &patch.words[start as usize..][..2 * usize::from(op.cells())],
+        Rest::Document(_) => return false,
+    };
+    cells.put_token(op.cell, words, cell::used_cells(old))
 }
 
 /// Applies all but the first operations of a patch that [`is_direct`]. Of the cells that the first

@@ -15,7 +15,7 @@ use crate::record::{Document, Layout};
 use crate::store::epoch::{Epoch, EpochWord};
 use crate::store::fault::{Fault, injected};
 use crate::store::head::{COLD, Header, HeaderWords};
-use crate::store::stamps::StampWords;
+use crate::store::stamps::{StampWords, StampsOf};
 use crate::sync::{Arc, ArcSwapOption, AtomicU64, OnceLock, Ordering, Own};
 
 /// Versions in a slot's ring. More look further back (for [`cut`](super::cut())) and cost memory.
@@ -123,9 +123,10 @@ impl<const K: usize> Block<K> {
         self.words.get().map(|words| &**words)
     }
 
-    /// The version of the publication with this number, in the block's own words.
+    /// Where the cells of the version of the publication with this number begin in the block's own
+    /// words, and how many they are.
     #[inline(always)]
-    pub(super) fn version<'a>(&'a self, words: &'a [Pair], number: u64) -> Version<'a> {
+    pub(super) fn cells_of(words: &[Pair], number: u64) -> (usize, usize) {
         let at = number as usize % K;
         let length = words.len() / K;
         // Where one of two begins is no question for a branch: it would be guessed wrong as often
@@ -135,12 +136,25 @@ impl<const K: usize> Block<K> {
         } else {
             length * at
         };
-        let (cells, cold) = words[start..][..length]
+        (start, length - COLD)
+    }
+
+    /// The stamps of the version of the publication with this number.
+    #[inline(always)]
+    pub(super) fn stamps_of(&self, number: u64) -> StampsOf<'_> {
+        self.stamps.of(number)
+    }
+
+    /// The version of the publication with this number, in the block's own words.
+    #[inline(always)]
+    pub(super) fn version<'a>(&'a self, words: &'a [Pair], number: u64) -> Version<'a> {
+        let (start, cells) = Self::cells_of(words, number);
+        let (cells, cold) = words[start..][..cells + COLD]
             .split_last_chunk()
             .expect("each version has a header");
         Version {
             header: HeaderWords {
-                stamps: self.stamps.of(number),
+                stamps: self.stamps_of(number),
                 cold,
             },
             cells,

@@ -10,9 +10,8 @@
 //! was moved since a field was looked up: asked of the newest layout of all, which is of no block in
 //! particular; only if one was, the block's own layout is asked.
 
-use crate::record::{ABSENT, is_whole};
-use crate::store::block::{Block, Version, load};
-use crate::store::head::flags;
+use crate::record::{ABSENT, Node, is_whole};
+use crate::store::block::{Block, load};
 use crate::store::reader::{Field, SlotReader};
 use crate::store::shared::Shared;
 use crate::store::slot::Slot;
@@ -30,82 +29,90 @@ impl<const K: usize> Block<K> {
         if !epoch.has_value() {
             return None;
         }
-        let (cells, packed) = self.attempt(epoch, |version| {
-            // Acquired with the epoch: no older than what the block's layout says.
-            let widened = shared.schema().widened();
-            // Neither `map` nor `zip`, which are not sure to be inlined.
-            let mut cells = [ABSENT; N];
-            for at in 0..N {
-                let field = fields[at].into();
-                cells[at] = match version.cells.get(field.cell as usize) {
-                    Some(cell) if widened <= field.resolved => load(cell),
-                    _ => self.moved_cell(version, field),
-                };
-            }
-            (cells, version.header.stamps.load())
-        })?;
+        let words = self.words()?;
+        let (start, count) = Self::cells_of(words, epoch.number());
+        // Acquired with the epoch: no older than what the block's layout says.
+        let widened = shared.schema().widened();
+        // Neither `map` nor `zip`, which are not sure to be inlined.
+        let mut cells = [ABSENT; N];
+        for at in 0..N {
+            let field = fields[at].into();
+            let (cell, resolved) = (field.cell, field.resolved);
+            cells[at] = if ((cell as usize) < count) & (widened <= resolved) {
+                load(words.get(start + cell as usize)?)
+            } else {
+                self.moved_cell(epoch.number(), field.node, cell, resolved)
+            };
+        }
+        let packed = self.stamps_of(epoch.number()).load();
+        if !self.epoch.holds(epoch, K) {
+            return None;
+        }
         // An absent field may be in the document.
-        let document = packed.flags() & flags::DOCUMENT != 0;
+        let document = packed.has_document();
         let is_here = |cell: &[u64; 2]| is_whole(cell[0]) & ((cell[0] != 0) | !document);
         let are_here = cells.iter().fold(true, |all, cell| all & is_here(cell));
         (are_here && accept(packed.stamps())).then_some(cells)
     }
 
-    /// What the first cell of a field holds, where that may be elsewhere than it was looked up.
+    /// What the first cell of a field holds in the version of this number, where that may be
+    /// elsewhere than it was looked up. The field comes in parts: in one piece it would be put into
+    /// memory on the quick way, too, and be waited for.
+    #[cold]
     #[inline(never)]
-    fn moved_cell(&self, version: Version<'_>, field: Field) -> [u64; 2] {
-        self.layout()
-            .map_or(ABSENT, |layout| field.first_cell(layout, version))
+    fn moved_cell(&self, number: u64, node: Node, cell: u32, resolved: u64) -> [u64; 2] {
+        let field = Field {
+            node,
+            cell,
+            resolved,
+        };
+        self.body().map_or(ABSENT, |body| {
+            field.first_cell(body.layout, body.version(number))
+        })
     }
 }
 
 impl<const K: usize> Slot<K> {
     /// The cells of these fields in the newest publication, if that is a value whose stamps are
-    /// accepted, and each field [whole](is_whole) in its cell. `None` means no more than that a
-    /// longer way has to be taken. `shared` is what the slot has in common with its entity's others.
+    /// accepted, in the slot's first block, and each field [whole](is_whole) in its cell. `None`
+    /// means no more than that a longer way has to be taken: first
+    /// [`later_cells_if`](Self::later_cells_if). `shared` is what the slot has in common with its
+    /// entity's others.
     #[inline(always)]
     pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
         shared: &Shared,
         fields: &[F; N],
-        accept: impl Fn(Stamps) -> bool + Copy,
+        accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
-        match self.first.cells_if(shared, fields, accept) {
-            None if self.first.epoch.load().is_closed() => {
-                self.later_cells_if(shared, fields, accept)
-            }
-            answer => answer,
-        }
+        self.first.cells_if(shared, fields, accept)
     }
 
-    /// As [`cells_if`](Self::cells_if), of a slot that has grown.
-    #[inline(never)]
-    fn later_cells_if<F: Copy + Into<Field>, const N: usize>(
+    /// As [`cells_if`](Self::cells_if), of a slot that has grown. Not a part of that: the ways of
+    /// the two must not meet, or what they give is put into memory and moved.
+    #[inline(always)]
+    pub(crate) fn later_cells_if<F: Copy + Into<Field>, const N: usize>(
         &self,
         shared: &Shared,
         fields: &[F; N],
-        accept: impl Fn(Stamps) -> bool,
+        accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
+        if !self.first.epoch.load().is_closed() {
+            return None;
+        }
         self.newest().0.cells_if(shared, fields, accept)
     }
 }
 
 impl SlotReader {
-    /// As [`Slot::cells_if`].
+    /// As [`Slot::cells_if`], of the block that it stays with; [`epoch`](Self::epoch) moves on.
     #[inline(always)]
     pub(crate) fn cells_if<F: Copy + Into<Field>, const N: usize>(
-        &mut self,
+        &self,
         shared: &Shared,
         fields: &[F; N],
-        accept: impl Fn(Stamps) -> bool + Copy,
+        accept: impl FnOnce(Stamps) -> bool,
     ) -> Option<[[u64; 2]; N]> {
-        match self.block().cells_if(shared, fields, accept) {
-            None if self.block().epoch.load().is_closed() => {
-                // Moves on.
-                self.epoch();
-                self.block().cells_if(shared, fields, accept)
-            }
-            answer => answer,
-        }
+        self.block().cells_if(shared, fields, accept)
     }
 }

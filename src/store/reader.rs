@@ -14,7 +14,7 @@ use crate::sync::{Arc, Ordering};
 /// A field, resolved: a node of the entity's schema. Good for every slot and every layout of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
-    node: Node,
+    pub(super) node: Node,
     /// Where the node's cells began in the layout of the generation `resolved`.
     pub(super) cell: u32,
     pub(super) resolved: u64,

@@ -173,6 +173,32 @@ impl Cells for Near<'_> {
         self.put |= u64::from(changes) << (cell as usize % CHUNK);
         store(&self.to[cell as usize], value);
     }
+
+    /// All of it counts as put if any of it changes: nearly all does.
+    #[inline(always)]
+    fn put_token(&mut self, cell: u32, words: &[u64], old: u16) -> bool {
+        let (first, words) = (cell as usize, words.as_chunks::<2>().0);
+        let cells = words.len().max(usize::from(old));
+        let end = first + cells;
+        if end > CHUNK || end > self.from.len() {
+            return false;
+        }
+        let (from, to) = (&self.from[first..end], &self.to[first..end]);
+        let (mut changes, mut left) = (0, from.iter().zip(to));
+        for (word, (from, to)) in words.iter().zip(&mut left) {
+            let old = own(from);
+            changes |= old[0] ^ word[0] | old[1] ^ word[1];
+            store(to, *word);
+        }
+        for (from, to) in left {
+            let old = own(from);
+            changes |= old[0] | old[1];
+            store(to, ABSENT);
+        }
+        let all = u64::MAX >> (CHUNK - cells) << first;
+        self.put |= if changes == 0 { 0 } else { all };
+        true
+    }
 }
 
 /// In which of the first [`CHUNK`] cells some version may be behind the newest, but for the newest
