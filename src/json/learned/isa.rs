@@ -1,6 +1,7 @@
 //! Which form of the scanner this processor runs.
 
 use super::block::census;
+use super::marks::{self, Marks};
 use super::portable::Words;
 use super::scan::{self, Layout};
 #[cfg(target_arch = "x86_64")]
@@ -22,13 +23,20 @@ pub(super) enum Isa {
     /// The same, compiled for AVX2 and BMI.
     #[cfg(target_arch = "x86_64")]
     Avx2(simd::Avx2),
+    /// The same, with quotes listed by AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(simd::Avx512),
 }
 
 impl Isa {
     /// The best one that this processor has.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn detect() -> Self {
-        simd::Avx2::detect().map_or(Self::Baseline, Self::Avx2)
+        match (simd::Avx512::detect(), simd::Avx2::detect()) {
+            (Some(avx512), _) => Self::Avx512(avx512),
+            (None, Some(avx2)) => Self::Avx2(avx2),
+            (None, None) => Self::Baseline,
+        }
     }
 
     /// The best one that this processor has.
@@ -45,24 +53,34 @@ impl Isa {
         {
             all.push(Self::Baseline);
             all.extend(simd::Avx2::detect().map(Self::Avx2));
+            all.extend(simd::Avx512::detect().map(Self::Avx512));
         }
         all
     }
 
     /// Whether `message` fits `layout`; see [`scan::fit`].
     #[inline]
-    pub(super) fn fit(self, layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
+    pub(super) fn fit(
+        self,
+        layout: &Layout,
+        holes: &mut [Hole],
+        message: &[u8],
+        marks: &mut Marks,
+    ) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.fit(layout, holes, message),
+            Self::Avx512(avx512) => avx512.fit(layout, holes, message, marks),
             #[cfg(target_arch = "x86_64")]
-            Self::Baseline => simd::fit_baseline(layout, holes, message),
-            Self::Portable => fit_portable(layout, holes, message),
+            Self::Avx2(avx2) => avx2.fit(layout, holes, message, marks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Baseline => simd::fit_baseline(layout, holes, message, marks),
+            Self::Portable => fit_portable(layout, holes, message, marks),
         }
     }
 }
 
 #[inline(never)]
-fn fit_portable(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
-    scan::fit::<Words>(layout, holes, message, census::<Words>)
+fn fit_portable(layout: &Layout, holes: &mut [Hole], message: &[u8], marks: &mut Marks) -> bool {
+    let (list, census) = (marks::list::<Words>, census::<Words>);
+    scan::fit::<Words>(layout, holes, message, marks, list, census)
 }

@@ -10,7 +10,9 @@
 use std::hint::black_box;
 
 use super::block::{Block, Census};
+use super::marks::{Found, MOST_MARKS, Marks};
 use super::skip;
+use super::spots::{self, Spots};
 use super::template::Hole;
 use crate::record::Kind;
 
@@ -33,6 +35,8 @@ pub(super) struct Layout {
     /// Whether a literal has a byte that no string may have (a line break, a tab): then a message
     /// that fits has it too, and each token is looked at by itself.
     pub(super) careful: bool,
+    /// Where the holes are by the quotes around them, if that can be told.
+    pub(super) spots: Option<Spots>,
 }
 
 /// The literal before one hole.
@@ -66,18 +70,47 @@ impl Literal {
 }
 
 /// Whether `message` is the literals of `layout` with one token in each hole. Fills `holes`, which
-/// are as many as the literals; they mean nothing if it does not fit.
+/// are as many as the literals; they mean nothing if it does not fit. `marks` are those of the
+/// message, if another layout was tried before.
 #[inline(always)]
 pub(super) fn fit<B: Block>(
     layout: &Layout,
-    all: &mut [Hole],
+    holes: &mut [Hole],
     message: &[u8],
-    census: impl Fn(&[u8]) -> Census,
+    marks: &mut Marks,
+    list: impl FnOnce(&[u8], &mut [u16; MOST_MARKS]) -> Found,
+    census: impl FnOnce(&[u8]) -> Census,
 ) -> bool {
     if layout.careful || !has_tail::<B>(layout, message) {
-        return layout.careful && fit_carefully::<B>(layout, all, message);
+        return layout.careful && fit_carefully::<B>(layout, holes, message);
     }
-    let mut holes = &mut *all;
+    if let Some(spots) = &layout.spots {
+        let found = marks.of(message, list);
+        if found.quotes == Some(spots.quotes)
+            && !found.census.barred
+            && spots::fit::<B>(layout, spots, holes, message, marks)
+        {
+            return !found.census.high || is_utf8(message);
+        }
+    }
+    if !in_turn::<B>(layout, holes, message) {
+        return false;
+    }
+    let census = match marks.known() {
+        Some(found) => found.census,
+        None => census(message),
+    };
+    if census.barred {
+        // A string has such a byte; or blanks in an array are line breaks.
+        return fit_carefully::<B>(layout, holes, message);
+    }
+    !census.high || is_utf8(message)
+}
+
+/// As [`fit`] of a message that ends as the layout does, one hole after the other, without regard
+/// to what no string may have.
+#[inline(always)]
+fn in_turn<B: Block>(layout: &Layout, mut holes: &mut [Hole], message: &[u8]) -> bool {
     let mut literals = &*layout.literals;
     let mut at = 0;
     loop {
@@ -94,15 +127,7 @@ pub(super) fn fit<B: Block>(
         at = hole.after;
         (literals, holes) = (more, rest);
     }
-    if at as usize + layout.tail_length as usize != message.len() {
-        return false;
-    }
-    let census = census(message);
-    if census.barred {
-        // A string has such a byte; or blanks in an array are line breaks.
-        return fit_carefully::<B>(layout, all, message);
-    }
-    !census.high || is_utf8(message)
+    at as usize + layout.tail_length as usize == message.len()
 }
 
 /// The hot loop. How many holes it filled, and where it came to. It stops at what is rarer than
@@ -209,7 +234,7 @@ fn block_at<B: Block>(message: &[u8], at: u32) -> Option<B> {
 
 /// The sixteen bytes from `at` on, zeros after the end of the message, which has 16 bytes.
 #[inline(always)]
-fn padded(message: &[u8], at: u32) -> [u8; 16] {
+pub(super) fn padded(message: &[u8], at: u32) -> [u8; 16] {
     let from = at as usize;
     if let Some(bytes) = message.get(from..from + 16).and_then(|b| b.first_chunk()) {
         return *bytes;
@@ -295,7 +320,7 @@ fn has_long_tail(layout: &Layout, message: &[u8]) -> bool {
 
 /// Whether the literal is at `at`, all of it, however long it is and however near the end.
 #[inline(never)]
-fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u32) -> bool {
+pub(super) fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u32) -> bool {
     let (from, length) = (literal.at as usize, literal.length as usize);
     let (Some(rest), Some(literal)) = (
         message.get(at as usize..),

@@ -1,6 +1,7 @@
 //! Every form of the scanner against the model.
 
 use super::super::isa::Isa;
+use super::super::marks::Marks;
 use super::super::{Hole, Template};
 use super::mutate::{Random, TOKENS, mutated};
 use super::{SAMPLES, model, template};
@@ -26,7 +27,8 @@ fn check(template: &mut Template, message: &[u8]) -> bool {
     let expected = model::fit(template, message);
     for isa in Isa::all() {
         template.holes.fill(Hole::EMPTY);
-        let fits = isa.fit(&template.layout, &mut template.holes, message);
+        let marks = &mut Marks::new();
+        let fits = isa.fit(&template.layout, &mut template.holes, message, marks);
         let text = String::from_utf8_lossy(message);
         assert_eq!(fits, expected.is_some(), "{isa:?}: {text}");
         if let Some(expected) = &expected {
