@@ -204,7 +204,7 @@ impl<'a> Matched<'a> {
 }
 
 impl Tokens for Matched<'_> {
-    #[inline]
+    #[inline(always)]
     fn cell(&self, source: u32) -> Option<&[u64; 2]> {
         let hole = self.template.holes.get(source as usize)?;
         let is_short = (hole.end - hole.start) as usize <= SHORT_TOKEN;

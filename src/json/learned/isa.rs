@@ -20,23 +20,16 @@ pub(super) enum Isa {
     /// SSE2, which every x86-64 has.
     #[cfg(target_arch = "x86_64")]
     Baseline,
-    /// The same, compiled for AVX2 and BMI.
+    /// The same, compiled for AVX2 and BMI; quotes are listed by AVX-512 where there is that.
     #[cfg(target_arch = "x86_64")]
     Avx2(simd::Avx2),
-    /// The same, with quotes listed by AVX-512.
-    #[cfg(target_arch = "x86_64")]
-    Avx512(simd::Avx512),
 }
 
 impl Isa {
     /// The best one that this processor has.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn detect() -> Self {
-        match (simd::Avx512::detect(), simd::Avx2::detect()) {
-            (Some(avx512), _) => Self::Avx512(avx512),
-            (None, Some(avx2)) => Self::Avx2(avx2),
-            (None, None) => Self::Baseline,
-        }
+        simd::Avx2::detect().map_or(Self::Baseline, Self::Avx2)
     }
 
     /// The best one that this processor has.
@@ -52,8 +45,9 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             all.push(Self::Baseline);
-            all.extend(simd::Avx2::detect().map(Self::Avx2));
-            all.extend(simd::Avx512::detect().map(Self::Avx512));
+            let avx2 = simd::Avx2::detect();
+            all.extend(avx2.map(simd::Avx2::without_avx512).map(Self::Avx2));
+            all.extend(avx2.map(Self::Avx2));
         }
         all
     }
@@ -68,8 +62,6 @@ impl Isa {
         marks: &mut Marks,
     ) -> bool {
         match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(avx512) => avx512.fit(layout, holes, message, marks),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(avx2) => avx2.fit(layout, holes, message, marks),
             #[cfg(target_arch = "x86_64")]

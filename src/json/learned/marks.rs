@@ -12,11 +12,13 @@ pub(super) const MOST_MARKS: usize = 1024;
 /// The most quotes among 64 bytes of a message that is listed.
 pub(super) const DENSEST: usize = 32;
 
+/// Zero; the quotes of a message; its length. Means nothing behind that.
+pub(super) type Places = [u16; MOST_MARKS];
+
 /// The quotes of the message at hand, once they have been listed.
 #[derive(Debug)]
 pub(super) struct Marks {
-    /// Zero; the quotes; the length of the message. Means nothing behind that.
-    places: Box<[u16; MOST_MARKS]>,
+    places: Box<Places>,
     found: Option<Found>,
 }
 
@@ -48,7 +50,7 @@ impl Marks {
     pub(super) fn of(
         &mut self,
         message: &[u8],
-        list: impl FnOnce(&[u8], &mut [u16; MOST_MARKS]) -> Found,
+        list: impl FnOnce(&[u8], &mut Places) -> Found,
     ) -> Found {
         match self.found {
             Some(found) => found,
@@ -62,10 +64,9 @@ impl Marks {
         self.found
     }
 
-    /// The mark with this number: 0 for the beginning, then the quotes, then the end.
     #[inline(always)]
-    pub(super) fn at(&self, number: u16) -> u32 {
-        self.places[usize::from(number) % MOST_MARKS].into()
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 }
 
@@ -108,18 +109,16 @@ impl<'a> Writer<'a> {
     fn write(&mut self, mut bits: u64, base: u16) {
         let count = bits.count_ones() as usize;
         let Some(room) = self.room(count) else { return };
-        let mut place = || {
-            let place = base.wrapping_add(bits.trailing_zeros() as u16);
-            bits &= bits.wrapping_sub(1);
-            place
-        };
         // More than there are, mostly: a loop that ends where they do is guessed wrong each time.
         let (eights, _) = room.as_chunks_mut::<8>();
         for (number, eight) in eights.iter_mut().enumerate() {
             if number * 8 >= count {
                 break;
             }
-            *eight = std::array::from_fn(|_| place());
+            for place in eight {
+                *place = base.wrapping_add(bits.trailing_zeros() as u16);
+                bits &= bits.wrapping_sub(1);
+            }
         }
     }
 
@@ -134,7 +133,7 @@ impl<'a> Writer<'a> {
 
 /// Lists the quotes of a message of 16 bytes or more, and takes its census.
 #[inline(always)]
-pub(super) fn list<B: Block>(message: &[u8], places: &mut [u16; MOST_MARKS]) -> Found {
+pub(super) fn list<B: Block>(message: &[u8], places: &mut Places) -> Found {
     let mut census = Census {
         barred: false,
         high: false,

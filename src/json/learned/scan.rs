@@ -10,7 +10,7 @@
 use std::hint::black_box;
 
 use super::block::{Block, Census};
-use super::marks::{Found, MOST_MARKS, Marks};
+use super::marks::{Found, Marks, Places};
 use super::skip;
 use super::spots::{self, Spots};
 use super::template::Hole;
@@ -78,7 +78,7 @@ pub(super) fn fit<B: Block>(
     holes: &mut [Hole],
     message: &[u8],
     marks: &mut Marks,
-    list: impl FnOnce(&[u8], &mut [u16; MOST_MARKS]) -> Found,
+    list: impl FnOnce(&[u8], &mut Places) -> Found,
     census: impl FnOnce(&[u8]) -> Census,
 ) -> bool {
     if layout.careful || !has_tail::<B>(layout, message) {
@@ -88,7 +88,7 @@ pub(super) fn fit<B: Block>(
         let found = marks.of(message, list);
         if found.quotes == Some(spots.quotes)
             && !found.census.barred
-            && spots::fit::<B>(layout, spots, holes, message, marks)
+            && spots::fit::<B>(layout, spots, holes, message, marks.places())
         {
             return !found.census.high || is_utf8(message);
         }

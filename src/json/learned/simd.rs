@@ -19,7 +19,7 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 
 use super::block::{Block, Census, census};
-use super::marks::{self, DENSEST, Found, MOST_MARKS, Marks, Writer};
+use super::marks::{self, DENSEST, Found, Marks, Places, Writer};
 use super::scan::{self, Layout};
 use super::template::Hole;
 
@@ -141,7 +141,14 @@ impl Block for Vector {
 
 /// The proof that this processor has what the scanner for AVX2 and BMI is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2 {
+    /// And what listing quotes with AVX-512 takes.
+    avx512: Option<Avx512>,
+}
+
+/// The proof that this processor has AVX-512 with what was added to it for bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Avx512(());
 
 impl Avx2 {
     /// Asks the processor.
@@ -150,7 +157,18 @@ impl Avx2 {
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("popcnt");
-        all.then_some(Self(()))
+        let more = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2");
+        all.then_some(Self {
+            avx512: more.then_some(Avx512(())),
+        })
+    }
+
+    /// What is used of a processor without AVX-512.
+    #[cfg(test)]
+    pub(super) fn without_avx512(self) -> Self {
+        Self { avx512: None }
     }
 
     /// As [`scan::fit`].
@@ -163,7 +181,7 @@ impl Avx2 {
         marks: &mut Marks,
     ) -> bool {
         // SAFETY: only `detect` makes one of these, and only if the processor has all of these.
-        unsafe { fit_avx2(layout, holes, message, marks) }
+        unsafe { fit_avx2(layout, holes, message, marks, self.avx512) }
     }
 
     /// As [`census`].
@@ -174,9 +192,28 @@ impl Avx2 {
     }
 }
 
+impl Avx512 {
+    /// As [`marks::list`].
+    #[inline]
+    fn list(self, message: &[u8], places: &mut Places) -> Found {
+        // SAFETY: only `Avx2::detect` makes one of these, and only if the processor has all of these.
+        unsafe { list_avx512(message, places) }
+    }
+}
+
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn fit_avx2(layout: &Layout, holes: &mut [Hole], message: &[u8], marks: &mut Marks) -> bool {
-    let (list, census) = (marks::list::<Vector>, |message: &[u8]| census_avx2(message));
+fn fit_avx2(
+    layout: &Layout,
+    holes: &mut [Hole],
+    message: &[u8],
+    marks: &mut Marks,
+    avx512: Option<Avx512>,
+) -> bool {
+    let list = |message: &[u8], places: &mut _| match avx512 {
+        Some(avx512) => avx512.list(message, places),
+        None => marks::list::<Vector>(message, places),
+    };
+    let census = |message: &[u8]| census_avx2(message);
     scan::fit::<Vector>(layout, holes, message, marks, list, census)
 }
 
@@ -229,48 +266,6 @@ pub(super) fn fit_baseline(
     scan::fit::<Vector>(layout, holes, message, marks, list, census)
 }
 
-/// The proof that this processor also has what listing quotes with AVX-512 takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx512(());
-
-impl Avx512 {
-    /// Asks the processor.
-    pub(super) fn detect() -> Option<Self> {
-        let all = Avx2::detect().is_some()
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vbmi2");
-        all.then_some(Self(()))
-    }
-
-    /// As [`scan::fit`].
-    #[inline]
-    pub(super) fn fit(
-        self,
-        layout: &Layout,
-        holes: &mut [Hole],
-        message: &[u8],
-        marks: &mut Marks,
-    ) -> bool {
-        // SAFETY: only `detect` makes one of these, and only if the processor has all of these.
-        unsafe { fit_avx512(layout, holes, message, marks) }
-    }
-
-    /// As [`marks::list`].
-    #[cfg(test)]
-    pub(super) fn list(self, message: &[u8], places: &mut [u16; MOST_MARKS]) -> Found {
-        // SAFETY: as for `fit`.
-        unsafe { list_avx512(message, places) }
-    }
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vbmi2")]
-fn fit_avx512(layout: &Layout, holes: &mut [Hole], message: &[u8], marks: &mut Marks) -> bool {
-    let list = |message: &[u8], places: &mut _| list_avx512(message, places);
-    let census = |message: &[u8]| census_avx2(message);
-    scan::fit::<Vector>(layout, holes, message, marks, list, census)
-}
-
 /// 0, 1, 2, ...
 const NUMBERS: [u8; 64] = {
     let mut numbers = [0; 64];
@@ -284,7 +279,7 @@ const NUMBERS: [u8; 64] = {
 
 /// As [`marks::list`], 64 bytes at a time.
 #[target_feature(enable = "bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vbmi2")]
-fn list_avx512(message: &[u8], places: &mut [u16; MOST_MARKS]) -> Found {
+fn list_avx512(message: &[u8], places: &mut Places) -> Found {
     let blank = _mm512_set1_epi8(b' ' as i8);
     let numbers = wide64(&NUMBERS);
     // The lowest bytes, the lowest of what is left of them but for a backslash, and all bits.

@@ -11,8 +11,8 @@
 //! looks at it once more, one hole after the other.
 
 use super::block::Block;
-use super::marks::{MOST_MARKS, Marks};
-use super::scan::{Layout, Literal, is_next, padded, token};
+use super::marks::{MOST_MARKS, Places};
+use super::scan::{Layout, is_next, padded, token};
 use super::template::Hole;
 use crate::record::Kind;
 
@@ -24,7 +24,7 @@ struct Spot {
     last: [u8; 16],
     /// Ones in those that it has.
     of: [u8; 16],
-    /// Its first sixteen bytes, if it has more.
+    /// Its first sixteen bytes.
     head: [u8; 16],
     /// Its bytes.
     length: u32,
@@ -85,10 +85,12 @@ impl Spots {
             let short = literal.len().min(16);
             last[16 - short..].copy_from_slice(&literal[literal.len() - short..]);
             of[16 - short..].fill(0xff);
+            let mut head = [0; 16];
+            head[..short].copy_from_slice(&literal[..short]);
             spots.push(Spot {
                 last,
                 of,
-                head: literal.first_chunk().copied().unwrap_or_default(),
+                head,
                 length: literal.len() as u32,
                 from: marks,
                 forward: (token - mark) as u16,
@@ -117,77 +119,209 @@ pub(super) fn fit<B: Block>(
     spots: &Spots,
     holes: &mut [Hole],
     message: &[u8],
-    marks: &Marks,
+    marks: &Places,
 ) -> bool {
-    let mut differing = B::load(&[0; 16]);
-    let mut astray = 0;
-    let mut end = 0_u32;
-    let literals = layout.literals.iter();
-    for ((spot, literal), hole) in spots.spots.iter().zip(literals).zip(holes) {
-        let start = marks.at(spot.from).wrapping_add(spot.forward.into());
-        let stop = marks.at(spot.to).wrapping_sub(spot.back.into());
-        astray |= end.wrapping_add(spot.length) ^ start;
-        let last = B::load(&before(message, start));
-        differing = differing.or(last.differing(&spot.last, &spot.of));
-        if spot.length > 16 {
-            let head = B::load(&padded(message, end));
-            differing = differing.or(head.differing(&spot.head, &[0xff; 16]));
-            if spot.length > 32 && !is_all(layout, literal, message, end) {
-                return false;
-            }
+    let (mut spots_left, mut holes_left) = (&*spots.spots, holes);
+    let mut so_far = SoFar {
+        differing: B::load(&[0; 16]),
+        astray: 0,
+        end: 0,
+    };
+    loop {
+        let done = run(spots_left, holes_left, message, marks, &mut so_far);
+        let (Some([spot, more @ ..]), Some([hole, rest @ ..])) =
+            (spots_left.get(done..), holes_left.get_mut(done..))
+        else {
+            break;
+        };
+        let number = spots.spots.len() - 1 - more.len();
+        if !step(layout, number, spot, hole, message, marks, &mut so_far) {
+            return false;
         }
-        end = stop;
-        let block = B::load(&padded(message, start));
+        (spots_left, holes_left) = (more, rest);
+    }
+    let astray = so_far.astray | so_far.end.wrapping_add(spots.tail) ^ message.len() as u32;
+    astray == 0 && so_far.differing.is_zero()
+}
+
+/// What is known of the holes that have been looked at.
+#[derive(Clone, Copy)]
+struct SoFar<B> {
+    /// Where literals differ from those of the layout.
+    differing: B,
+    /// Not zero if one is longer or shorter.
+    astray: u32,
+    /// Where the last token ends, its quote not included.
+    end: u32,
+}
+
+impl<B: Block> SoFar<B> {
+    /// The literal of a hole, of which `before` are the last bytes, is before `start`.
+    #[inline(always)]
+    fn literal(self, spot: &Spot, before: B, start: u32) -> Self {
+        Self {
+            differing: self.differing.or(before.differing(&spot.last, &spot.of)),
+            astray: self.astray | self.end.wrapping_add(spot.length) ^ start,
+            ..self
+        }
+    }
+}
+
+#[inline(always)]
+fn mark(marks: &Places, number: u16) -> u32 {
+    marks[usize::from(number) % MOST_MARKS].into()
+}
+
+/// Where the token of a hole begins and ends.
+#[inline(always)]
+fn ends(spot: &Spot, marks: &Places) -> (u32, u32) {
+    let start = mark(marks, spot.from).wrapping_add(spot.forward.into());
+    (start, mark(marks, spot.to).wrapping_sub(spot.back.into()))
+}
+
+/// The hot loop: how many holes it filled. It stops at what is near the beginning or the end, at
+/// literals of more than 32 bytes, and at tokens that are neither texts nor short numbers. It calls
+/// nothing, so that its state stays in registers.
+#[inline(always)]
+fn run<B: Block>(
+    spots: &[Spot],
+    holes: &mut [Hole],
+    message: &[u8],
+    marks: &Places,
+    out: &mut SoFar<B>,
+) -> usize {
+    let count = spots.len().min(holes.len());
+    // By number: not every iterator of pairs is sure to be inlined here.
+    let (spots, holes) = (&spots[..count], &mut holes[..count]);
+    let mut so_far = *out;
+    let mut done = 0;
+    while done < count {
+        let (spot, hole) = (&spots[done], &mut holes[done]);
+        let (start, stop) = ends(spot, marks);
+        let Some([before, window]) = around(message, start) else {
+            break;
+        };
+        let mut next = so_far.literal(spot, B::load(before), start);
+        if spot.length > 16 {
+            let Some(head) = sixteen(message, so_far.end) else {
+                break;
+            };
+            if spot.length > 32 {
+                break;
+            }
+            let head = B::load(head).differing(&spot.head, &[0xff; 16]);
+            next.differing = next.differing.or(head);
+        }
+        next.end = stop;
+        let window = B::load(window);
         let length = stop.wrapping_sub(start);
-        if spot.is_text {
-            // Of more than 15 bytes it means nothing.
-            *hole = Hole {
-                cell: block.cell(length & 15, Kind::String as u8),
-                start,
-                end: stop,
-                after: stop.wrapping_add(1),
-                kind: Kind::String,
-            };
-        } else if is_number(block, length) {
-            *hole = Hole {
-                cell: block.cell(length, Kind::Number as u8),
-                start,
-                end: stop,
-                after: stop,
-                kind: Kind::Number,
-            };
-        } else if !other::<B>(message, start, stop, literal.room, hole) {
+        // Of a text of more than 15 bytes it means nothing.
+        let (cell, kind) = if spot.is_text {
+            (window.cell(length & 15, Kind::String as u8), Kind::String)
+        } else if is_number(window, length) {
+            (window.cell(length, Kind::Number as u8), Kind::Number)
+        } else {
+            break;
+        };
+        *hole = Hole {
+            cell,
+            start,
+            end: stop,
+            after: stop.wrapping_add(u32::from(spot.is_text)),
+            kind,
+        };
+        so_far = next;
+        done += 1;
+    }
+    *out = so_far;
+    done
+}
+
+/// One hole of any kind anywhere.
+#[inline(never)]
+fn step<B: Block>(
+    layout: &Layout,
+    number: usize,
+    spot: &Spot,
+    hole: &mut Hole,
+    message: &[u8],
+    marks: &Places,
+    so_far: &mut SoFar<B>,
+) -> bool {
+    let (start, stop) = ends(spot, marks);
+    let before = B::load(&before(message, start));
+    if spot.length > 16 {
+        let head = B::load(&padded(message, so_far.end));
+        let head = head.differing(&spot.head, &[0xff; 16]);
+        so_far.differing = so_far.differing.or(head);
+        if spot.length > 32 && !is_all(layout, number, message, so_far.end) {
             return false;
         }
     }
-    astray |= end.wrapping_add(spots.tail) ^ message.len() as u32;
-    astray == 0 && differing.is_zero()
+    *so_far = so_far.literal(spot, before, start);
+    so_far.end = stop;
+    let window = B::load(&padded(message, start));
+    let length = stop.wrapping_sub(start);
+    let (cell, kind) = if spot.is_text {
+        (window.cell(length & 15, Kind::String as u8), Kind::String)
+    } else if is_number(window, length) {
+        (window.cell(length, Kind::Number as u8), Kind::Number)
+    } else {
+        let room = layout
+            .literals
+            .get(number)
+            .map_or(0, |literal| literal.room);
+        return token::<B>(message, start, room, hole)
+            && hole.kind != Kind::String
+            && hole.end == stop;
+    };
+    *hole = Hole {
+        cell,
+        start,
+        end: stop,
+        after: stop.wrapping_add(u32::from(spot.is_text)),
+        kind,
+    };
+    true
 }
 
-/// The sixteen bytes before `at`, zeros before the beginning.
+/// The sixteen bytes before `at` and the sixteen from there, if there are as many.
+#[inline(always)]
+fn around(message: &[u8], at: u32) -> Option<[&[u8; 16]; 2]> {
+    let from = at.wrapping_sub(16) as usize;
+    match message.get(from..from.wrapping_add(32))?.as_chunks() {
+        ([before, window], _) => Some([before, window]),
+        _ => None,
+    }
+}
+
+/// The sixteen bytes from `at` on, if there are as many.
+#[inline(always)]
+fn sixteen(message: &[u8], at: u32) -> Option<&[u8; 16]> {
+    let at = at as usize;
+    message.get(at..at.wrapping_add(16))?.first_chunk()
+}
+
+/// The sixteen bytes before `at`, zeros before the beginning of the message, which has 16 bytes.
 #[inline(always)]
 fn before(message: &[u8], at: u32) -> [u8; 16] {
-    let at = at as usize;
-    let from = at.wrapping_sub(16);
-    if let Some(bytes) = message.get(from..at).and_then(|b| b.first_chunk()) {
-        return *bytes;
-    }
-    match message.first_chunk() {
-        Some(first) if at < 16 => {
-            let missing = 16 - at as u32;
-            let first = u128::from_le_bytes(*first);
-            (first << 8 << (missing * 8 - 8)).to_le_bytes()
+    match (at.checked_sub(16), message.first_chunk()) {
+        (Some(from), _) => padded(message, from),
+        (None, Some(first)) if at > 0 => {
+            (u128::from_le_bytes(*first) << (128 - 8 * at)).to_le_bytes()
         }
         _ => [0; 16],
     }
 }
 
-/// Whether a long literal stands behind the token that ends at `end`, which may be a text.
+/// Whether the literal of the hole `number`, a long one, stands behind the token that ends at
+/// `end`, which may be a text.
 #[inline(never)]
-fn is_all(layout: &Layout, literal: &Literal, message: &[u8], end: u32) -> bool {
+fn is_all(layout: &Layout, number: usize, message: &[u8], end: u32) -> bool {
     // If the quote is there or not is seen in the head.
     let quote = u32::from(message.get(end as usize) == Some(&b'"'));
-    is_next(layout, literal, message, end + quote)
+    let literal = layout.literals.get(number);
+    literal.is_some_and(|literal| is_next(layout, literal, message, end + quote))
 }
 
 /// Whether the first `length` bytes are a number by JSON's grammar, of 15 bytes at most and without
@@ -210,10 +344,4 @@ fn is_number<B: Block>(block: B, length: u32) -> bool {
     // A zero before other digits.
     let padding = block.equal(b'0') & first & digits >> 1;
     wrong | padding == 0 && all > sign
-}
-
-/// Any other token, from `start` to `stop`: a word, a long number.
-#[inline(never)]
-fn other<B: Block>(message: &[u8], start: u32, stop: u32, room: u32, hole: &mut Hole) -> bool {
-    token::<B>(message, start, room, hole) && hole.kind != Kind::String && hole.end == stop
 }

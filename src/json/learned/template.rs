@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::scan::Layout;
 use crate::key::same;
-use crate::record::{Kind, Token};
+use crate::record::{Kind, SHORT_TOKEN, Token};
 
 /// [`Place::hole`] of an item that is no hole.
 pub(in super::super) const NO_HOLE: u32 = u32::MAX;
@@ -42,6 +42,12 @@ impl Hole {
         after: 0,
         kind: Kind::Null,
     };
+
+    /// Whether the token is one cell.
+    #[inline(always)]
+    pub(in super::super) fn is_short(&self) -> bool {
+        (self.end - self.start) as usize <= SHORT_TOKEN && self.kind != Kind::Array
+    }
 
     /// Bytes of the token with its quotes.
     #[inline]

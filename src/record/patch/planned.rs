@@ -67,26 +67,29 @@ impl Patch {
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
-        self.ops.clear();
         self.words.clear();
         self.long.clear();
         self.bytes.clear();
         if self.tree.is_some() {
             self.tree = None;
         }
+        let count = planned.ops.len();
+        if self.ops.len() != count {
+            self.ops.clear();
+            self.ops.extend_from_slice(&planned.ops);
+        }
         // Operations that are left, by their place modulo 64.
         let mut others = 0_u64;
-        let steps = planned.ops.iter().zip(&planned.sources).enumerate();
-        self.ops.extend(steps.map(|(at, (op, source))| {
-            let first = tokens.cell(*source).unwrap_or_else(|| {
-                others |= u64::from(*source != IS_OBJECT) << (at % 64);
-                &OBJECT
-            });
-            Op {
-                first: *first,
-                ..*op
+        // By number: neither an adapter nor a closure, which are not sure to be inlined.
+        let (ops, sources) = (&mut self.ops[..count], &planned.sources[..count]);
+        for at in 0..count {
+            let (op, source) = (&mut ops[at], sources[at]);
+            *op = planned.ops[at];
+            match tokens.cell(source) {
+                Some(first) => op.first = *first,
+                None => others |= u64::from(source != IS_OBJECT) << (at % 64),
             }
-        }));
+        }
         (self.end, self.resolved) = (planned.end, planned.resolved);
         if others != 0 {
             // None of them is taken for one that is named twice.
