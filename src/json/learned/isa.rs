@@ -6,6 +6,7 @@ use super::portable::Words;
 use super::scan::{self, Layout};
 #[cfg(target_arch = "x86_64")]
 use super::simd;
+use super::spots;
 use super::template::Hole;
 
 /// A form of the scanner. All of them give the same.
@@ -65,7 +66,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(avx2) => avx2.fit(layout, holes, message, marks),
             #[cfg(target_arch = "x86_64")]
-            Self::Baseline => simd::fit_baseline(layout, holes, message, marks),
+            Self::Baseline => simd::fit_baseline(layout, holes, message),
             Self::Portable => fit_portable(layout, holes, message, marks),
         }
     }
@@ -73,6 +74,6 @@ impl Isa {
 
 #[inline(never)]
 fn fit_portable(layout: &Layout, holes: &mut [Hole], message: &[u8], marks: &mut Marks) -> bool {
-    let (list, census) = (marks::list::<Words>, census::<Words>);
-    scan::fit::<Words>(layout, holes, message, marks, list, census)
+    spots::fit::<Words>(layout, holes, message, marks, marks::list::<Words>)
+        .unwrap_or_else(|| scan::fit::<Words>(layout, holes, message, census::<Words>))
 }

@@ -1,9 +1,9 @@
 //! Where the quotes of a message are, all of them, found before anything else is looked at.
 //!
 //! A string that is its own value has no quote inside, so in messages of one layout every quote has
-//! its number: the text of a member lies between, say, the 13th and the 14th. With the quotes listed no
-//! token waits for the one before it, and none has to be searched: see `spots`. simdjson lists all
-//! structure so in its first stage; here the template knows the structure, and quotes are enough.
+//! its number: the text of a member lies between, say, the 13th and the 14th. With the quotes listed
+//! no token waits for the one before it, and none has to be searched: see `spots`. simdjson lists
+//! all structure so in its first stage; here the template knows the structure, and quotes are enough.
 
 use super::block::{Block, Census};
 
@@ -58,12 +58,7 @@ impl Marks {
         }
     }
 
-    /// What is known of the message, if it has been listed.
-    #[inline]
-    pub(super) fn known(&self) -> Option<Found> {
-        self.found
-    }
-
+    /// The marks of the message that was listed last.
     #[inline(always)]
     pub(super) fn places(&self) -> &Places {
         &self.places

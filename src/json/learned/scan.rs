@@ -10,9 +10,8 @@
 use std::hint::black_box;
 
 use super::block::{Block, Census};
-use super::marks::{Found, Marks, Places};
 use super::skip;
-use super::spots::{self, Spots};
+use super::spots::Spots;
 use super::template::Hole;
 use crate::record::Kind;
 
@@ -70,47 +69,18 @@ impl Literal {
 }
 
 /// Whether `message` is the literals of `layout` with one token in each hole. Fills `holes`, which
-/// are as many as the literals; they mean nothing if it does not fit. `marks` are those of the
-/// message, if another layout was tried before.
+/// are as many as the literals; they mean nothing if it does not fit.
 #[inline(always)]
 pub(super) fn fit<B: Block>(
     layout: &Layout,
-    holes: &mut [Hole],
+    all: &mut [Hole],
     message: &[u8],
-    marks: &mut Marks,
-    list: impl FnOnce(&[u8], &mut Places) -> Found,
-    census: impl FnOnce(&[u8]) -> Census,
+    census: impl Fn(&[u8]) -> Census,
 ) -> bool {
     if layout.careful || !has_tail::<B>(layout, message) {
-        return layout.careful && fit_carefully::<B>(layout, holes, message);
+        return layout.careful && fit_carefully::<B>(layout, all, message);
     }
-    if let Some(spots) = &layout.spots {
-        let found = marks.of(message, list);
-        if found.quotes == Some(spots.quotes)
-            && !found.census.barred
-            && spots::fit::<B>(layout, spots, holes, message, marks.places())
-        {
-            return !found.census.high || is_utf8(message);
-        }
-    }
-    if !in_turn::<B>(layout, holes, message) {
-        return false;
-    }
-    let census = match marks.known() {
-        Some(found) => found.census,
-        None => census(message),
-    };
-    if census.barred {
-        // A string has such a byte; or blanks in an array are line breaks.
-        return fit_carefully::<B>(layout, holes, message);
-    }
-    !census.high || is_utf8(message)
-}
-
-/// As [`fit`] of a message that ends as the layout does, one hole after the other, without regard
-/// to what no string may have.
-#[inline(always)]
-fn in_turn<B: Block>(layout: &Layout, mut holes: &mut [Hole], message: &[u8]) -> bool {
+    let mut holes = &mut *all;
     let mut literals = &*layout.literals;
     let mut at = 0;
     loop {
@@ -124,10 +94,18 @@ fn in_turn<B: Block>(layout: &Layout, mut holes: &mut [Hole], message: &[u8]) ->
         if !step::<B>(layout, literal, message, at, hole) {
             return false;
         }
-        at = hole.after;
+        at = hole.after();
         (literals, holes) = (more, rest);
     }
-    at as usize + layout.tail_length as usize == message.len()
+    if at as usize + layout.tail_length as usize != message.len() {
+        return false;
+    }
+    let census = census(message);
+    if census.barred {
+        // A string has such a byte; or blanks in an array are line breaks.
+        return fit_carefully::<B>(layout, all, message);
+    }
+    !census.high || is_utf8(message)
 }
 
 /// The hot loop. How many holes it filled, and where it came to. It stops at what is rarer than
@@ -160,6 +138,7 @@ fn run<B: Block>(
         };
         // Where the literal after the hole began in the last message, counted from the token.
         let usual = token.wrapping_add(hole.width());
+        let after;
         *hole = if *first == b'"' {
             let block = B::load(text);
             let quotes = block.equal(b'"');
@@ -176,23 +155,23 @@ fn run<B: Block>(
                 }
                 end = start + 16 + quotes.trailing_zeros();
             }
+            after = end + 1;
             Hole {
                 cell: block.cell((end - start) & 15, Kind::String as u8),
                 start,
                 end,
-                after: end + 1,
                 kind: Kind::String,
             }
-        } else if matches!(first, b'1'..=b'9')
+        } else if matches!(first, b'-' | b'0'..=b'9')
             && let Some(bytes) = window.first_chunk()
             && let block = B::load(bytes)
-            && let Some(length) = number(block)
+            && let Some(length) = number(block, *first)
         {
+            after = token + length;
             Hole {
                 cell: block.cell(length, Kind::Number as u8),
                 start: token,
                 end: token + length,
-                after: token + length,
                 kind: Kind::Number,
             }
         } else {
@@ -201,10 +180,10 @@ fn run<B: Block>(
         // What follows a token of the usual length can be looked at before its end is found: the
         // processor guesses this branch, and need not wait for the mask. The compiler must not see
         // that both sides are equal, or it would make them one.
-        at = if black_box(hole.after == usual) {
+        at = if black_box(after == usual) {
             usual
         } else {
-            surprise(hole.after)
+            surprise(after)
         };
         done += 1;
     }
@@ -272,7 +251,6 @@ fn step<B: Block>(
                 cell: block.cell(length, Kind::String as u8),
                 start,
                 end: start + length,
-                after: start + length + 1,
                 kind: Kind::String,
             };
             // Whether it may have what it has is looked at in the end.
@@ -295,14 +273,14 @@ fn fit_carefully<B: Block>(layout: &Layout, holes: &mut [Hole], message: &[u8]) 
         {
             return false;
         }
-        at = hole.after;
+        at = hole.after();
     }
     at as usize + layout.tail_length as usize == message.len() && is_utf8(message)
 }
 
 /// Whether the message ends as the layout does. A message that is too short does not.
 #[inline(always)]
-fn has_tail<B: Block>(layout: &Layout, message: &[u8]) -> bool {
+pub(super) fn has_tail<B: Block>(layout: &Layout, message: &[u8]) -> bool {
     let Some(last) = message.last_chunk::<SHORTEST>() else {
         return false;
     };
@@ -332,24 +310,29 @@ pub(super) fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u3
 }
 
 #[cold]
-fn is_utf8(message: &[u8]) -> bool {
+pub(super) fn is_utf8(message: &[u8]) -> bool {
     std::str::from_utf8(message).is_ok()
 }
 
-/// The length of the number that `block` begins with, the first digit not being zero; `None` if it
-/// may be longer than 14 bytes, or is none.
+/// The length of the number that `block` begins with; `None` if it may be longer than 14 bytes, or is
+/// none.
 #[inline(always)]
-fn number<B: Block>(block: B) -> Option<u32> {
+fn number<B: Block>(block: B, first: u8) -> Option<u32> {
+    let sign = u32::from(first == b'-');
     // Ones above the sixteenth bit, too.
-    let others = !block.digits();
+    let others = !(block.digits() >> sign);
     let mut length = others.trailing_zeros();
-    if block.equal(b'.') >> length & 1 != 0 {
+    if length != 1 && (length == 0 || block.equal(b'0') >> sign & 1 != 0) {
+        return None;
+    }
+    if block.equal(b'.') >> (sign + length) & 1 != 0 {
         let fraction = (others >> (length + 1)).trailing_zeros();
         if fraction == 0 {
             return None;
         }
         length += 1 + fraction;
     }
+    length += sign;
     (length <= 14).then_some(length)
 }
 
@@ -374,7 +357,6 @@ pub(super) fn token<B: Block>(message: &[u8], at: u32, room: u32, hole: &mut Hol
         cell: cell(message, start, end, kind),
         start,
         end,
-        after: end + quote,
         kind,
     };
     true

@@ -19,8 +19,9 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 
 use super::block::{Block, Census, census};
-use super::marks::{self, DENSEST, Found, Marks, Places, Writer};
+use super::marks::{DENSEST, Found, Marks, Places, Writer};
 use super::scan::{self, Layout};
+use super::spots;
 use super::template::Hole;
 
 /// Sixteen bytes, with what every x86-64 has (SSE2).
@@ -148,7 +149,7 @@ pub(super) struct Avx2 {
 
 /// The proof that this processor has AVX-512 with what was added to it for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Avx512(());
+pub(super) struct Avx512(());
 
 impl Avx2 {
     /// Asks the processor.
@@ -171,6 +172,12 @@ impl Avx2 {
         Self { avx512: None }
     }
 
+    /// What it has more.
+    #[cfg(test)]
+    pub(super) fn avx512(self) -> Option<Avx512> {
+        self.avx512
+    }
+
     /// As [`scan::fit`].
     #[inline]
     pub(super) fn fit(
@@ -181,7 +188,13 @@ impl Avx2 {
         marks: &mut Marks,
     ) -> bool {
         // SAFETY: only `detect` makes one of these, and only if the processor has all of these.
-        unsafe { fit_avx2(layout, holes, message, marks, self.avx512) }
+        unsafe {
+            match self.avx512 {
+                Some(avx512) => fit_listed(avx512, layout, holes, message, marks),
+                // It would take longer to list the quotes than to look for them hole by hole.
+                None => fit_avx2(layout, holes, message),
+            }
+        }
     }
 
     /// As [`census`].
@@ -195,26 +208,29 @@ impl Avx2 {
 impl Avx512 {
     /// As [`marks::list`].
     #[inline]
-    fn list(self, message: &[u8], places: &mut Places) -> Found {
+    pub(super) fn list(self, message: &[u8], places: &mut Places) -> Found {
         // SAFETY: only `Avx2::detect` makes one of these, and only if the processor has all of these.
         unsafe { list_avx512(message, places) }
     }
 }
 
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn fit_avx2(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
+    scan::fit::<Vector>(layout, holes, message, |message| census_avx2(message))
+}
+
+/// A function of its own: what both keep in registers is more than there are.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn fit_avx2(
+fn fit_listed(
+    avx512: Avx512,
     layout: &Layout,
     holes: &mut [Hole],
     message: &[u8],
     marks: &mut Marks,
-    avx512: Option<Avx512>,
 ) -> bool {
-    let list = |message: &[u8], places: &mut _| match avx512 {
-        Some(avx512) => avx512.list(message, places),
-        None => marks::list::<Vector>(message, places),
-    };
-    let census = |message: &[u8]| census_avx2(message);
-    scan::fit::<Vector>(layout, holes, message, marks, list, census)
+    let list = |message: &[u8], places: &mut _| avx512.list(message, places);
+    spots::fit::<Vector>(layout, holes, message, marks, list)
+        .unwrap_or_else(|| fit_avx2(layout, holes, message))
 }
 
 /// As [`census`], 32 bytes at a time.
@@ -256,14 +272,8 @@ fn barred_of(bytes: __m256i) -> __m256i {
 
 /// As [`scan::fit`], on every x86-64.
 #[inline(never)]
-pub(super) fn fit_baseline(
-    layout: &Layout,
-    holes: &mut [Hole],
-    message: &[u8],
-    marks: &mut Marks,
-) -> bool {
-    let (list, census) = (marks::list::<Vector>, census::<Vector>);
-    scan::fit::<Vector>(layout, holes, message, marks, list, census)
+pub(super) fn fit_baseline(layout: &Layout, holes: &mut [Hole], message: &[u8]) -> bool {
+    scan::fit::<Vector>(layout, holes, message, census::<Vector>)
 }
 
 /// 0, 1, 2, ...

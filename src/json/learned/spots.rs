@@ -3,16 +3,17 @@
 //!
 //! Where the tokens of a message lie follows from the numbers of the quotes around them, if it fits.
 //! So each hole is looked at for itself: its literal is held against the bytes before it, its token
-//! against the grammar from end to end, and its end against the beginning of the next literal. What differs is only
-//! noted, and asked for at the end. No address waits for a token, and the processor has nothing
-//! to guess but what is the same in every message of the layout; how long the tokens are is not.
+//! against the grammar from end to end, and its end against the beginning of the next literal. What
+//! differs is only noted, and asked for at the end. No address waits for a token, and the processor
+//! has nothing to guess but what is the same in every message of the layout; how long the tokens
+//! are is not.
 //!
 //! A message that does not fit here may still fit: a text that was a number in the sample. `scan`
 //! looks at it once more, one hole after the other.
 
 use super::block::Block;
-use super::marks::{MOST_MARKS, Places};
-use super::scan::{Layout, is_next, padded, token};
+use super::marks::{Found, MOST_MARKS, Marks, Places};
+use super::scan::{Layout, has_tail, is_next, is_utf8, padded, token};
 use super::template::Hole;
 use crate::record::Kind;
 
@@ -34,8 +35,8 @@ struct Spot {
     /// The mark at the end of the token or behind it, and how far behind.
     to: u16,
     back: u16,
-    /// Whether the token is a text.
-    is_text: bool,
+    /// What the token is: a text, or as good as a number before it is looked at.
+    kind: Kind,
 }
 
 const _: () = assert!(size_of::<Spot>() == 64);
@@ -44,6 +45,10 @@ const _: () = assert!(size_of::<Spot>() == 64);
 #[derive(Debug)]
 pub(super) struct Spots {
     spots: Box<[Spot]>,
+    /// Those whose literals have more than sixteen bytes.
+    long: Box<[u16]>,
+    /// Those whose tokens are no texts.
+    others: Box<[u16]>,
     /// Quotes of a message.
     pub(super) quotes: u32,
     /// Bytes after the last token, a quote included.
@@ -57,6 +62,7 @@ impl Spots {
         let mut spots = Vec::with_capacity(holes.len());
         // The marks so far: the last one is number `marks`, and lies at `mark`.
         let (mut marks, mut mark) = (0_u16, 0);
+        let (mut long, mut others) = (Vec::new(), Vec::new());
         let mut from = 0;
         for (number, &(start, end)) in holes.iter().enumerate() {
             let (start, end) = (start as usize, end as usize);
@@ -96,222 +102,150 @@ impl Spots {
                 forward: (token - mark) as u16,
                 to: marks + 1,
                 back: back.unwrap_or(behind.len()) as u16,
-                is_text,
+                kind: if is_text { Kind::String } else { Kind::Number },
             });
+            if literal.len() > 16 {
+                long.push(number as u16);
+            }
+            if !is_text {
+                others.push(number as u16);
+            }
             from = stop;
         }
         let tail = message.get(from..)?;
         let quotes = u32::from(marks) + tail.iter().filter(|byte| **byte == b'"').count() as u32;
         ((quotes as usize) < MOST_MARKS - 1).then(|| Self {
             spots: spots.into(),
+            long: long.into(),
+            others: others.into(),
             quotes,
             tail: tail.len() as u32,
         })
     }
 }
 
-/// Whether the message with these marks, as many quotes as [`Spots::quotes`] among them, is the
-/// literals of the layout with one token in each hole, given that it ends as the layout does and
-/// has no byte that no string may have. Fills `holes`; they mean nothing if it does not fit.
+/// Whether `message` fits `layout`, if that can be told by its quotes, which `list` lists if they
+/// have not been. `None` says nothing: [`scan::fit`](super::scan::fit) is to look. Fills `holes`,
+/// which mean nothing if it does not fit.
 #[inline(always)]
 pub(super) fn fit<B: Block>(
     layout: &Layout,
-    spots: &Spots,
     holes: &mut [Hole],
     message: &[u8],
-    marks: &Places,
-) -> bool {
-    let (mut spots_left, mut holes_left) = (&*spots.spots, holes);
-    let mut so_far = SoFar {
-        differing: B::load(&[0; 16]),
-        astray: 0,
-        end: 0,
+    marks: &mut Marks,
+    list: impl FnOnce(&[u8], &mut Places) -> Found,
+) -> Option<bool> {
+    let spots = layout.spots.as_ref()?;
+    if layout.careful {
+        return None;
+    }
+    if !has_tail::<B>(layout, message) {
+        return Some(false);
+    }
+    let Found { quotes, census } = marks.of(message, list);
+    let fits = quotes == Some(spots.quotes)
+        && !census.barred
+        && cut::<B>(spots, holes, message, marks.places())
+        && spots
+            .long
+            .iter()
+            .all(|at| has_head::<B>(layout, spots, holes, message, *at))
+        && spots
+            .others
+            .iter()
+            .all(|at| is_token::<B>(layout, holes, message, *at));
+    fits.then(|| !census.high || is_utf8(message))
+}
+
+/// The hot loop: cuts every token out, and holds the end of every literal against the layout.
+///
+/// One body for all holes, without a branch on what they hold: so its state stays in registers. What
+/// is rarer is looked at afterwards, in lists of its own.
+#[inline(always)]
+fn cut<B: Block>(spots: &Spots, holes: &mut [Hole], message: &[u8], marks: &Places) -> bool {
+    let count = spots.spots.len().min(holes.len());
+    let (Some(first), Some(last)) = (message.first_chunk(), message.last_chunk()) else {
+        return false;
     };
-    loop {
-        let done = run(spots_left, holes_left, message, marks, &mut so_far);
-        let (Some([spot, more @ ..]), Some([hole, rest @ ..])) =
-            (spots_left.get(done..), holes_left.get_mut(done..))
-        else {
-            break;
-        };
-        let number = spots.spots.len() - 1 - more.len();
-        if !step(layout, number, spot, hole, message, marks, &mut so_far) {
-            return false;
-        }
-        (spots_left, holes_left) = (more, rest);
-    }
-    let astray = so_far.astray | so_far.end.wrapping_add(spots.tail) ^ message.len() as u32;
-    astray == 0 && so_far.differing.is_zero()
-}
-
-/// What is known of the holes that have been looked at.
-#[derive(Clone, Copy)]
-struct SoFar<B> {
-    /// Where literals differ from those of the layout.
-    differing: B,
-    /// Not zero if one is longer or shorter.
-    astray: u32,
-    /// Where the last token ends, its quote not included.
-    end: u32,
-}
-
-impl<B: Block> SoFar<B> {
-    /// The literal of a hole, of which `before` are the last bytes, is before `start`.
-    #[inline(always)]
-    fn literal(self, spot: &Spot, before: B, start: u32) -> Self {
-        Self {
-            differing: self.differing.or(before.differing(&spot.last, &spot.of)),
-            astray: self.astray | self.end.wrapping_add(spot.length) ^ start,
-            ..self
-        }
-    }
-}
-
-#[inline(always)]
-fn mark(marks: &Places, number: u16) -> u32 {
-    marks[usize::from(number) % MOST_MARKS].into()
-}
-
-/// Where the token of a hole begins and ends.
-#[inline(always)]
-fn ends(spot: &Spot, marks: &Places) -> (u32, u32) {
-    let start = mark(marks, spot.from).wrapping_add(spot.forward.into());
-    (start, mark(marks, spot.to).wrapping_sub(spot.back.into()))
-}
-
-/// The hot loop: how many holes it filled. It stops at what is near the beginning or the end, at
-/// literals of more than 32 bytes, and at tokens that are neither texts nor short numbers. It calls
-/// nothing, so that its state stays in registers.
-#[inline(always)]
-fn run<B: Block>(
-    spots: &[Spot],
-    holes: &mut [Hole],
-    message: &[u8],
-    marks: &Places,
-    out: &mut SoFar<B>,
-) -> usize {
-    let count = spots.len().min(holes.len());
+    // Nothing is loaded from beyond the ends of the message: there zeros stand around it.
+    let (front, back) = ([[0; 16], *first], [*last, [0; 16]]);
+    let last = message.len() as u32 - 16;
     // By number: not every iterator of pairs is sure to be inlined here.
-    let (spots, holes) = (&spots[..count], &mut holes[..count]);
-    let mut so_far = *out;
-    let mut done = 0;
-    while done < count {
-        let (spot, hole) = (&spots[done], &mut holes[done]);
-        let (start, stop) = ends(spot, marks);
-        let Some([before, window]) = around(message, start) else {
-            break;
+    let (each, holes) = (&spots.spots[..count], &mut holes[..count]);
+    let mark = |number: u16| u32::from(marks[usize::from(number) % MOST_MARKS]);
+    let mut differing = B::load(&[0; 16]);
+    let mut astray = 0;
+    let mut end = 0_u32;
+    for at in 0..count {
+        let spot = &each[at];
+        let start = mark(spot.from).wrapping_add(spot.forward.into());
+        let before = match sixteen(message, start.wrapping_sub(16)) {
+            Some(before) => before,
+            None => sixteen(front.as_flattened(), start).unwrap_or(&[0; 16]),
         };
-        let mut next = so_far.literal(spot, B::load(before), start);
-        if spot.length > 16 {
-            let Some(head) = sixteen(message, so_far.end) else {
-                break;
-            };
-            if spot.length > 32 {
-                break;
-            }
-            let head = B::load(head).differing(&spot.head, &[0xff; 16]);
-            next.differing = next.differing.or(head);
-        }
-        next.end = stop;
-        let window = B::load(window);
-        let length = stop.wrapping_sub(start);
-        // Of a text of more than 15 bytes it means nothing.
-        let (cell, kind) = if spot.is_text {
-            (window.cell(length & 15, Kind::String as u8), Kind::String)
-        } else if is_number(window, length) {
-            (window.cell(length, Kind::Number as u8), Kind::Number)
-        } else {
-            break;
+        let window = match sixteen(message, start) {
+            Some(window) => window,
+            None => sixteen(back.as_flattened(), start.wrapping_sub(last)).unwrap_or(&[0; 16]),
         };
-        *hole = Hole {
-            cell,
+        differing = differing.or(B::load(before).differing(&spot.last, &spot.of));
+        astray |= end.wrapping_add(spot.length) ^ start;
+        end = mark(spot.to).wrapping_sub(spot.back.into());
+        // Of a token of more than 15 bytes it means nothing.
+        let length = end.wrapping_sub(start) & 15;
+        holes[at] = Hole {
+            cell: B::load(window).cell(length, spot.kind as u8),
             start,
-            end: stop,
-            after: stop.wrapping_add(u32::from(spot.is_text)),
-            kind,
+            end,
+            kind: spot.kind,
         };
-        so_far = next;
-        done += 1;
     }
-    *out = so_far;
-    done
-}
-
-/// One hole of any kind anywhere.
-#[inline(never)]
-fn step<B: Block>(
-    layout: &Layout,
-    number: usize,
-    spot: &Spot,
-    hole: &mut Hole,
-    message: &[u8],
-    marks: &Places,
-    so_far: &mut SoFar<B>,
-) -> bool {
-    let (start, stop) = ends(spot, marks);
-    let before = B::load(&before(message, start));
-    if spot.length > 16 {
-        let head = B::load(&padded(message, so_far.end));
-        let head = head.differing(&spot.head, &[0xff; 16]);
-        so_far.differing = so_far.differing.or(head);
-        if spot.length > 32 && !is_all(layout, number, message, so_far.end) {
-            return false;
-        }
-    }
-    *so_far = so_far.literal(spot, before, start);
-    so_far.end = stop;
-    let window = B::load(&padded(message, start));
-    let length = stop.wrapping_sub(start);
-    let (cell, kind) = if spot.is_text {
-        (window.cell(length & 15, Kind::String as u8), Kind::String)
-    } else if is_number(window, length) {
-        (window.cell(length, Kind::Number as u8), Kind::Number)
-    } else {
-        let room = layout
-            .literals
-            .get(number)
-            .map_or(0, |literal| literal.room);
-        return token::<B>(message, start, room, hole)
-            && hole.kind != Kind::String
-            && hole.end == stop;
-    };
-    *hole = Hole {
-        cell,
-        start,
-        end: stop,
-        after: stop.wrapping_add(u32::from(spot.is_text)),
-        kind,
-    };
-    true
-}
-
-/// The sixteen bytes before `at` and the sixteen from there, if there are as many.
-#[inline(always)]
-fn around(message: &[u8], at: u32) -> Option<[&[u8; 16]; 2]> {
-    let from = at.wrapping_sub(16) as usize;
-    match message.get(from..from.wrapping_add(32))?.as_chunks() {
-        ([before, window], _) => Some([before, window]),
-        _ => None,
-    }
+    astray |= end.wrapping_add(spots.tail) ^ message.len() as u32;
+    astray == 0 && differing.is_zero()
 }
 
 /// The sixteen bytes from `at` on, if there are as many.
 #[inline(always)]
-fn sixteen(message: &[u8], at: u32) -> Option<&[u8; 16]> {
+fn sixteen(bytes: &[u8], at: u32) -> Option<&[u8; 16]> {
     let at = at as usize;
-    message.get(at..at.wrapping_add(16))?.first_chunk()
+    bytes.get(at..at.wrapping_add(16))?.first_chunk()
 }
 
-/// The sixteen bytes before `at`, zeros before the beginning of the message, which has 16 bytes.
+/// Whether the long literal before the hole `at` is there, from its beginning on.
 #[inline(always)]
-fn before(message: &[u8], at: u32) -> [u8; 16] {
-    match (at.checked_sub(16), message.first_chunk()) {
-        (Some(from), _) => padded(message, from),
-        (None, Some(first)) if at > 0 => {
-            (u128::from_le_bytes(*first) << (128 - 8 * at)).to_le_bytes()
-        }
-        _ => [0; 16],
+fn has_head<B: Block>(
+    layout: &Layout,
+    spots: &Spots,
+    holes: &[Hole],
+    message: &[u8],
+    at: u16,
+) -> bool {
+    let at = usize::from(at);
+    let end = at.checked_sub(1).and_then(|before| holes.get(before));
+    let end = end.map_or(0, |before| before.end);
+    let (Some(spot), Some(head)) = (spots.spots.get(at), sixteen(message, end)) else {
+        return false;
+    };
+    B::load(head).differing(&spot.head, &[0xff; 16]).is_zero()
+        && (spot.length <= 32 || is_all(layout, at, message, end))
+}
+
+/// Whether what is in the hole `at`, which is no text, is a token.
+#[inline(always)]
+fn is_token<B: Block>(layout: &Layout, holes: &mut [Hole], message: &[u8], at: u16) -> bool {
+    let at = usize::from(at);
+    let Some(hole) = holes.get_mut(at) else {
+        return false;
+    };
+    let Hole { start, end, .. } = *hole;
+    let window = match sixteen(message, start) {
+        Some(window) => *window,
+        None => padded(message, start),
+    };
+    if is_number(B::load(&window), end.wrapping_sub(start)) {
+        return true;
     }
+    let room = layout.literals.get(at).map_or(0, |literal| literal.room);
+    token::<B>(message, start, room, hole) && hole.kind != Kind::String && hole.end == end
 }
 
 /// Whether the literal of the hole `number`, a long one, stands behind the token that ends at

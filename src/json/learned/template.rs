@@ -25,8 +25,6 @@ pub(in super::super) struct Hole {
     pub(in super::super) start: u32,
     /// One past the last byte of the token.
     pub(in super::super) end: u32,
-    /// Where the literal after the hole begins: `end`, or one more for the closing quote.
-    pub(in super::super) after: u32,
     /// What the token is: neither an object nor a string with escapes.
     pub(in super::super) kind: Kind,
 }
@@ -39,7 +37,6 @@ impl Hole {
         cell: [0; 2],
         start: 0,
         end: 0,
-        after: 0,
         kind: Kind::Null,
     };
 
@@ -49,11 +46,17 @@ impl Hole {
         (self.end - self.start) as usize <= SHORT_TOKEN && self.kind != Kind::Array
     }
 
+    /// Where the literal after the hole begins: at its end, or behind the closing quote.
+    #[inline(always)]
+    pub(super) fn after(&self) -> u32 {
+        self.end.wrapping_add(u32::from(self.kind == Kind::String))
+    }
+
     /// Bytes of the token with its quotes.
     #[inline]
     pub(super) fn width(&self) -> u32 {
-        let quote = u32::from(self.kind == Kind::String);
-        self.after.wrapping_sub(self.start) + quote
+        let quotes = 2 * u32::from(self.kind == Kind::String);
+        self.end.wrapping_sub(self.start) + quotes
     }
 
     /// The token, in the message that the holes were filled from last.
@@ -122,7 +125,7 @@ impl Template {
     pub(in super::super) fn base(&self, anchor: u32) -> u32 {
         match anchor.checked_sub(1) {
             None => 0,
-            Some(hole) => self.holes[hole as usize].after,
+            Some(hole) => self.holes[hole as usize].after(),
         }
     }
 

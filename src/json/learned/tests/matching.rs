@@ -74,9 +74,23 @@ fn every_token_in_every_hole() {
         for hole in places {
             let quote = usize::from(hole.kind == Kind::String);
             let before = &sample.as_bytes()[..hole.start as usize - quote];
-            let after = &sample.as_bytes()[hole.after as usize..];
+            let after = &sample.as_bytes()[hole.after() as usize..];
             for token in TOKENS {
                 check(&mut template, &[before, token.as_bytes(), after].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_byte_of_a_message_counts() {
+    for sample in SAMPLES {
+        let mut template = template(sample.as_bytes()).expect("can be learned");
+        for at in 0..sample.len() {
+            for other in [b'~', b'"', b' ', b'0'] {
+                let mut message = sample.as_bytes().to_vec();
+                message[at] = other;
+                check(&mut template, &message);
             }
         }
     }
