@@ -49,6 +49,10 @@ mod latencies;
 )]
 #[path = "support/server.rs"]
 mod server;
+#[allow(dead_code, reason = "nothing is held here")]
+#[path = "support/gate.rs"]
+mod gate;
+#[allow(dead_code, reason = "one of them is enough here")]
 #[path = "support/stacks.rs"]
 mod stacks;
 
@@ -149,9 +153,13 @@ fn ours(waiting: Waiting) -> impl FnOnce(&Server) -> Running {
     }
 }
 
+/// As most write it.
+const NAIVE: Stack = stacks::ALL[1];
+
 fn naive(server: &Server) -> Running {
-    let (_, connect) = stacks::ALL[1];
-    let client = std::rc::Rc::new(connect(server));
+    // Nothing is ever held.
+    let (_keeper, gate) = gate::gate(u64::MAX);
+    let client = std::rc::Rc::new((NAIVE.connect)(server, gate, FRAME_BYTES));
     let counted = std::rc::Rc::clone(&client);
     let end = move || {
         let client = std::rc::Rc::into_inner(client).expect("nobody looks any more");
@@ -172,7 +180,7 @@ fn write_to_visible() {
                 turn(spacing, ours(Waiting::SPIN_THEN_PARK))
             })
             .row("tickcache, block", || turn(spacing, ours(Waiting::Block)))
-            .row(stacks::ALL[1].0, || turn(spacing, naive))
+            .row(NAIVE.name, || turn(spacing, naive))
             .run();
     }
 }

@@ -98,15 +98,20 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Returns when so many messages have become visible, and no more.
+    /// How many messages have become visible; 0 for who shows none.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.as_ref().map_or(0, |received| received())
+    }
+
+    /// Returns when so many messages have become visible, and no more; at once for who shows none.
     pub(crate) fn until_received(&self, messages: u64) {
-        let Some(received) = &self.received else {
+        if self.received.is_none() {
             return;
-        };
-        while received() < messages {
+        }
+        while self.received() < messages {
             std::thread::sleep(Duration::from_micros(50));
         }
-        assert_eq!(received(), messages, "none comes twice");
+        assert_eq!(self.received(), messages, "none comes twice");
     }
 
     /// A value, as any thread may read it.

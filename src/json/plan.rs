@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::learned::Template;
+use super::learned::{Hole, Template};
 use super::pick::Picks;
 use super::value::Value;
 use crate::record::{
@@ -223,6 +223,7 @@ fn list(object: Value<'_>, sources: &mut Vec<Option<u32>>) -> u32 {
 #[derive(Clone, Copy)]
 pub(super) struct Matched<'a> {
     template: &'a Template,
+    holes: &'a [Hole],
     text: &'a [u8],
     object: u32,
     /// The kinds that are not the cell that the matcher has cut, as bits.
@@ -245,6 +246,7 @@ impl<'a> Matched<'a> {
         let nulls = if nulls_delete { bit(Kind::Null) } else { 0 };
         Self {
             template,
+            holes: &template.holes,
             text,
             object,
             other_kinds: bit(Kind::Array) | nulls,
@@ -257,15 +259,15 @@ impl<'a> Matched<'a> {
 }
 
 impl Tokens for Matched<'_> {
-    #[inline]
+    #[inline(always)]
     fn cell(&self, source: u32) -> Option<&[u64; 2]> {
-        let hole = self.template.holes.get(source as usize)?;
+        let hole = self.holes.get(source as usize)?;
         let is_short = (hole.end - hole.start) as usize <= SHORT_TOKEN;
         (is_short && self.other_kinds & bit(hole.kind) == 0).then_some(&hole.cell)
     }
 
     fn token(&self, source: u32) -> Option<Token<'_>> {
-        let token = match self.template.holes.get(source as usize) {
+        let token = match self.holes.get(source as usize) {
             Some(hole) => hole.token(self.text),
             None => Value::of_template(self.template, self.text, source & !FIXED).token(),
         };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     key::IdRef,
-    record::{Kind, Token},
+    record::{Kind, Token, Value as Field},
 };
 
 /// One value of a decoded message. A handle is a few words; copying one is free.
@@ -140,6 +140,27 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value as a field of a record holds it: to be read as a number, whether it came as one or
+    /// as a text that has one, as a decimal, into a type of the user's. Allocates if it has more
+    /// than [`INLINE_VALUE`](crate::record::INLINE_VALUE) bytes.
+    #[must_use]
+    #[inline]
+    pub fn field(&self) -> Field {
+        match self.hole() {
+            Some(hole) if hole.is_short() => Field::from_cell(hole.cell),
+            _ => self.long_field(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_field(&self) -> Field {
+        if self.is_object() {
+            // As received: with the white space inside.
+            return Field::from_token(Token::new(Kind::Object, self.raw()));
+        }
+        Field::from_token(self.token())
+    }
+
     /// The text of a string, unescaped; `None` for anything else.
     #[must_use]
     #[inline]
@@ -265,13 +286,13 @@ impl<'a> Value<'a> {
             Table::Parsed(_) => self.search(names),
         };
         // Not `map`, which is not sure to be inlined.
-        let mut picked = [None; N];
-        for at in 0..N {
-            if places[at] != NOWHERE {
-                picked[at] = Some(self.sibling(places[at]));
+        let mut found = [None; N];
+        for (found, at) in found.iter_mut().zip(places) {
+            if at != NOWHERE {
+                *found = Some(self.sibling(at));
             }
         }
-        picked
+        found
     }
 
     /// The items of the members with these names, the last one of each.

@@ -20,6 +20,15 @@ pub(super) trait Block: Copy {
     /// Whether any byte is 0x80 or more.
     fn high(self) -> bool;
 
+    /// Where the bytes differ from those of `other`, in the bits that `of` has; zeros elsewhere.
+    fn differing(self, other: &[u8; 16], of: &[u8; 16]) -> Self;
+
+    /// The bits of both.
+    fn or(self, other: Self) -> Self;
+
+    /// Whether no bit is set.
+    fn is_zero(self) -> bool;
+
     /// The cell of the token that is the first `length` bytes, at most 15, with `tag` for its kind.
     fn cell(self, length: u32, tag: u8) -> [u64; 2];
 }

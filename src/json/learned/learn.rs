@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use super::super::items::{Decoded, Item};
 use super::scan::{Layout, Literal, SHORTEST};
+use super::spots::Spots;
 use super::template::{Hole, NO_HOLE, Place, Template};
 use crate::record::Kind;
 
@@ -174,6 +175,7 @@ impl Outline {
                 tail_length: tail.len() as u32,
                 careful: text.iter().any(|byte| matches!(byte, b'\\' | 0..0x20)),
                 text: text.into(),
+                spots: Spots::new(message, &self.holes),
             },
             paths: self.paths.as_slice().into(),
             fingerprint: self.fingerprint,

@@ -19,15 +19,18 @@
 mod block;
 mod isa;
 mod learn;
+mod marks;
 mod portable;
 mod scan;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 mod skip;
+mod spots;
 mod template;
 
 use isa::Isa;
 use learn::Outline;
+use marks::Marks;
 pub(super) use template::{Hole, Template};
 
 use super::items::Decoded;
@@ -73,6 +76,8 @@ pub struct LayoutCounts {
 #[derive(Debug)]
 pub(super) struct Learned {
     isa: Isa,
+    /// Of the message at hand.
+    marks: Marks,
     templates: Vec<Template>,
     /// The numbers of the templates, the one that fitted last first.
     order: Vec<usize>,
@@ -102,6 +107,7 @@ impl Learned {
     pub(super) fn new(max_depth: u32, enabled: bool) -> Self {
         Self {
             isa: Isa::detect(),
+            marks: Marks::new(),
             templates: Vec::new(),
             order: Vec::new(),
             last: 0,
@@ -127,6 +133,7 @@ impl Learned {
     /// Whether there is a template that `message` fits; its holes are then filled from it.
     #[inline]
     pub(super) fn find(&mut self, message: &[u8]) -> bool {
+        self.marks.forget();
         if let Some(last) = self.templates.get(self.last)
             && !last.opened.get()
             && self.pause == 0
@@ -153,10 +160,10 @@ impl Learned {
 
     #[inline]
     fn fits(&mut self, number: usize, message: &[u8]) -> bool {
-        match self.templates.get_mut(number) {
-            Some(template) => self.isa.fit(&template.layout, &mut template.holes, message),
-            None => false,
-        }
+        let Some(Template { layout, holes, .. }) = self.templates.get_mut(number) else {
+            return false;
+        };
+        self.isa.fit(layout, holes, message, &mut self.marks)
     }
 
     #[inline]

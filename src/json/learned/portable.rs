@@ -67,6 +67,22 @@ impl Block for Words {
     }
 
     #[inline]
+    fn differing(self, other: &[u8; 16], of: &[u8; 16]) -> Self {
+        let (Self([first, last]), Self(of)) = (Self::load(other), Self::load(of));
+        Self([(self.0[0] ^ first) & of[0], (self.0[1] ^ last) & of[1]])
+    }
+
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
+    }
+
+    #[inline]
+    fn is_zero(self) -> bool {
+        self.0[0] | self.0[1] == 0
+    }
+
+    #[inline]
     fn cell(self, length: u32, tag: u8) -> [u64; 2] {
         let text = u128::from(self.0[0]) | u128::from(self.0[1]) << 64;
         let kept = text & !(u128::MAX << (length * 8));

@@ -11,6 +11,7 @@ use std::hint::black_box;
 
 use super::block::{Block, Census};
 use super::skip;
+use super::spots::Spots;
 use super::template::Hole;
 use crate::record::Kind;
 
@@ -33,6 +34,8 @@ pub(super) struct Layout {
     /// Whether a literal has a byte that no string may have (a line break, a tab): then a message
     /// that fits has it too, and each token is looked at by itself.
     pub(super) careful: bool,
+    /// Where the holes are by the quotes around them, if that can be told.
+    pub(super) spots: Option<Spots>,
 }
 
 /// The literal before one hole.
@@ -91,7 +94,7 @@ pub(super) fn fit<B: Block>(
         if !step::<B>(layout, literal, message, at, hole) {
             return false;
         }
-        at = hole.after;
+        at = hole.after();
         (literals, holes) = (more, rest);
     }
     if at as usize + layout.tail_length as usize != message.len() {
@@ -135,6 +138,7 @@ fn run<B: Block>(
         };
         // Where the literal after the hole began in the last message, counted from the token.
         let usual = token.wrapping_add(hole.width());
+        let after;
         *hole = if *first == b'"' {
             let block = B::load(text);
             let quotes = block.equal(b'"');
@@ -151,23 +155,23 @@ fn run<B: Block>(
                 }
                 end = start + 16 + quotes.trailing_zeros();
             }
+            after = end + 1;
             Hole {
                 cell: block.cell((end - start) & 15, Kind::String as u8),
                 start,
                 end,
-                after: end + 1,
                 kind: Kind::String,
             }
-        } else if matches!(first, b'1'..=b'9')
+        } else if matches!(first, b'-' | b'0'..=b'9')
             && let Some(bytes) = window.first_chunk()
             && let block = B::load(bytes)
-            && let Some(length) = number(block)
+            && let Some(length) = number(block, *first)
         {
+            after = token + length;
             Hole {
                 cell: block.cell(length, Kind::Number as u8),
                 start: token,
                 end: token + length,
-                after: token + length,
                 kind: Kind::Number,
             }
         } else {
@@ -176,10 +180,10 @@ fn run<B: Block>(
         // What follows a token of the usual length can be looked at before its end is found: the
         // processor guesses this branch, and need not wait for the mask. The compiler must not see
         // that both sides are equal, or it would make them one.
-        at = if black_box(hole.after == usual) {
+        at = if black_box(after == usual) {
             usual
         } else {
-            surprise(hole.after)
+            surprise(after)
         };
         done += 1;
     }
@@ -209,7 +213,7 @@ fn block_at<B: Block>(message: &[u8], at: u32) -> Option<B> {
 
 /// The sixteen bytes from `at` on, zeros after the end of the message, which has 16 bytes.
 #[inline(always)]
-fn padded(message: &[u8], at: u32) -> [u8; 16] {
+pub(super) fn padded(message: &[u8], at: u32) -> [u8; 16] {
     let from = at as usize;
     if let Some(bytes) = message.get(from..from + 16).and_then(|b| b.first_chunk()) {
         return *bytes;
@@ -247,7 +251,6 @@ fn step<B: Block>(
                 cell: block.cell(length, Kind::String as u8),
                 start,
                 end: start + length,
-                after: start + length + 1,
                 kind: Kind::String,
             };
             // Whether it may have what it has is looked at in the end.
@@ -270,14 +273,14 @@ fn fit_carefully<B: Block>(layout: &Layout, holes: &mut [Hole], message: &[u8]) 
         {
             return false;
         }
-        at = hole.after;
+        at = hole.after();
     }
     at as usize + layout.tail_length as usize == message.len() && is_utf8(message)
 }
 
 /// Whether the message ends as the layout does. A message that is too short does not.
 #[inline(always)]
-fn has_tail<B: Block>(layout: &Layout, message: &[u8]) -> bool {
+pub(super) fn has_tail<B: Block>(layout: &Layout, message: &[u8]) -> bool {
     let Some(last) = message.last_chunk::<SHORTEST>() else {
         return false;
     };
@@ -295,7 +298,7 @@ fn has_long_tail(layout: &Layout, message: &[u8]) -> bool {
 
 /// Whether the literal is at `at`, all of it, however long it is and however near the end.
 #[inline(never)]
-fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u32) -> bool {
+pub(super) fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u32) -> bool {
     let (from, length) = (literal.at as usize, literal.length as usize);
     let (Some(rest), Some(literal)) = (
         message.get(at as usize..),
@@ -307,24 +310,29 @@ fn is_next(layout: &Layout, literal: &Literal, message: &[u8], at: u32) -> bool 
 }
 
 #[cold]
-fn is_utf8(message: &[u8]) -> bool {
+pub(super) fn is_utf8(message: &[u8]) -> bool {
     std::str::from_utf8(message).is_ok()
 }
 
-/// The length of the number that `block` begins with, the first digit not being zero; `None` if it
-/// may be longer than 14 bytes, or is none.
+/// The length of the number that `block` begins with; `None` if it may be longer than 14 bytes, or is
+/// none.
 #[inline(always)]
-fn number<B: Block>(block: B) -> Option<u32> {
+fn number<B: Block>(block: B, first: u8) -> Option<u32> {
+    let sign = u32::from(first == b'-');
     // Ones above the sixteenth bit, too.
-    let others = !block.digits();
+    let others = !(block.digits() >> sign);
     let mut length = others.trailing_zeros();
-    if block.equal(b'.') >> length & 1 != 0 {
+    if length != 1 && (length == 0 || block.equal(b'0') >> sign & 1 != 0) {
+        return None;
+    }
+    if block.equal(b'.') >> (sign + length) & 1 != 0 {
         let fraction = (others >> (length + 1)).trailing_zeros();
         if fraction == 0 {
             return None;
         }
         length += 1 + fraction;
     }
+    length += sign;
     (length <= 14).then_some(length)
 }
 
@@ -349,7 +357,6 @@ pub(super) fn token<B: Block>(message: &[u8], at: u32, room: u32, hole: &mut Hol
         cell: cell(message, start, end, kind),
         start,
         end,
-        after: end + quote,
         kind,
     };
     true

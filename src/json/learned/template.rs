@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::scan::Layout;
 use crate::key::same;
-use crate::record::{Kind, Token};
+use crate::record::{Kind, SHORT_TOKEN, Token};
 
 /// [`Place::hole`] of an item that is no hole.
 pub(in super::super) const NO_HOLE: u32 = u32::MAX;
@@ -25,8 +25,6 @@ pub(in super::super) struct Hole {
     pub(in super::super) start: u32,
     /// One past the last byte of the token.
     pub(in super::super) end: u32,
-    /// Where the literal after the hole begins: `end`, or one more for the closing quote.
-    pub(in super::super) after: u32,
     /// What the token is: neither an object nor a string with escapes.
     pub(in super::super) kind: Kind,
 }
@@ -39,15 +37,26 @@ impl Hole {
         cell: [0; 2],
         start: 0,
         end: 0,
-        after: 0,
         kind: Kind::Null,
     };
+
+    /// Whether the token is one cell.
+    #[inline(always)]
+    pub(in super::super) fn is_short(&self) -> bool {
+        (self.end - self.start) as usize <= SHORT_TOKEN && self.kind != Kind::Array
+    }
+
+    /// Where the literal after the hole begins: at its end, or behind the closing quote.
+    #[inline(always)]
+    pub(super) fn after(&self) -> u32 {
+        self.end.wrapping_add(u32::from(self.kind == Kind::String))
+    }
 
     /// Bytes of the token with its quotes.
     #[inline]
     pub(super) fn width(&self) -> u32 {
-        let quote = u32::from(self.kind == Kind::String);
-        self.after.wrapping_sub(self.start) + quote
+        let quotes = 2 * u32::from(self.kind == Kind::String);
+        self.end.wrapping_sub(self.start) + quotes
     }
 
     /// The token, in the message that the holes were filled from last.
@@ -116,7 +125,7 @@ impl Template {
     pub(in super::super) fn base(&self, anchor: u32) -> u32 {
         match anchor.checked_sub(1) {
             None => 0,
-            Some(hole) => self.holes[hole as usize].after,
+            Some(hole) => self.holes[hole as usize].after(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod choice;
+mod marks;
 mod matching;
 mod model;
 mod mutate;
@@ -35,5 +36,7 @@ const SAMPLES: &[&str] = &[
     r#"{"a":{"b":{"c":{"d":1,"e":"x"}}},"f":[],"g":{},"h":[[[1]]]}"#,
     r#"[1,2,3,4,5,"six",null]"#,
     r#"{"only":"one","m":""}"#,
+    r#"{"type":"ticker","product_id":"BTC-USD","price":"61837.63","volume_24_hours":"8913.3","best_bid_of_all":"61837.62","side":"buy"}"#,
+    r#"{"p":-0.5,"q":0.00012,"r":-12,"s":0,"a_long_name_for_it":-0.0001,"t":"0.1","u":1.5}"#,
     r#"{"long":"0123456789012345678901234567890123456789","n":123456789012345678,"m":0.123456789012345678}"#,
 ];

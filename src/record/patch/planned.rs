@@ -21,19 +21,14 @@ pub(crate) trait Tokens {
 /// All operations of a patch, with the number of a token in place of each token.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    steps: Box<[Step]>,
+    /// With no token in them.
+    ops: Box<[Op]>,
+    sources: Box<[u32]>,
     touched: Box<[u64]>,
     /// So many cells hold the first cell of each operation.
     end: u32,
     /// The generation of the layout in which those were looked up.
     resolved: u64,
-}
-
-/// An operation without its token, and the number of that.
-#[derive(Debug)]
-struct Step {
-    op: Op,
-    source: u32,
 }
 
 impl Patch {
@@ -44,23 +39,22 @@ impl Patch {
         if self.is_tree() || self.ops.len() != sources.len() {
             return None;
         }
-        let step = |(op, source): (&Op, &Option<u32>)| {
-            let op = Op {
+        let op = |op: &Op| {
+            Some(Op {
                 first: OBJECT,
                 node: op.node,
                 cell: layout.region(op.node)?.cell,
                 rest: Rest::None,
-            };
-            let source = source.unwrap_or(IS_OBJECT);
-            Some(Step { op, source })
+            })
         };
-        let steps = self.ops.iter().zip(sources).map(step);
-        let steps: Box<[Step]> = steps.collect::<Option<_>>()?;
+        let ops: Box<[Op]> = self.ops.iter().map(op).collect::<Option<_>>()?;
+        let source = |source: &Option<u32>| source.unwrap_or(IS_OBJECT);
         Some(Planned {
+            sources: sources.iter().map(source).collect(),
             touched: self.touched.as_slice().into(),
-            end: steps.iter().map(|step| step.op.cell + 1).max()?,
+            end: ops.iter().map(|op| op.cell + 1).max()?,
             resolved: layout.generation(),
-            steps,
+            ops,
         })
     }
 
@@ -73,27 +67,29 @@ impl Patch {
         schema: &mut impl SchemaSource,
         tokens: &impl Tokens,
     ) {
-        self.ops.clear();
         self.words.clear();
         self.long.clear();
         self.bytes.clear();
         if self.tree.is_some() {
             self.tree = None;
         }
+        let count = planned.ops.len();
+        if self.ops.len() != count {
+            self.ops.clear();
+            self.ops.extend_from_slice(&planned.ops);
+        }
         // Operations that are left, by their place modulo 64.
         let mut others = 0_u64;
-        let mut bit = 1_u64;
-        self.ops.extend(planned.steps.iter().map(|step| {
-            let first = tokens.cell(step.source).unwrap_or_else(|| {
-                others |= if step.source == IS_OBJECT { 0 } else { bit };
-                &OBJECT
-            });
-            bit = bit.rotate_left(1);
-            Op {
-                first: *first,
-                ..step.op
+        // By number: neither an adapter nor a closure, which are not sure to be inlined.
+        let (ops, sources) = (&mut self.ops[..count], &planned.sources[..count]);
+        for at in 0..count {
+            let (op, source) = (&mut ops[at], sources[at]);
+            *op = planned.ops[at];
+            match tokens.cell(source) {
+                Some(first) => op.first = *first,
+                None => others |= u64::from(source != IS_OBJECT) << (at % 64),
             }
-        }));
+        }
         (self.end, self.resolved) = (planned.end, planned.resolved);
         if others != 0 {
             // None of them is taken for one that is named twice.
@@ -126,9 +122,8 @@ impl Patch {
         while others != 0 {
             let first = others.trailing_zeros() as usize;
             others &= others - 1;
-            for at in (first..planned.steps.len()).step_by(64) {
-                let step = &planned.steps[at];
-                let (node, source) = (step.op.node, step.source);
+            for at in (first..planned.ops.len()).step_by(64) {
+                let (node, source) = (planned.ops[at].node, planned.sources[at]);
                 if source == IS_OBJECT || tokens.cell(source).is_some() {
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! Every form of the scanner against the model.
 
 use super::super::isa::Isa;
+use super::super::marks::Marks;
 use super::super::{Hole, Template};
 use super::mutate::{Random, TOKENS, mutated};
 use super::{SAMPLES, model, template};
@@ -26,7 +27,8 @@ fn check(template: &mut Template, message: &[u8]) -> bool {
     let expected = model::fit(template, message);
     for isa in Isa::all() {
         template.holes.fill(Hole::EMPTY);
-        let fits = isa.fit(&template.layout, &mut template.holes, message);
+        let marks = &mut Marks::new();
+        let fits = isa.fit(&template.layout, &mut template.holes, message, marks);
         let text = String::from_utf8_lossy(message);
         assert_eq!(fits, expected.is_some(), "{isa:?}: {text}");
         if let Some(expected) = &expected {
@@ -72,9 +74,23 @@ fn every_token_in_every_hole() {
         for hole in places {
             let quote = usize::from(hole.kind == Kind::String);
             let before = &sample.as_bytes()[..hole.start as usize - quote];
-            let after = &sample.as_bytes()[hole.after as usize..];
+            let after = &sample.as_bytes()[hole.after() as usize..];
             for token in TOKENS {
                 check(&mut template, &[before, token.as_bytes(), after].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_byte_of_a_message_counts() {
+    for sample in SAMPLES {
+        let mut template = template(sample.as_bytes()).expect("can be learned");
+        for at in 0..sample.len() {
+            for other in [b'~', b'"', b' ', b'0'] {
+                let mut message = sample.as_bytes().to_vec();
+                message[at] = other;
+                check(&mut template, &message);
             }
         }
     }

@@ -22,7 +22,6 @@ pub(super) fn fit(template: &Template, message: &[u8]) -> Option<Vec<Hole>> {
             cell: cell(kind, &message[start..inner]),
             start: start as u32,
             end: inner as u32,
-            after: end as u32,
             kind,
         });
         at = end;
