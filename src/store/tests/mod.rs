@@ -1,6 +1,8 @@
 //! Tests of the store's protocols, and their models.
 
 #[cfg(not(tickcache_loom))]
+mod at_once;
+#[cfg(not(tickcache_loom))]
 mod changes;
 #[cfg(tickcache_loom)]
 mod changes_models;
