@@ -3,6 +3,8 @@
 #[cfg(tickcache_loom)]
 mod beside_models;
 #[cfg(not(tickcache_loom))]
+mod at_once;
+#[cfg(not(tickcache_loom))]
 mod changes;
 #[cfg(tickcache_loom)]
 mod changes_models;
