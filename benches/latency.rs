@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use latencies::{Race, Turn};
 use server::{Server, push_frame};
+use stacks::Stack;
 use support::json::event;
 use support::{ENTITY, id};
 use tickcache::cache::{Cache, Feed, LocalFeed, Slot};
@@ -41,6 +42,9 @@ use tickcache::{Time, Waiting};
 
 mod support;
 
+#[allow(dead_code, reason = "nothing is held here")]
+#[path = "support/gate.rs"]
+mod gate;
 #[path = "support/latencies.rs"]
 mod latencies;
 #[allow(
@@ -49,10 +53,6 @@ mod latencies;
 )]
 #[path = "support/server.rs"]
 mod server;
-#[allow(dead_code, reason = "nothing is held here")]
-#[path = "support/gate.rs"]
-mod gate;
-#[allow(dead_code, reason = "one of them is enough here")]
 #[path = "support/stacks.rs"]
 mod stacks;
 
@@ -152,6 +152,9 @@ fn ours(waiting: Waiting) -> impl FnOnce(&Server) -> Running {
         (Box::new(move || slot.epoch()), Box::new(end))
     }
 }
+
+/// Bytes of a frame.
+const FRAME_BYTES: usize = 176;
 
 /// As most write it.
 const NAIVE: Stack = stacks::ALL[1];

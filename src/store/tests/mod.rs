@@ -1,9 +1,9 @@
 //! Tests of the store's protocols, and their models.
 
-#[cfg(tickcache_loom)]
-mod beside_models;
 #[cfg(not(tickcache_loom))]
 mod at_once;
+#[cfg(tickcache_loom)]
+mod beside_models;
 #[cfg(not(tickcache_loom))]
 mod changes;
 #[cfg(tickcache_loom)]
