@@ -18,6 +18,7 @@ impl Ingest {
         let Some(ix) = self.names.get(entity).copied() else {
             return;
         };
+        self.touch(ix);
         let entry = &mut self.entries[ix.index()];
         let Role::Own(writer) = &mut entry.role else {
             return;
