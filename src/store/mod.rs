@@ -83,7 +83,7 @@
 //!
 //! Of what was published only the stamps are kept: the link's word and the sum of invalidations
 //! when the value was confirmed. What they are compared with is beside the slots, so losing a
-//! connection or invalidating a million slots is one store. All that is marked has a place in one
+//! connection or invalidating a million slots touches none of them. All that is marked has a place in one
 //! order, since a message that was read before a mark must not undo it: see `marks.rs`.
 
 mod block;
