@@ -110,8 +110,14 @@ impl<E: Clone> Queries<E> {
     /// Whether it was.
     pub(crate) fn forgo(&mut self, fetch: FetchId, now: Time, values: &dyn Values) -> bool {
         let (query, at) = (fetch.query(), At::new(now, values));
-        let flight = self.registry.get(query).and_then(|q| q.flight.as_ref());
-        let is_resync = flight.is_some_and(|it| it.id == fetch && it.cause.is_paced());
+        let is_resync = self.registry.get(query).is_some_and(|q| {
+            // An observer may have joined it, and left.
+            let alone = |it: &Flight<E>| {
+                it.cause.is_paced() || (it.resyncs && !it.called && q.observers.is_empty())
+            };
+            let flight = q.flight.as_ref();
+            flight.is_some_and(|it| it.id == fetch && alone(it))
+        });
         if is_resync {
             self.cancel_flight(query, Cancel::Revert, at);
             self.admit(at);
@@ -167,6 +173,7 @@ impl<E: Clone> Queries<E> {
         flight.no_retry = false;
         flight.cause = flight.cause.joined(cause);
         flight.called |= cause == Cause::User;
+        flight.resyncs |= cause == Cause::Resync;
         let look = at.look(query);
         let marked = cause.follows_mark() && look.sum > flight.sum;
         // Who comes now wants what the mark was about, also if it was excused before.
@@ -219,6 +226,7 @@ impl<E: Clone> Queries<E> {
             attempt: 0,
             sum: look.sum,
             called: cause == Cause::User,
+            resyncs: cause == Cause::Resync,
             consumed: false,
             no_retry: false,
             counted: false,
