@@ -393,11 +393,12 @@ impl<'r, 'w> Run<'r, 'w> {
     /// Which subscriptions have been answered.
     fn note_answers(&mut self, now: Time) {
         let mut cx = Context::from_waker(Waker::noop());
-        let judge = &mut self.judge;
+        let (judge, trace) = (&mut self.judge, &mut self.trace);
         self.changes.retain_mut(|change| {
             let Poll::Ready(answer) = change.answer.as_mut().poll(&mut cx) else {
                 return true;
             };
+            trace.note(now, &("answered", change.key, change.is_on, answer.is_ok()));
             if answer.is_ok() && !change.is_on {
                 let known = &mut judge.keys[change.key];
                 known.is_ended = known.wanted_since.is_none().then_some(now);
@@ -409,6 +410,7 @@ impl<'r, 'w> Run<'r, 'w> {
     /// Asks for a key, or takes it back.
     pub(crate) fn subscribe(&mut self, key: usize, is_on: bool, now: Time) {
         self.tally.subscriptions += 1;
+        self.trace.note(now, &("subscribes", key, is_on));
         let feed = self.wire.feed();
         let known = &mut self.judge.keys[key];
         let answer = if is_on {
