@@ -284,7 +284,12 @@ impl Ingest {
             Why::Opened | Why::Overdue => shadow.is_behind(&head) && !shadow.begins_anew(),
         };
         let has_effect = head.has_value() || makes_value;
-        let mut flags = head.flags & flags::UNSUBSCRIBED;
+        // What came before the end of its subscription was forgotten with it.
+        let mut flags = if shadow.whole {
+            0
+        } else {
+            head.flags & flags::UNSUBSCRIBED
+        };
         let gap = why != Why::Healing && shadow.leaves_gap(&head);
         if gap {
             flags |= flags::GAP;

@@ -117,3 +117,17 @@ fn what_a_connection_has_brought_of_an_ended_subscription_is_forgotten() {
         assert!(!is_live(&two.slot()), "{:?}", two.slot().head());
     }
 }
+
+#[test]
+fn what_another_connection_brings_of_a_subscription_made_again_is_live() {
+    let mut two = two();
+    for leg in [A, B] {
+        two.says(leg, &change("whole", r#"{"x":1}"#, 1, "key"));
+    }
+    two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
+    two.acts(|ingest| ingest.subscribed("e", &1.into()));
+    assert_eq!(two.slot().head().flags, flags::GAP | flags::UNSUBSCRIBED);
+    // The shown one has lost its copy.
+    two.says(B, &change("whole", r#"{"x":5}"#, 5, "key"));
+    two.shows_live(r#"{"x":5}"#);
+}
