@@ -130,11 +130,12 @@ impl<E: Clone> Queries<E> {
         self.budget.paced()
     }
 
-    /// Whether the attempt occupies a place that others wait for, so that it must not hang.
+    /// Whether the attempt occupies a place that others wait for, or a resync waits for it, so that it
+    /// must not hang.
     pub(crate) fn is_limited(&self, fetch: FetchId) -> bool {
         let flight = self.registry.get(fetch.query());
         let flight = flight.and_then(|q| q.flight.as_ref());
-        flight.is_some_and(|flight| flight.id == fetch && flight.counted)
+        flight.is_some_and(|it| it.id == fetch && (it.counted || it.resyncs))
     }
 
     /// The promise of those who wait for the same as the one that came last: so a fetch that hangs
