@@ -110,19 +110,24 @@ impl<E: Clone> Queries<E> {
     /// Whether it was.
     pub(crate) fn forgo(&mut self, fetch: FetchId, now: Time, values: &dyn Values) -> bool {
         let (query, at) = (fetch.query(), At::new(now, values));
-        let is_resync = self.registry.get(query).is_some_and(|q| {
+        let is_resync = self.is_resync(fetch);
+        if is_resync {
+            self.cancel_flight(query, Cancel::Revert, at);
+            self.admit(at);
+        }
+        is_resync
+    }
+
+    /// Whether the fetch is for a resync alone.
+    pub(crate) fn is_resync(&self, fetch: FetchId) -> bool {
+        self.registry.get(fetch.query()).is_some_and(|q| {
             // An observer may have joined it, and left.
             let alone = |it: &Flight<E>| {
                 it.cause.is_paced() || (it.resyncs && !it.called && q.observers.is_empty())
             };
             let flight = q.flight.as_ref();
             flight.is_some_and(|it| it.id == fetch && alone(it))
-        });
-        if is_resync {
-            self.cancel_flight(query, Cancel::Revert, at);
-            self.admit(at);
-        }
-        is_resync
+        })
     }
 
     /// How many resyncs wait for their time.

@@ -85,6 +85,10 @@ impl Run {
         let stamp = place.slot().invalidation();
         let (mut keep, begun) =
             OwnerKeep::begin(&self.plane, place.entity(), Some(place.id())).await?;
+        if self.is_unkept() {
+            // Its end came before the owner could keep what it marks.
+            return Err(FetchError::of(FetchErrorKind::Cancelled));
+        }
         let fetched = self.call(begun.sequence).await?;
         let (id, as_of, len) = (place.id().clone(), fetched.as_of, fetched.len());
         let item = match fetched.value {
@@ -342,6 +346,12 @@ impl Run {
         // Its drop is a user's code, too.
         catch(move || drop(future))?;
         result
+    }
+
+    /// Whether it would bring, for a resync alone, what no stream keeps up any more.
+    fn is_unkept(&self) -> bool {
+        let core = self.plane.lock();
+        core.resyncs.is_unkept(&self.query) && core.machine.is_resync(self.fetch)
     }
 
     /// When to look whether the fetcher takes too long.
