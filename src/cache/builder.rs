@@ -127,7 +127,8 @@ impl CacheBuilder {
 
     /// How long a fetcher may take that occupies one of those places; then it is dropped, and has
     /// failed. Default 10 s; `Duration::MAX` is for ever, and lets fetchers that hang hold up all
-    /// others of their kind. A fetch that somebody called for has its own time.
+    /// others of their kind. A fetch that somebody called for has its own time,
+    /// unless a resync waits for it as well.
     pub fn background_fetch_timeout(mut self, timeout: Duration) -> Self {
         self.fetches.patience = timeout;
         self

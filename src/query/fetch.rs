@@ -110,8 +110,7 @@ impl<E: Clone> Queries<E> {
     /// Whether it was.
     pub(crate) fn forgo(&mut self, fetch: FetchId, now: Time, values: &dyn Values) -> bool {
         let (query, at) = (fetch.query(), At::new(now, values));
-        let flight = self.registry.get(query).and_then(|q| q.flight.as_ref());
-        let is_resync = flight.is_some_and(|it| it.id == fetch && it.cause.is_paced());
+        let is_resync = self.is_resync(fetch);
         if is_resync {
             self.cancel_flight(query, Cancel::Revert, at);
             self.admit(at);
@@ -119,16 +118,29 @@ impl<E: Clone> Queries<E> {
         is_resync
     }
 
+    /// Whether the fetch is for a resync alone.
+    pub(crate) fn is_resync(&self, fetch: FetchId) -> bool {
+        self.registry.get(fetch.query()).is_some_and(|q| {
+            // An observer may have joined it, and left.
+            let alone = |it: &Flight<E>| {
+                it.cause.is_paced() || (it.resyncs && !it.called && q.observers.is_empty())
+            };
+            let flight = q.flight.as_ref();
+            flight.is_some_and(|it| it.id == fetch && alone(it))
+        })
+    }
+
     /// How many resyncs wait for their time.
     pub(crate) fn resyncs_waiting(&self) -> usize {
         self.budget.paced()
     }
 
-    /// Whether the attempt occupies a place that others wait for, so that it must not hang.
+    /// Whether the attempt occupies a place that others wait for, or a resync waits for it, so that it
+    /// must not hang.
     pub(crate) fn is_limited(&self, fetch: FetchId) -> bool {
         let flight = self.registry.get(fetch.query());
         let flight = flight.and_then(|q| q.flight.as_ref());
-        flight.is_some_and(|flight| flight.id == fetch && flight.counted)
+        flight.is_some_and(|it| it.id == fetch && (it.counted || it.resyncs))
     }
 
     /// The promise of those who wait for the same as the one that came last: so a fetch that hangs
@@ -167,6 +179,7 @@ impl<E: Clone> Queries<E> {
         flight.no_retry = false;
         flight.cause = flight.cause.joined(cause);
         flight.called |= cause == Cause::User;
+        flight.resyncs |= cause == Cause::Resync;
         let look = at.look(query);
         let marked = cause.follows_mark() && look.sum > flight.sum;
         // Who comes now wants what the mark was about, also if it was excused before.
@@ -219,6 +232,7 @@ impl<E: Clone> Queries<E> {
             attempt: 0,
             sum: look.sum,
             called: cause == Cause::User,
+            resyncs: cause == Cause::Resync,
             consumed: false,
             no_retry: false,
             counted: false,

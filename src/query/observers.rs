@@ -162,7 +162,8 @@ impl<E: Clone> Queries<E> {
     }
 
     /// Ends an observation. With the last one, a fetch goes on without retries; unless the fetcher
-    /// takes cancels or no attempt has begun: then it is cancelled, and the state goes back.
+    /// takes cancels or no attempt has begun: then it is cancelled, and the state goes back. A resync
+    /// needs nobody who looks.
     pub(crate) fn unobserve(&mut self, observer: ObserverId, now: Time, values: &dyn Values) {
         let at = At::new(now, values);
         let Some(o) = self.observers.remove(observer) else {
@@ -196,6 +197,10 @@ impl<E: Clone> Queries<E> {
         let Some(flight) = self.registry.get_mut(query).and_then(|q| q.flight.as_mut()) else {
             return;
         };
+        if flight.resyncs {
+            // The stream has lost the value still.
+            return;
+        }
         flight.no_retry = true;
         // Nobody looks any more: who waits for a fetch after this one is told by this one.
         if !flight.again {

@@ -95,6 +95,8 @@ pub(super) struct Flight<E> {
     pub(super) sum: u64,
     /// Whether somebody called for it, as opposed to an occasion.
     pub(super) called: bool,
+    /// Whether a resync waits for it, whoever else came and went.
+    pub(super) resyncs: bool,
     /// Whether the fetcher has taken its cancellation token.
     pub(super) consumed: bool,
     /// Whether a failure is final, since the last observer has left.

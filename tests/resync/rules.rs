@@ -1,5 +1,7 @@
 //! What is resynced, when, and how often.
 
+use std::sync::{Arc, Mutex};
+
 use tickcache::{FetchError, Fetched, Freshness, Reasons, key};
 
 use crate::kit::*;
@@ -231,6 +233,39 @@ fn a_gap_while_it_is_fetched_starts_over() {
     lab.pass(0);
     assert!(lab.freshness("A").is_live());
     assert_eq!(lab.json("A"), r#"{"n":8,"fetched":8}"#);
+}
+
+#[test]
+fn a_fetch_of_the_same_key_that_hangs_holds_up_no_resync() {
+    let desk = Desk::new();
+    let mut lab = lab(&desk);
+    let key = key!["toy.tick", "A"];
+    let calls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&calls);
+    let calls = || *calls.lock().expect("nothing panics with it");
+    lab.cache.defaults(key.clone()).fetch(move |_| {
+        let mut calls = counted.lock().expect("nothing panics with it");
+        *calls += 1;
+        let first = *calls == 1;
+        async move {
+            if first {
+                std::future::pending::<()>().await;
+            }
+            Ok(value(5))
+        }
+    });
+    let fetching = lab.cache.query::<serde_json::Value>(key).fetch();
+    // Somebody who calls for it may wait for as long as he likes ...
+    lab.pass(60_000);
+    assert_eq!(calls(), 1);
+    // ... but not who has lost the value.
+    lab.feed.gap();
+    lab.pass(1_600);
+    assert!(!lab.freshness("A").is_live());
+    lab.pass(60_000);
+    assert_eq!(calls(), 2, "after the rest of one that has failed");
+    assert!(lab.freshness("A").is_live());
+    drop(fetching);
 }
 
 #[test]

@@ -188,6 +188,7 @@ impl Run<'_, '_> {
                 })
             }
         };
+        self.answered[key] = Some(self.wire.now());
         self.desk.answer(call, reply);
     }
 }

@@ -15,6 +15,8 @@ use crate::venue::name;
 pub(crate) struct Known {
     epoch: u64,
     freshness: Freshness,
+    /// Since when it has been live.
+    live_since: Option<Time>,
     /// The version that was read.
     version: Option<usize>,
     /// The newest version that was read live.
@@ -43,6 +45,7 @@ impl Judge {
         let known = |key| Known {
             epoch: 0,
             freshness: Freshness::Empty,
+            live_since: None,
             version: None,
             live: 0,
             wanted_since: (key < options.initial).then_some(now),
@@ -70,6 +73,12 @@ impl Judge {
     /// The version that was read last.
     pub(crate) fn version(&self, key: usize) -> Option<usize> {
         self.keys[key].version
+    }
+
+    /// For how long it was live when it was last looked at.
+    pub(crate) fn is_live_for(&self, key: usize, now: Time) -> Duration {
+        let since = self.keys[key].live_since;
+        since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// What is wrong with what a slot shows.
@@ -103,9 +112,11 @@ impl Judge {
         let is_new = epoch != known.epoch || known.freshness != freshness;
         (known.epoch, known.freshness) = (epoch, freshness);
         if !freshness.is_live() {
+            known.live_since = None;
             tally.stale_reads += u64::from(is_new);
             return Ok(());
         }
+        known.live_since.get_or_insert(now);
         if !is_open {
             return wrong("live, and there is no connection".into());
         }

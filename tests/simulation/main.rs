@@ -125,6 +125,22 @@ fn simulate(form: Form, seen: &[&str]) {
     assert!(blind.is_empty(), "{form:?} never saw {blind:?}: {total}");
 }
 
+/// Seeds that have shown what was wrong: a value with a hole or without a subscription that read live,
+/// an end that came before its answer, a resync that was let go.
+const TELLING: &[u64] = &[
+    218, 1240, 1289, 1408, 2746, 3258, 3446, 4208, 4440, 4622, 5136, 7006, 7282, 9634,
+];
+
+#[test]
+fn seeds_that_have_shown_what_was_wrong() {
+    for seed in TELLING {
+        let (outcome, ..) = attempt(&Options::of(*seed), Trace::default());
+        if let Err(error) = outcome {
+            panic!("SEED={seed}: {error}");
+        }
+    }
+}
+
 /// What every form sees.
 const USUAL: &[&str] = &[
     "messages",

@@ -73,6 +73,8 @@ pub(crate) struct Run<'r, 'w> {
     pub(crate) waiters: Waiters,
     pub(crate) attempts: BTreeMap<usize, Attempts>,
     pub(crate) changes: Vec<Change>,
+    /// When a fetch of each key was answered last.
+    pub(crate) answered: Vec<Option<Time>>,
     /// Keys that somebody has looked at since the plane last ran.
     pub(crate) watched: Vec<bool>,
     pub(crate) tally: Tally,
@@ -175,6 +177,7 @@ impl<'r, 'w> Run<'r, 'w> {
             net: Net::new(options.latency),
             judge: Judge::new(&options, now),
             slots: waiters::slots(&entity, options.keys),
+            answered: vec![None; options.keys],
             watched: vec![false; options.keys],
             waiters: Waiters::default(),
             attempts: BTreeMap::new(),
@@ -331,7 +334,8 @@ impl<'r, 'w> Run<'r, 'w> {
                 if is_late && attempt == 1 {
                     return Err(format!("{} is fetched, and nothing keeps it up", name(key)));
                 }
-                if self.slots[key].freshness().is_live() {
+                let live_for = self.judge.is_live_for(key, now);
+                if self.slots[key].freshness().is_live() && live_for > self.held_up() {
                     return Err(format!("{} is fetched, and is live", name(key)));
                 }
             }
@@ -340,13 +344,26 @@ impl<'r, 'w> Run<'r, 'w> {
                 // A resync uses the fetcher of the query of its key.
                 // Whoever follows a whole entity ends no retry when he leaves.
                 let is_retry = attempt > 1 && self.waiters.has_followed();
-                let may = self.watched[key] || is_retry || self.options.asking.resyncs();
+                // What its owner could not place is asked for once more by the same attempt.
+                let is_again = self.answered[key] == Some(now);
+                let looked = self.watched[key] || is_retry || is_again;
+                let may = looked || self.options.asking.resyncs();
                 if !may {
                     return Err(format!("{} is fetched, and nobody looks", name(key)));
                 }
             }
         }
         Ok(())
+    }
+
+    /// How long a fetch that was decided while the value was stale may take to begin: long messages
+    /// that came before it are taken apart first.
+    fn held_up(&self) -> Duration {
+        if self.options.bulk {
+            ERRAND * 2
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Sends what the server has to say.
@@ -393,11 +410,12 @@ impl<'r, 'w> Run<'r, 'w> {
     /// Which subscriptions have been answered.
     fn note_answers(&mut self, now: Time) {
         let mut cx = Context::from_waker(Waker::noop());
-        let judge = &mut self.judge;
+        let (judge, trace) = (&mut self.judge, &mut self.trace);
         self.changes.retain_mut(|change| {
             let Poll::Ready(answer) = change.answer.as_mut().poll(&mut cx) else {
                 return true;
             };
+            trace.note(now, &("answered", change.key, change.is_on, answer.is_ok()));
             if answer.is_ok() && !change.is_on {
                 let known = &mut judge.keys[change.key];
                 known.is_ended = known.wanted_since.is_none().then_some(now);
@@ -409,6 +427,7 @@ impl<'r, 'w> Run<'r, 'w> {
     /// Asks for a key, or takes it back.
     pub(crate) fn subscribe(&mut self, key: usize, is_on: bool, now: Time) {
         self.tally.subscriptions += 1;
+        self.trace.note(now, &("subscribes", key, is_on));
         let feed = self.wire.feed();
         let known = &mut self.judge.keys[key];
         let answer = if is_on {

@@ -136,6 +136,12 @@ impl<P: Protocol> Group<P> {
         open.left[leg.index()] = false;
         if leg == open.leg && !leaving {
             open.result = settled.result;
+        } else if open.verb == Verb::Unsubscribe
+            && settled.result == Err(SubscribeError::Unanswered)
+            && open.result.is_ok()
+        {
+            // It may go on sending.
+            open.result = settled.result;
         }
         if open.left.contains(&true) {
             return;

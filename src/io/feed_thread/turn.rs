@@ -11,7 +11,8 @@ use super::pause::Taken;
 use super::{Parts, Post, leg_of, token_of};
 use crate::Time;
 use crate::feed::{
-    Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Sampler, Settled, Subscription,
+    Ended, Group, GroupAction, Leg, Lost, Protocol, Report, Sampler, Settled, SubscribeError,
+    Subscription,
 };
 use std::collections::VecDeque;
 use std::io;
@@ -450,11 +451,17 @@ impl<'a, P: Protocol, T: Target> Feed<'a, P, T> {
     fn settle(&mut self, settled: Settled) {
         match (self.post.replies.take(&settled), settled.result) {
             (Some(asked), result) => {
-                // After the server's answer: what was under way has come.
-                let ended: &[Subscription] = if result.is_ok() { &asked.ended } else { &[] };
+                // After the server's answer: what was under way has come. Without one nobody knows
+                // whether the value is kept up.
+                let may_have = matches!(result, Ok(()) | Err(SubscribeError::Unanswered));
+                let ended: &[Subscription] = if may_have { &asked.ended } else { &[] };
                 for subscription in ended {
                     if let Some((entity, id)) = self.group.protocol().value_of(subscription) {
                         self.target.unsubscribed(&entity, &id);
+                        if self.post.wanted.contains(subscription) {
+                            // Asked for again before all connections had ended it.
+                            self.target.subscribed(&entity, &id);
+                        }
                     }
                 }
                 asked.reply.finish(result.map_err(Into::into));

@@ -48,7 +48,10 @@ pub(super) enum Why {
     Promoted,
     /// Its leg has been shown for so long that it cannot be behind.
     Overdue,
-    /// It has what is missing in what is shown.
+    /// It has what is missing between what is shown and the next update. What was missing before
+    /// that, it may not have.
+    Bridging,
+    /// It has all that is missing in what is shown.
     Healing,
 }
 
@@ -208,7 +211,8 @@ impl Ingest {
         let Role::Own(writer) = &mut self.entries[ix.index()].role else {
             return false;
         };
-        let shown = writer.head(slot).sequence;
+        let head = writer.head(slot);
+        let (shown, has_gap) = (head.sequence, head.flags & flags::GAP != 0);
         let speaking = self.legs.speaking;
         for leg in Leg::ALL {
             if leg == speaking || !self.legs.is_open(leg) {
@@ -219,11 +223,11 @@ impl Ingest {
             if shadow.bridges(shown, update) {
                 if let Some(shadow) = beside.shadows.take(ix, slot) {
                     self.counters.bridged.bump();
-                    self.lay(ix, *shadow, Why::Healing);
+                    self.lay(ix, *shadow, Why::Bridging);
                     return true;
                 }
-            } else {
-                // It may yet bring what is missing.
+            } else if !has_gap || shadow.hole.is_some() {
+                // It may yet bring what is missing, if nothing was before this.
                 shadow.hole = match (shadow.hole, shown) {
                     (Some(hole), Some(shown)) => Some(hole.min(shown)),
                     (hole, shown) => hole.or(shown),
@@ -275,12 +279,17 @@ impl Ingest {
         let patches = shadow.over.patches(writer.schema());
         let makes_value = shadow.inserts || shadow.blank || shadow.whole;
         let is_behind = match why {
-            Why::Healing => false,
+            Why::Bridging | Why::Healing => false,
             Why::Promoted => shadow.is_behind(&head),
             Why::Opened | Why::Overdue => shadow.is_behind(&head) && !shadow.begins_anew(),
         };
         let has_effect = head.has_value() || makes_value;
-        let mut flags = head.flags & flags::UNSUBSCRIBED;
+        // What came before the end of its subscription was forgotten with it.
+        let mut flags = if shadow.whole {
+            0
+        } else {
+            head.flags & flags::UNSUBSCRIBED
+        };
         let gap = why != Why::Healing && shadow.leaves_gap(&head);
         if gap {
             flags |= flags::GAP;

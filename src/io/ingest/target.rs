@@ -190,9 +190,14 @@ impl Target for Ingest {
         if let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Ignore) {
             self.turn += 1;
             writer.mark(slot, flags::UNSUBSCRIBED, self.turn);
-            self.legs.forget(ix, slot);
             self.moved = true;
             self.turns.finish(self.turn);
+        }
+        // A leg may have brought what the shown one has not: the first value.
+        if writer.entity().find(id.as_ref()).is_some()
+            && let Ok(slot) = writer.locate(id.as_ref(), store::Missing::Insert)
+        {
+            self.legs.forget(ix, slot);
         }
     }
 

@@ -85,6 +85,10 @@ impl Run {
         let stamp = place.slot().invalidation();
         let (mut keep, begun) =
             OwnerKeep::begin(&self.plane, place.entity(), Some(place.id())).await?;
+        if self.is_unkept() {
+            // Its end came before the owner could keep what it marks.
+            return Err(FetchError::of(FetchErrorKind::Cancelled));
+        }
         let fetched = self.call(begun.sequence).await?;
         let (id, as_of, len) = (place.id().clone(), fetched.as_of, fetched.len());
         let item = match fetched.value {
@@ -317,15 +321,24 @@ impl Run {
             keeper: self.plane.keeper.get().cloned(),
         };
         let mut future = catch(|| fetcher.call(cx))?;
-        let (patience, mut alarm) = self.alarm();
+        let patience = self.plane.patience;
+        let mut alarm = self.alarm();
         let result = poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => match alarm.as_mut().map(|alarm| Pin::new(alarm).poll(cx)) {
-                Some(Poll::Ready(())) => {
-                    Poll::Ready(Err(FetchError::of(FetchErrorKind::TimedOut(patience))))
+            Ok(Poll::Pending) => {
+                while let Some(due) = &mut alarm {
+                    if Pin::new(due).poll(cx).is_pending() {
+                        break;
+                    }
+                    if self.is_limited() {
+                        return Poll::Ready(Err(FetchError::of(FetchErrorKind::TimedOut(
+                            patience,
+                        ))));
+                    }
+                    alarm = self.alarm();
                 }
-                _ => Poll::Pending,
-            },
+                Poll::Pending
+            }
             Err(error) => Poll::Ready(Err(error)),
         })
         .await;
@@ -335,16 +348,33 @@ impl Run {
         result
     }
 
-    /// How long the fetcher may take, where others wait for its place.
-    fn alarm(&self) -> (Duration, Option<Alarm<'_>>) {
+    /// Whether it would bring, for a resync alone, what no stream keeps up any more.
+    fn is_unkept(&self) -> bool {
+        let core = self.plane.lock();
+        core.resyncs.is_unkept(&self.query) && core.machine.is_resync(self.fetch)
+    }
+
+    /// When to look whether the fetcher takes too long.
+    fn alarm(&self) -> Option<Alarm<'_>> {
         let plane = &self.plane;
         let patience = plane.patience;
-        let limited = patience < Duration::MAX && plane.lock().machine.is_limited(self.fetch);
-        let alarm = limited.then(|| plane.timers.alarm(plane.clock.now().after(patience)));
+        // A resync may join what brings a slot's value.
+        let joins =
+            || matches!(self.query.place(), Place::Slot(_)) && !plane.lock().resyncs.is_empty();
+        let looks = patience < Duration::MAX && (joins() || self.is_limited());
+        let alarm = looks.then(|| {
+            let patience = patience.max(Duration::from_millis(1));
+            plane.timers.alarm(plane.clock.now().after(patience))
+        });
         if alarm.is_some() {
             plane.ring();
         }
-        (patience, alarm)
+        alarm
+    }
+
+    /// Whether others wait for the place of the fetch, or a stream has lost what it is to bring.
+    fn is_limited(&self) -> bool {
+        self.plane.lock().machine.is_limited(self.fetch)
     }
 
     /// Does what takes as long as the answer is large where it holds up nothing else.

@@ -183,6 +183,19 @@ fn resyncs_begin_one_after_the_other_at_times_that_are_not_regular() {
 }
 
 #[test]
+fn a_resync_needs_nobody_who_looks() {
+    let (mut rig, queries, promises) = lost(1);
+    let query = queries[0];
+    let observer = rig.observe(query, lasting());
+    rig.fail(query, Some(ms(500)));
+    rig.unobserve(observer);
+    rig.advance(ms(700));
+    assert_eq!(rig.calls(query), 2, "tried again");
+    rig.land(query);
+    assert_eq!(rig.outcome(promises[0]), Some(&Outcome::Data));
+}
+
+#[test]
 fn what_is_healed_before_its_time_is_not_fetched_and_takes_nobody_elses() {
     let (mut rig, queries, promises) = lost(5);
     rig.land(queries[0]);

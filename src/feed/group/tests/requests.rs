@@ -33,6 +33,26 @@ fn callers_are_answered_by_the_leg_that_is_shown() {
 }
 
 #[test]
+fn an_end_that_a_leg_has_not_answered_is_not_certain() {
+    let mut settings = settings();
+    settings.answer_timeout = seconds(1);
+    let mut crew = Crew::both(settings);
+    let ticket = Ticket(1);
+    crew.group
+        .unsubscribe(crew.now, ticket, &[sub("x")])
+        .expect("asked");
+    crew.collect();
+    crew.grant(A);
+    assert_eq!(crew.seen(), []);
+    crew.pass(seconds(1));
+    let settled = GroupAction::Settled(Settled {
+        ticket: Some(ticket),
+        result: Err(SubscribeError::Unanswered),
+    });
+    assert_eq!(crew.seen(), [settled]);
+}
+
+#[test]
 fn a_request_without_an_answer_is_made_of_the_next_leg() {
     let mut crew = Crew::both(settings());
     let (now, ticket) = (crew.now, Ticket(1));

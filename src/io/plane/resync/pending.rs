@@ -286,13 +286,20 @@ impl Resyncs {
 
     /// It is suspect still, or again.
     pub(super) fn again(&mut self, noted: Noted, now: Time) {
-        let rest = noted.tries.rest(noted.how.after);
         let current = |feed: &Feed| Arc::ptr_eq(&feed.how, &noted.how);
         if self.feeds.iter().any(current) && !self.known.contains_key(&noted.key()) {
             let generation = generation(&noted.entity);
+            // What was let go with a connection has failed under that one.
+            let tries = if noted.generation == generation {
+                noted.tries
+            } else {
+                Tries::default()
+            };
+            let rest = tries.rest(noted.how.after);
             self.put(
                 Noted {
                     generation,
+                    tries,
                     ..noted
                 },
                 rest,

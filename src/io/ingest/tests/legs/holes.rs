@@ -33,6 +33,34 @@ fn a_hole_is_filled_from_the_other_connection() {
 }
 
 #[test]
+fn a_hole_that_no_connection_can_fill_stays_a_gap() {
+    // What is bridged is the hole before the update, not an earlier one.
+    let mut two = two();
+    two.acts(|ingest| ingest.left(B));
+    two.says(A, &change("whole", r#"{"x":1,"y":1,"z":1}"#, 10, "key"));
+    // 11, by which z was 11, is missing, and nobody else was there.
+    two.says(A, &change("patch", r#"{"x":12}"#, 12, "key"));
+    assert_eq!(two.slot().head().flags, flags::GAP);
+    two.acts(|ingest| ingest.joined(B));
+    two.says(B, &change("patch", r#"{"y":13}"#, 13, "key"));
+    two.says(A, &change("patch", r#"{"x":14}"#, 14, "key"));
+    two.shows(r#"{"x":14,"y":13,"z":1}"#);
+    assert_eq!(two.slot().head().flags, flags::GAP);
+    assert_eq!(two.counters.snapshot().bridged, 1);
+
+    // Nor is a later hole the whole of it: that it is filled heals nothing.
+    two.says(B, &change("patch", r#"{"x":14}"#, 14, "key"));
+    two.says(A, &change("patch", r#"{"x":16}"#, 16, "key"));
+    two.says(B, &change("patch", r#"{"y":15}"#, 15, "key"));
+    two.says(B, &change("patch", r#"{"x":16}"#, 16, "key"));
+    assert_eq!(two.slot().head().flags, flags::GAP);
+
+    // A value that begins on the other connection has nothing from before in it.
+    two.says(B, &change("whole", r#"{"x":17}"#, 17, "key"));
+    two.shows_live(r#"{"x":17}"#);
+}
+
+#[test]
 fn a_hole_of_the_backup_is_nobodys() {
     let mut two = two();
     for leg in [A, B] {

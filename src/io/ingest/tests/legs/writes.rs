@@ -102,3 +102,32 @@ fn an_unknown_id_is_nothing_to_a_backup_either() {
     two.loses(A);
     two.shows_live(r#"{"x":2}"#);
 }
+
+#[test]
+fn what_a_connection_has_brought_of_an_ended_subscription_is_forgotten() {
+    // Also where nothing is shown yet.
+    for shown in [false, true] {
+        let mut two = two();
+        if shown {
+            two.says(A, &whole(r#"{"x":1}"#));
+        }
+        two.says(B, &whole(r#"{"x":2}"#));
+        two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
+        two.loses(A);
+        assert!(!is_live(&two.slot()), "{:?}", two.slot().head());
+    }
+}
+
+#[test]
+fn what_another_connection_brings_of_a_subscription_made_again_is_live() {
+    let mut two = two();
+    for leg in [A, B] {
+        two.says(leg, &change("whole", r#"{"x":1}"#, 1, "key"));
+    }
+    two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
+    two.acts(|ingest| ingest.subscribed("e", &1.into()));
+    assert_eq!(two.slot().head().flags, flags::GAP | flags::UNSUBSCRIBED);
+    // The shown one has lost its copy.
+    two.says(B, &change("whole", r#"{"x":5}"#, 5, "key"));
+    two.shows_live(r#"{"x":5}"#);
+}
