@@ -119,15 +119,20 @@ fn what_a_connection_has_brought_of_an_ended_subscription_is_forgotten() {
 }
 
 #[test]
-fn what_another_connection_brings_of_a_subscription_made_again_is_live() {
+fn a_subscription_made_again_waits_for_the_shown_connection() {
     let mut two = two();
     for leg in [A, B] {
         two.says(leg, &change("whole", r#"{"x":1}"#, 1, "key"));
     }
     two.acts(|ingest| ingest.unsubscribed("e", &1.into()));
     two.acts(|ingest| ingest.subscribed("e", &1.into()));
-    assert_eq!(two.slot().head().flags, flags::GAP | flags::UNSUBSCRIBED);
-    // The shown one has lost its copy.
+    let lost = flags::GAP | flags::UNSUBSCRIBED;
+    assert_eq!(two.slot().head().flags, lost);
+    // The other one is ahead: the shown one's would take its value back.
     two.says(B, &change("whole", r#"{"x":5}"#, 5, "key"));
+    assert_eq!(two.slot().head().flags, lost);
+    two.says(A, &change("whole", r#"{"x":4}"#, 4, "key"));
+    two.shows_live(r#"{"x":4}"#);
+    two.loses(A);
     two.shows_live(r#"{"x":5}"#);
 }
