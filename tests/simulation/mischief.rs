@@ -48,14 +48,12 @@ impl Run<'_, '_> {
                 }
             }
             25..=30 => self.invalidate(now),
-            31..=54 => {
-                if self.waiters.len() < CROWD {
-                    let key = self.random.pick(self.options.keys);
-                    self.watched[key] = true;
-                    self.tally.waiters += 1;
-                    let kind = self.waiters.come(&self.cache, key, &mut self.random);
-                    self.trace.note(now, &("comes", kind, key));
-                }
+            31..=54 if self.waiters.len() < CROWD => {
+                let key = self.random.pick(self.options.keys);
+                self.watched[key] = true;
+                self.tally.waiters += 1;
+                let kind = self.waiters.come(&self.cache, key, &mut self.random);
+                self.trace.note(now, &("comes", kind, key));
             }
             55..=66 => {
                 let gone = self.waiters.go(&mut self.random);
