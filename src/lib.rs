@@ -61,12 +61,12 @@
 //! | operation | progress |
 //! |---|---|
 //! | [`Slot::read`], [`live`](Slot::live), [`read_all`](Slot::read_all), [`freshness`](Slot::freshness), [`Reader`] | lock-free; wait-free unless the slot is published a whole ring of versions further meanwhile |
-//! | [`Slot::epoch`], [`Entity::len`] | wait-free |
+//! | [`Slot::epoch`], [`Entity::len`] | wait-free, but for the epoch of a slot that was purged |
 //! | [`Slot::snapshot`] | as `read`; allocates for the first who asks for a version |
 //! | a publication | wait-free but for cold branches: growth of a slot, a schema or the index |
 //! | [`Entity::find`] | lock-free |
 //! | [`Cache::entity`], [`Entity::slot`], [`Entity::fields`] | lock-free for what exists; takes a lock to make what does not |
-//! | [`Slot::invalidate`], [`Entity::invalidate`], [`Cache::invalidate_all`] | one store for the values, whatever their number; one look at each waiter |
+//! | [`Slot::invalidate`], [`Entity::invalidate`], [`Cache::invalidate_all`] | one count for the values, whatever their number; one look at each waiter |
 //! | [`Watch::changed`], [`Watch::wait`], [`Changes::next`] | wait; going to sleep takes the hub's lock, which no feed takes |
 //! | [`Slot::spin`] | never sleeps, occupies a core |
 //! | [`Slot::set`], [`Slot::remove`] | do not wait for the feed; one short lock among senders |

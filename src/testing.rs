@@ -37,6 +37,10 @@ use crate::io::clock::Clock;
 #[cfg(feature = "net")]
 pub use crate::cache::Wire;
 
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub use crate::io::connect::handshake;
+
 /// When every test begins: 2001-09-09 01:46:40 UTC.
 const START: Time = Time::from_nanos(1_000_000_000_000_000_000);
 
@@ -177,25 +181,6 @@ impl<P: Protocol> TestFeed<P> {
     pub fn counters(&self) -> CounterValues {
         self.feed.counters()
     }
-}
-
-/// The client's opening handshake over a stream of the caller's: the bytes that came behind the
-/// answer, and which of the offered subprotocols the server chose. For fuzzing, so no part of what
-/// this crate promises.
-///
-/// # Errors
-/// What a feed would be told of such a server.
-#[cfg(feature = "net")]
-#[doc(hidden)]
-pub async fn handshake<T>(
-    io: T,
-    request: &crate::ws::Request,
-) -> Result<(Vec<u8>, Option<usize>), crate::ConnectError>
-where
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (_, behind, protocol) = crate::io::connect::upgrade(io, request).await?;
-    Ok((behind.to_vec(), protocol))
 }
 
 impl<P> fmt::Debug for TestFeed<P> {

@@ -285,7 +285,7 @@ impl Entity {
         ready(slots, deadline)
     }
 
-    /// Marks every value of the entity stale with the reason `Invalidated`, now: one store,
+    /// Marks every value of the entity stale with the reason `Invalidated`, now: by one count,
     /// whatever the number of slots. Documents and lists under the entity's name are marked with it.
     ///
     /// What of it is observed and has a fetcher is fetched again, as by

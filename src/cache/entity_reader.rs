@@ -12,7 +12,7 @@ use crate::store::Lookup;
 /// One thread's reader of an entity by id: as [`Entity::live`], and it remembers the slots that it
 /// has found, so that a read costs a look-up in a table of its own and the read itself.
 ///
-/// It holds about 20 bytes for each id it has read, and the slot of it; ids that are purged are
+/// It holds 30 to 60 bytes for each id it has read, and the slot of it; ids that are purged are
 /// forgotten when they are asked for again. Made by [`Entity::reader`].
 ///
 /// # Progress

@@ -221,7 +221,7 @@ impl Cache {
             .collect()
     }
 
-    /// Marks every value of every entity stale with the reason `Invalidated`, now: one store,
+    /// Marks every value of every entity stale with the reason `Invalidated`, now: by one count,
     /// whatever the number of values. Documents and lists are marked with them.
     ///
     /// What of it is observed and has a fetcher is fetched again, as by

@@ -73,7 +73,7 @@
 //! | D6 | every state change restarts the poll | a poll has its own clock; a busy stream does not starve it |
 //! | D7 | a rollback loses what was pushed since | an optimistic write is an overlay, and a rollback takes it off |
 //! | D8 | a failed fetch marks pushed data as errored | the error stands beside the data, freshness is another fact |
-//! | D9 | invalidating walks all queries | it is one store; only what is observed is looked at |
+//! | D9 | invalidating walks all queries | it is one count; only what is observed is looked at |
 //! | D10 | collection ignores writes | a write by a stream counts as use, unless told otherwise |
 //! | D11 | listeners run inside the write | nobody's code runs on a feed's thread |
 //! | D12 | ids `0` and `""` mean the whole entity | they are ids; `7` and `"7"` differ |
@@ -94,7 +94,7 @@
 //! | operation | progress |
 //! |---|---|
 //! | [`Observer::state`], [`ListObserver::rows`], [`Cache::get`](crate::Cache::get) | lock-free, but for the look-up of a key; they decode what is new |
-//! | [`Cache::invalidate`](crate::Cache::invalidate) | one store for values, then a short lock of the slow plane |
+//! | [`Cache::invalidate`](crate::Cache::invalidate) | one count for values, then a short lock of the slow plane |
 //! | [`observe`](QueryBuilder::observe), [`refetch`](crate::Cache::refetch), [`cancel`](crate::Cache::cancel) and the like | a short lock of the slow plane; a feed never takes it |
 //! | waiting | as [`Watch::changed`](crate::Watch::changed) |
 

@@ -37,7 +37,8 @@ impl Reader {
         &self.slot
     }
 
-    /// As [`Slot::epoch`].
+    /// As [`Slot::epoch`], but of this slot alone: if it is purged this stays at its last number, while
+    /// reads go on with the slot that the key has then.
     #[must_use]
     #[inline]
     pub fn epoch(&mut self) -> u64 {

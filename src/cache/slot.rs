@@ -60,7 +60,8 @@ impl Slot {
     }
 
     /// The number of its newest publication; 0 before the first. Publications that change nothing
-    /// a reader can see do not count. Wait-free.
+    /// a reader can see do not count. Wait-free, unless the slot was purged: then the one that the key
+    /// has now is looked up, and made if there is none.
     #[must_use]
     #[inline]
     pub fn epoch(&self) -> u64 {

@@ -353,11 +353,27 @@ async fn secure(
     })
 }
 
-/// The WebSocket handshake.
-pub(crate) async fn upgrade<T>(
+/// The client's opening handshake over a stream of the caller's: the bytes that came behind the
+/// answer, and which of the offered subprotocols the server chose. For fuzzing, so no part of what
+/// this crate promises.
+///
+/// # Errors
+/// What a feed would be told of such a server.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub async fn handshake<T>(
     io: T,
     request: &ws::Request,
-) -> Result<(T, Bytes, Option<usize>), ConnectError>
+) -> Result<(Vec<u8>, Option<usize>), ConnectError>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (_, behind, protocol) = upgrade(io, request).await?;
+    Ok((behind.to_vec(), protocol))
+}
+
+/// The WebSocket handshake.
+async fn upgrade<T>(io: T, request: &ws::Request) -> Result<(T, Bytes, Option<usize>), ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

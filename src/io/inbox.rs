@@ -8,7 +8,9 @@
 mod completion;
 
 pub use completion::Completion;
-pub(crate) use completion::{Reply, Request};
+#[cfg(feature = "net")]
+pub(crate) use completion::Reply;
+pub(crate) use completion::Request;
 
 use super::latch::WakeOn;
 use crate::feed::{Counters, Refusal, SubscribeError};

@@ -8,7 +8,7 @@
 //!
 //! A mark (an invalidation) is a counter that a feed or a client raises beside the slots; nothing
 //! else is told. Whoever drives the plane waits for the hub's count of scans, and then looks at the
-//! queries that are observed. So a mark costs the feed one store, whatever the number of queries.
+//! queries that are observed. So a mark costs the feed one count, whatever the number of queries.
 //!
 //! [`Queries`]: crate::query::Queries
 

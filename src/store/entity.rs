@@ -279,7 +279,7 @@ impl Entity {
         shared.link().update_each(shared.marks(), change);
     }
 
-    /// Marks all values as invalidated, in one store. The caller then has the hub scan.
+    /// Marks all values as invalidated, by one count. The caller then has the hub scan.
     pub(crate) fn invalidate(&self) {
         self.shared.invalidate();
     }

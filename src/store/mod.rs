@@ -83,8 +83,8 @@
 //!
 //! Of what was published only the stamps are kept: the link's word and the sum of invalidations
 //! when the value was confirmed. What they are compared with is beside the slots, so losing a
-//! connection or invalidating a million slots is one store. All that is marked has a place in one
-//! order, since a message that was read before a mark must not undo it: see `marks.rs`.
+//! connection or invalidating a million slots touches none of them. All that is marked has a place
+//! in one order, since a message that was read before a mark must not undo it: see `marks.rs`.
 
 mod block;
 mod changes;
@@ -261,7 +261,7 @@ impl Store {
         &self.marks
     }
 
-    /// Marks all values of all entities as invalidated, in one store. The caller then has the hub
+    /// Marks all values of all entities as invalidated, by one count. The caller then has the hub
     /// scan.
     pub(crate) fn invalidate_all(&self) {
         self.marks.raise_everything();

@@ -173,7 +173,7 @@ impl Cache {
 
     /// Marks as invalidated what a filter means: a key, for everything under it, or a [`Filter`].
     /// When this returns every read says so. `key!["job"]` reaches every value of the entity
-    /// `job` with one store, `key!["job", 42]` that slot and what is under it.
+    /// `job` and touches none of them, `key!["job", 42]` that slot and what is under it.
     ///
     /// What is observed is then fetched again (of a filter that means what is inactive, that, if it
     /// was ever fetched or written); what runs already is followed by exactly one more

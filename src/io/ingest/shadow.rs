@@ -238,11 +238,13 @@ impl Shadow {
         self.last.is_some() && meets && !self.is_apart(shown)
     }
 
-    /// Whether it has what has been missing in what is shown.
+    /// Whether it has what has been missing in what is shown. What nothing has kept up waits for the
+    /// shown leg's own: that one may be behind, and would take it back.
     pub(super) fn heals(&self, shown: &Head) -> bool {
         let covers = self.comparable().is_some() && self.last >= shown.sequence;
         let reaches = self.blank || (self.hole.is_some() && !self.is_apart(self.hole));
-        shown.flags & flags::GAP != 0 && covers && reaches && !self.torn
+        let lost = shown.flags & (flags::GAP | flags::UNSUBSCRIBED) == flags::GAP;
+        lost && covers && reaches && !self.torn
     }
 
     /// One update that stands for all of it, without a value.

@@ -9,6 +9,9 @@
 //! * **The strict grammar** (`scan`): strings without escapes; numbers with at most 18 digits before
 //!   the point and without exponent; `true`, `false`, `null`; arrays of those and of objects, taken
 //!   whole. A token's end is found by its own grammar, never by looking for what should follow it.
+//! * **By quotes** (`marks`, `spots`), where the processor lists them quickly: between which two of a
+//!   message a token lies is the same in every message of a layout. Each token is then held against
+//!   the same grammar from end to end.
 //! * **Which template is tried first** is the one that followed last time; then the others, the one
 //!   that fitted last first. A wrong one mostly fails at its first literal.
 //! * **A layout is learned** when it is seen the second time, from a message in which no name is

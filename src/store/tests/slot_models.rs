@@ -256,12 +256,12 @@ fn turns<const K: usize>() {
     let counter = Arc::new(TurnCounter::new());
     let mut owners = [Owner::<K>::new(), Owner::<K>::new()];
     let slots = owners.each_ref().map(Owner::slot);
-    owners.each_mut().map(|owner| owner.publish("1", 1));
+    owners.iter_mut().for_each(|owner| owner.publish("1", 1));
     counter.finish(1);
     let publishing = {
         let counter = counter.clone();
         thread::spawn(move || {
-            owners.each_mut().map(|owner| owner.publish("2", 2));
+            owners.iter_mut().for_each(|owner| owner.publish("2", 2));
             counter.finish(2);
         })
     };
