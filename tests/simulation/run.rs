@@ -427,7 +427,6 @@ impl<'r, 'w> Run<'r, 'w> {
     /// Asks for a key, or takes it back.
     pub(crate) fn subscribe(&mut self, key: usize, is_on: bool, now: Time) {
         self.tally.subscriptions += 1;
-        self.trace.note(now, &("subscribes", key, is_on));
         let feed = self.wire.feed();
         let known = &mut self.judge.keys[key];
         let answer = if is_on {
