@@ -88,7 +88,8 @@ pub trait Venue: Clone + fmt::Debug + Send + 'static {
         None
     }
 
-    /// How often a connection may be tried to be made: [`Protocol::connect_pace`].
+    /// How often a connection may be tried to be made:
+    /// [`Protocol::connect_pace`](crate::feed::Protocol::connect_pace).
     fn connect_pace(&self) -> Option<Pace> {
         None
     }
