@@ -442,6 +442,7 @@ impl World {
         if let Some(upstream) = &mut self.feeds[feed].feed {
             upstream.reconnect();
             self.opened(feed);
+            self.pass_a_moment();
         }
     }
 
@@ -563,6 +564,12 @@ impl World {
             .for_each(|key| key.invalidated = true);
     }
 
+    /// A connection says nothing in the very nanosecond of its open: by the time alone is known of
+    /// what brings no news that it came after.
+    fn pass_a_moment(&mut self) {
+        self.advance(Duration::from_nanos(1));
+    }
+
     fn advance(&mut self, by: Duration) {
         self.anchor.advance(by);
         self.now += by;
@@ -593,6 +600,7 @@ impl World {
             self.feeds[feed].feed = Some(next);
             self.feeds[feed].counts = Counts::default();
             self.opened(feed);
+            self.pass_a_moment();
         }
     }
 

@@ -11,33 +11,16 @@ mod heal;
 mod history;
 mod model;
 mod run;
+#[path = "../kit/seeds.rs"]
+mod seeds;
 
-use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use history::{Setup, Step};
+use seeds::seeds;
 
 /// Histories of each kind when nobody says how many.
 const COUNT: u64 = 1_000;
-
-/// A number from the environment.
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-    )
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    match (number("SEED"), number("COUNT")) {
-        (Some(seed), None) => seed..seed + 1,
-        (first, count) => {
-            let first = first.unwrap_or(0);
-            first..first + count.unwrap_or(COUNT)
-        }
-    }
-}
 
 /// A panic of the engine is a failure of the history too.
 fn attempt(setup: Setup, steps: &[Step]) -> Result<(), run::Failure> {
@@ -68,7 +51,7 @@ fn shorten(setup: Setup, mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 fn histories(sequences: bool) {
-    for seed in seeds() {
+    for seed in seeds(COUNT) {
         let (setup, steps) = history::generate(seed, sequences);
         if let Err(error) = attempt(setup, &steps) {
             let short = shorten(setup, steps);

@@ -17,7 +17,10 @@
 
 mod faults;
 mod legs;
+#[path = "../kit/random.rs"]
 mod random;
+#[path = "../kit/seeds.rs"]
+mod seeds;
 mod wire;
 mod world;
 
@@ -32,6 +35,7 @@ use tickcache::{Backoff, Cache, Feed, FeedRef, Fetched, QueryConfig, key};
 
 use faults::{Faults, Proxy};
 use random::Random;
+use seeds::number;
 use wire::Wire;
 use world::{KEYS, World};
 
@@ -56,14 +60,6 @@ const ALL: [Rule; 8] = [
     Rule::Timestamp,
     Rule::None,
 ];
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text}: give a number")),
-    )
-}
 
 /// Runs every seed of a test, on two threads.
 fn for_seeds(count: u64, run: impl Fn(u64) + Sync) {

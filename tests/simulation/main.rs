@@ -28,8 +28,11 @@ mod judge;
 mod mischief;
 mod net;
 mod options;
+#[path = "../kit/random.rs"]
 mod random;
 mod run;
+#[path = "../kit/seeds.rs"]
+mod seeds;
 mod server;
 mod tally;
 mod trace;
@@ -37,10 +40,10 @@ mod truth;
 mod venue;
 mod waiters;
 
-use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use options::{Form, Options};
+use seeds::{number, seeds};
 use tally::Tally;
 use trace::Trace;
 
@@ -49,25 +52,6 @@ const COUNT: u64 = 200;
 
 /// After so many failures no further seed is run.
 const SHOWN: usize = 12;
-
-/// A number from the environment.
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-    )
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    match (number("SEED"), number("COUNT")) {
-        (Some(seed), None) => seed..seed + 1,
-        (first, count) => {
-            let first = first.unwrap_or(0);
-            first..first + count.unwrap_or(COUNT)
-        }
-    }
-}
 
 /// A panic of the engine is a failure of the run.
 fn attempt(options: &Options, trace: Trace) -> (Result<(), String>, Tally, Trace) {
@@ -85,7 +69,7 @@ fn attempt(options: &Options, trace: Trace) -> (Result<(), String>, Tally, Trace
 fn simulate(form: Form, seen: &[&str]) {
     let mut total = Tally::default();
     let mut failed = Vec::new();
-    for seed in seeds() {
+    for seed in seeds(COUNT) {
         let options = Options::of(seed);
         if options.form != form {
             continue;

@@ -388,7 +388,8 @@ impl From<&Head> for Position {
 impl Position {
     /// Whether it was reached over the connection that opened then.
     pub(super) fn is_since(&self, (turn, at): (u64, crate::Time)) -> bool {
-        // A message without news moves the time alone, one in the batch of the open the turn.
+        // A message without news moves the time alone, one in the batch of the open the turn. One of
+        // both kinds is taken for one of before: a stale value that stays stale may count a gap more.
         self.received_at > at || (self.received_at == at && self.turn > turn)
     }
 }

@@ -1,5 +1,9 @@
 //! Numbers that look like chance and are the same for the same seed (splitmix64).
 
+#![allow(dead_code, reason = "each test binary uses its own part of it")]
+
+use std::time::Duration;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -24,5 +28,14 @@ impl Random {
     /// Whether something happens whose chance is `percent`.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// A time from `low` to `high` milliseconds, to the microsecond.
+    pub(crate) fn millis(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_micros(low * 1000 + self.below((high - low) * 1000 + 1))
+    }
+
+    pub(crate) fn pick(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
     }
 }
