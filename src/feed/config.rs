@@ -17,7 +17,8 @@ pub enum OnConnect {
     #[default]
     Invalidate,
     /// They are believed: each turns live with its own next message, patch or whole. Only for a
-    /// source that sends, after a reconnect, what was missed.
+    /// source that sends, after a reconnect, what was missed. What a gap has lost counts as sent: such
+    /// a value waits for a whole one.
     Trust,
 }
 

@@ -110,6 +110,8 @@ struct Entry {
     role: Role,
     /// The link's generation at the start of the batch, as a version's stamp.
     link: u64,
+    /// The link of its last gap.
+    torn: u64,
     /// The batch that its stamps are as of.
     point: Point,
     /// Something may have been published for it in this batch.

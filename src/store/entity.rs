@@ -65,6 +65,8 @@ pub(crate) struct Entity {
     purged: AtomicU64,
     /// The last turn of the owners so far.
     turns: AtomicU64,
+    /// A source of one of them counts anew on each connection.
+    restarts: AtomicBool,
     /// How often values have come into doubt by what was published.
     suspects: AtomicU64,
     owner: Mutex<Option<Arc<str>>>,
@@ -84,6 +86,7 @@ impl Entity {
             present: AtomicUsize::new(0),
             purged: AtomicU64::new(0),
             turns: AtomicU64::new(0),
+            restarts: AtomicBool::new(false),
             suspects: AtomicU64::new(0),
             owner: Mutex::new(None),
             changes: Arc::new(Changes::new()),
@@ -334,14 +337,21 @@ impl Entity {
             .clone()
     }
 
-    /// An owner that is about to return its claim: its last turn.
-    pub(crate) fn end_turns(&self, turn: u64) {
+    /// An owner that is about to return its claim: its last turn, and whether its source counts anew on
+    /// each connection.
+    pub(crate) fn end_turns(&self, turn: u64, restarts: bool) {
+        self.restarts.fetch_or(restarts, Ordering::Relaxed);
         self.turns.fetch_max(turn, Ordering::AcqRel);
     }
 
     /// The last turn of those who owned it before: the next one's turns follow.
     pub(crate) fn last_turn(&self) -> u64 {
         self.turns.load(Ordering::Acquire)
+    }
+
+    /// Whether the numbers that those who owned it before have left may mean nothing to the next one.
+    pub(crate) fn restarts(&self) -> bool {
+        self.restarts.load(Ordering::Relaxed)
     }
 
     pub(super) fn return_claim(&self) {

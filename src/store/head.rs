@@ -189,7 +189,7 @@ impl Header {
         let fresh = stamp.whole || !alive;
         let partial = if alive { old.flags } else { flags::PARTIAL };
         Self {
-            link: if fresh || stamp.trust {
+            link: if fresh || stamp.confirms(old.link) {
                 stamp.link
             } else {
                 old.link
@@ -244,7 +244,7 @@ impl Carried {
             flags = stamp.flags;
             invalidation = stamp.invalidation.unwrap_or_else(now);
         }
-        if stamp.whole || stamp.trust {
+        if stamp.whole || stamp.confirms(link) {
             link = stamp.link;
         }
         let stamps = Packed::new(link, invalidation, flags);
@@ -292,6 +292,9 @@ impl Carried {
     }
 }
 
+/// [`Stamp::trust`] where no patch renews the stamp of the connection.
+pub(crate) const NO_TRUST: u64 = u64::MAX;
+
 /// What an update says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -299,8 +302,10 @@ pub(crate) struct Stamp {
     pub(crate) mode: Mode,
     /// The message holds the whole value: it renews all stamps and clears all flags.
     pub(crate) whole: bool,
-    /// A patch renews the stamp of the connection, too.
-    pub(crate) trust: bool,
+    /// A patch renews the stamp of the connection, too, where that is this one or a later one:
+    /// [`LinkWord::torn`](super::link::LinkWord::torn) of a source that is trusted to send what was
+    /// missed, else [`NO_TRUST`].
+    pub(crate) trust: u64,
     /// The word of the entity's link, read at the start of the batch (or of the fetch).
     pub(crate) link: u64,
     /// The sum of invalidations when a fetch began; `None` for a message of this batch.
@@ -317,13 +322,21 @@ pub(crate) struct Stamp {
     pub(crate) flags: u8,
 }
 
+impl Stamp {
+    /// Whether the update, a patch, renews the stamp of the connection of a value that has this one.
+    #[inline(always)]
+    pub(crate) const fn confirms(&self, link: u64) -> bool {
+        link >= self.trust
+    }
+}
+
 impl Default for Stamp {
     /// A patch, received at the beginning of time.
     fn default() -> Self {
         Self {
             mode: Mode::Merge,
             whole: false,
-            trust: false,
+            trust: NO_TRUST,
             link: 0,
             invalidation: None,
             sequence: None,

@@ -49,6 +49,8 @@ pub(crate) struct LinkWord {
     word: AtomicU64,
     /// The point, among the marks, at which the generation was raised last.
     raised: AtomicU64,
+    /// The word that the last gap has made, without bits.
+    torn: AtomicU64,
     parts: Mutex<HashMap<u64, Link>>,
 }
 
@@ -57,6 +59,7 @@ impl LinkWord {
         Self {
             word: AtomicU64::new(0),
             raised: AtomicU64::new(0),
+            torn: AtomicU64::new(0),
             parts: Mutex::new(HashMap::new()),
         }
     }
@@ -77,6 +80,13 @@ impl LinkWord {
         (raised <= point || injected(Fault::LinkAsOfNow)).then_some(word)
     }
 
+    /// What was confirmed by a word below this one may lack something that no connection sends again:
+    /// the last gap. Asked after a word it is at least as new as that.
+    #[inline]
+    pub(crate) fn torn(&self) -> u64 {
+        self.torn.load(Ordering::Relaxed)
+    }
+
     #[cfg(test)]
     /// Sets the part of a source, and the word with it.
     pub(super) fn set(&self, marks: &Marks, source: u64, link: Link) {
@@ -87,7 +97,15 @@ impl LinkWord {
     pub(super) fn update(&self, marks: &Marks, source: u64, change: impl FnOnce(Link) -> Link) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(source).or_default();
-        *part = change(*part);
+        let before = std::mem::replace(part, change(*part));
+        if part.generation > before.generation && part.bits & Link::GAP != 0 {
+            let generation = parts.values().map(|part| part.generation).sum();
+            let torn = Link {
+                generation,
+                bits: 0,
+            };
+            self.torn.store(torn.to_word(), Ordering::Relaxed);
+        }
         self.sum(marks, &parts);
     }
 
@@ -179,5 +197,32 @@ mod tests {
                 bits: 0
             }
         );
+    }
+
+    #[test]
+    fn a_gap_is_the_word_that_it_has_made_until_the_next_one() {
+        let (word, marks) = (LinkWord::new(), Marks::new());
+        let raise = |source, bits| {
+            word.update(&marks, source, |part| Link {
+                generation: part.generation + 1,
+                bits,
+            });
+        };
+        let noted = |source| {
+            word.update(&marks, source, |part| Link {
+                bits: Link::GAP,
+                ..part
+            });
+        };
+        raise(1, 0);
+        raise(2, Link::DOWN);
+        assert_eq!(word.torn(), 0);
+        raise(1, Link::GAP);
+        assert_eq!(word.torn(), 3 << 8);
+        noted(2);
+        raise(1, 0);
+        assert_eq!(word.torn(), 3 << 8, "no other one");
+        raise(2, Link::GAP);
+        assert_eq!(word.torn(), 5 << 8);
     }
 }

@@ -124,7 +124,7 @@ pub(crate) use cut::{Busy, TurnCounter, cut};
 #[cfg(test)]
 pub(crate) use entity::ConfiguredLate;
 pub(crate) use entity::{Entity, EntityConfig, Missing};
-pub(crate) use head::{Head, NO_SEQUENCE, Stamp, State, flags};
+pub(crate) use head::{Head, NO_SEQUENCE, NO_TRUST, Stamp, State, flags};
 pub(crate) use link::Link;
 pub(crate) use lookup::Lookup;
 pub(crate) use marks::{Marks, Point};

@@ -454,8 +454,6 @@ impl World {
         self.each_of(feed, |key| {
             key.unconfirmed = true;
             key.invalidated |= invalidates;
-            // A source that is trusted sends all that was missed, what its connection lost included.
-            key.link_gap &= invalidates;
         });
     }
 

@@ -9,7 +9,7 @@ use crate::feed::{
     Update, Verdict,
 };
 use crate::key::Id;
-use crate::store::{self, Head, Link, Locate, NO_SEQUENCE, Outcome, SlotIx, Stamp, flags};
+use crate::store::{self, Head, Locate, NO_SEQUENCE, NO_TRUST, Outcome, SlotIx, Stamp, flags};
 
 impl Ingest {
     /// Does what one item of the message wants, and counts what became of it.
@@ -135,14 +135,23 @@ impl Ingest {
         }
     }
 
+    /// From which link on a patch confirms a value: a trusted source sends what was missed after a
+    /// reconnect, not after a gap.
+    #[inline]
+    pub(super) fn trust(&self, entity: EntityIx) -> u64 {
+        match self.config.on_connect {
+            OnConnect::Trust => self.entries[entity.index()].torn,
+            OnConnect::Invalidate => NO_TRUST,
+        }
+    }
+
     /// What an update of the present message says about itself.
     #[inline]
     pub(super) fn stamp(&self, entity: EntityIx, update: &Update) -> Stamp {
         Stamp {
             mode: update.mode,
             whole: update.whole,
-            // A trusted source sends what was missed after a reconnect, not after a gap.
-            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
+            trust: self.trust(entity),
             link: self.entries[entity.index()].link,
             invalidation: self.as_of,
             sequence: update.sequence.map(|sequence| sequence.last),
@@ -206,8 +215,8 @@ impl Ingest {
             stamp.sequence = Some(NO_SEQUENCE);
         }
         entry.whole_seen |= update.whole;
-        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
-            watch_recovery(entry, slot, &self.config, counters);
+        if !entry.whole_seen && self.opens > 1 && stamp.trust > 0 {
+            watch_recovery(entry, slot, &stamp, &self.config, counters);
         }
         publish(entry, slot, item, &self.staging, &stamp, counters);
     }
@@ -242,8 +251,8 @@ impl Ingest {
             }
         }
         entry.whole_seen |= update.whole;
-        if !entry.whole_seen && self.opens > 1 && !stamp.trust {
-            watch_recovery(entry, slot, &self.config, &self.counters);
+        if !entry.whole_seen && self.opens > 1 && stamp.trust > 0 {
+            watch_recovery(entry, slot, &stamp, &self.config, &self.counters);
         }
         publish(entry, slot, &item, &self.staging, &stamp, &self.counters);
     }
@@ -365,12 +374,18 @@ fn publish(
 
 /// Reports a value that gets patches only, and that no patch will make live again.
 #[cold]
-fn watch_recovery(entry: &mut Entry, slot: SlotIx, config: &IngestConfig, counters: &Counters) {
+fn watch_recovery(
+    entry: &mut Entry,
+    slot: SlotIx,
+    stamp: &Stamp,
+    config: &IngestConfig,
+    counters: &Counters,
+) {
     let Role::Own(writer) = &entry.role else {
         return;
     };
     let head = writer.head(slot);
-    if !head.has_value() || head.link == entry.link {
+    if !head.has_value() || head.link == entry.link || stamp.confirms(head.link) {
         return;
     }
     counters.unrecoverable.bump();
@@ -380,7 +395,7 @@ fn watch_recovery(entry: &mut Entry, slot: SlotIx, config: &IngestConfig, counte
             entity = &**entry.entity.name(),
             "patches arrive for values that went stale with the last connection, and no whole \
              value has ever come that could make them live again; send whole values, give a \
-             fetcher, or trust the source (`OnConnect::Trust`)"
+             fetcher, or, where nothing else was missed, trust the source (`OnConnect::Trust`)"
         );
     }
 }

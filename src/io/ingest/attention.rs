@@ -130,8 +130,10 @@ pub(super) struct Kept {
     pub(super) whole: Option<Option<u64>>,
     /// Messages are missing since, which an answer of this number has.
     pub(super) gap: Option<u64>,
-    /// The stamps that something since has renewed.
-    pub(super) link: u64,
+    /// The stamps that something since has renewed; that of the connection for what was confirmed by
+    /// [`trust`](Stamp::trust) or later.
+    link: u64,
+    trust: u64,
     pub(super) invalidation: u64,
     /// Flags that something since has set.
     pub(super) marks: u8,
@@ -166,7 +168,7 @@ impl Kept {
         self.whole = Some(sequence);
         self.highest = sequence;
         self.gap = None;
-        self.link = self.link.max(link);
+        (self.link, self.trust) = (self.link.max(link), 0);
         self.invalidation = self.invalidation.max(invalidation);
         self.marks = 0;
         self.inserts = false;
@@ -188,6 +190,15 @@ impl Kept {
         }
     }
 
+    /// The stamp of the connection of an answer that this is laid over, whose own is `link`.
+    pub(super) fn link_over(&self, link: u64) -> u64 {
+        if link >= self.trust {
+            link.max(self.link)
+        } else {
+            link
+        }
+    }
+
     /// Takes note of what is common to both.
     pub(super) fn note(&mut self, update: &Update, stamp: &Stamp, opens: u64, gap: Option<u64>) {
         self.opens = opens;
@@ -200,7 +211,9 @@ impl Kept {
                 turn: stamp.turn,
             });
         }
-        if stamp.trust {
+        if self.link == 0 {
+            (self.link, self.trust) = (stamp.link, stamp.trust);
+        } else if stamp.confirms(self.link) {
             self.link = self.link.max(stamp.link);
         }
         if stamp.flags & flags::GAP != 0 {

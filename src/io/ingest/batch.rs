@@ -130,6 +130,7 @@ impl Entry {
         if let Some(word) = link {
             self.link = open_word(word);
         }
+        self.torn = self.entity.link().torn();
     }
 
     /// Tells those who wait, and takes what is left.

@@ -53,6 +53,7 @@ impl Ingest {
         // Or a cut would never be as new as what an owner before has left.
         self.turn = self.turn.max(entry.entity.last_turn());
         self.turns.finish(self.turn);
+        entry.restarts |= entry.entity.restarts();
         entry.role = Role::Own(Box::new(writer));
         if self.config.source != NO_SOURCE {
             coverage::take_over(&entry.entity, self.config.source, self.bits);
@@ -162,7 +163,7 @@ impl Entry {
     /// Returns the claim, if it has one; the last turn was `turn`.
     fn release(&mut self, turn: u64) {
         if matches!(self.role, Role::Own(_)) {
-            self.entity.end_turns(turn);
+            self.entity.end_turns(turn, self.restarts);
             // Dropping the writer returns the claim.
             self.role = Role::Unclaimed;
         }

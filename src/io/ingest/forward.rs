@@ -12,7 +12,7 @@ use crate::feed::{EntityIx, OnConnect, Refusal, Sink, Transaction, Update};
 use crate::json::{self, Value};
 use crate::key::{Id, IdRef};
 use crate::record::Patch;
-use crate::store::{Courier, Entity, Link, Point};
+use crate::store::{Courier, Entity, NO_TRUST, Point};
 use std::sync::Arc;
 
 /// An update on its way to the slow writer.
@@ -27,7 +27,7 @@ pub(in crate::io) struct Forwarded {
     invalidation: u64,
     received_at: Time,
     /// The feed sends what was missed after a reconnect, so that a patch renews the link's stamp.
-    trust: bool,
+    trust: u64,
     connection: Connection,
 }
 
@@ -115,7 +115,7 @@ impl Ingest {
         let (Some(slow), Some(id)) = (self.slow.clone(), self.staging.id(item)) else {
             return self.counters.foreign.bump();
         };
-        let id = id.to_owned();
+        let (id, trust) = (id.to_owned(), self.trust(item.entity));
         let entry = &mut self.entries[item.entity.index()];
         let Role::Forward(lane) = &mut entry.role else {
             return self.counters.foreign.bump();
@@ -131,7 +131,7 @@ impl Ingest {
             link: entry.link,
             invalidation: as_of.unwrap_or_else(|| lane.invalidation(id.as_ref())),
             received_at: self.now,
-            trust: self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0,
+            trust,
             connection: Connection {
                 opened: (self.slow_opened, self.joined.1),
                 opens: self.opens,
@@ -169,7 +169,7 @@ impl Ingest {
             return self.count_foreign();
         };
         let entry = &mut self.entries[ix.index()];
-        entry.link = link;
+        (entry.link, entry.torn) = (link, trust);
         entry.connection = connection;
         if let Role::Own(writer) = &mut entry.role {
             writer.renew_schema();
@@ -182,7 +182,7 @@ impl Ingest {
         self.now = received_at;
         self.connect(ix);
         self.as_of = Some(invalidation);
-        if trust {
+        if trust != NO_TRUST {
             self.config.on_connect = OnConnect::Trust;
         }
         self.commit();

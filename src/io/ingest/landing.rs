@@ -201,7 +201,7 @@ impl Ingest {
         let over = over.map_or_else(Vec::new, |over| over.patches(writer.schema()));
         let kept = case.kept;
         let stamps = (
-            kept.map_or(0, |kept| kept.link).max(case.keep.link),
+            kept.map_or(case.keep.link, |kept| kept.link_over(case.keep.link)),
             kept.map_or(0, |kept| kept.invalidation)
                 .max(writer.invalidation_at(slot, keep.moment)),
         );

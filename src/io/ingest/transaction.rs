@@ -27,6 +27,7 @@ impl Sink for Ingest {
             entity,
             role,
             link: 0,
+            torn: 0,
             point: Point::default(),
             touched: false,
             whole_seen: false,

@@ -40,11 +40,16 @@ fn headers_are_carried_as_they_are_stamped() {
         source_time: 19,
     };
     let (mut same, mut cases) = (0, 0);
-    for choice in 0..1 << 6 {
+    for choice in 0..1 << 7 {
         let is = |bit: u32| choice >> bit & 1 == 1;
         let stamp = Stamp {
             whole: is(0),
-            trust: is(1),
+            // The link of the value is just enough, or not quite.
+            trust: match (is(1), is(6)) {
+                (true, true) => 3 << 8,
+                (true, false) => 4 << 8,
+                (false, _) => NO_TRUST,
+            },
             link: if is(2) { 3 << 8 } else { 4 << 8 },
             invalidation: is(3).then_some(6),
             sequence: is(4).then_some(8),

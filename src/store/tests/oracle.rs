@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 use super::kit::{Dice, compile, json_of, merged, owner};
 use crate::record::{Limits, Mode};
 use crate::store::{
-    EntityWriter, Field, Link, Locate, Missing, Outcome, Slot, Stamp, State, StoreConfig, flags,
+    EntityWriter, Field, Link, Locate, Missing, NO_TRUST, Outcome, Slot, Stamp, State, StoreConfig,
+    flags,
 };
 use crate::sync::Arc;
 use crate::time::Time;
@@ -75,11 +76,16 @@ impl History {
         };
         let patch = compile(&json, mode, self.writer.schema());
         self.clock += 1;
+        let generation = Link::from_word(self.writer.link()).generation;
         let stamp = Stamp {
             mode,
             whole,
-            trust: self.dice.roll(4) == 0,
-            link: Link::from_word(self.writer.link()).generation << 8,
+            trust: match self.dice.roll(4) {
+                // Below, at or above the stamp of the value.
+                0 => generation.saturating_sub(self.dice.roll(3)) << 8,
+                _ => NO_TRUST,
+            },
+            link: generation << 8,
             sequence: (self.dice.roll(2) == 0).then_some(self.clock),
             received_at: Time::from_nanos(self.clock),
             turn: self.clock,
@@ -126,7 +132,7 @@ impl History {
         assert!(Arc::ptr_eq(&it.slot, &slot), "one slot for one id");
         let value = merged(it.value.clone(), &json, mode);
         let fresh = whole || !alive;
-        let link = if fresh || stamp.trust {
+        let link = if fresh || it.link >= stamp.trust {
             stamp.link
         } else {
             it.link

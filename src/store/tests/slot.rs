@@ -175,10 +175,7 @@ fn stamps_are_renewed_by_whole_messages_and_carried_by_patches() {
         &mut writer,
         "a",
         &json!({"x": 3}),
-        Stamp {
-            trust: true,
-            ..patch
-        },
+        Stamp { trust: 0, ..patch },
     );
     assert_eq!(slot.head().link, second);
     entity.set_link(

@@ -76,7 +76,7 @@ impl<const K: usize> Owner<K> {
             patch.set(&mut self.schema, node, token);
         }
         let stamp = Stamp {
-            trust: true,
+            trust: 0,
             link,
             ..Stamp::default()
         };

@@ -5,17 +5,12 @@ use super::super::attention::Position;
 use super::super::{Ingest, Role};
 use super::Detained;
 use super::trail::{self, Base, Context, Entrant, Logged, Trail};
-use crate::feed::{EntityIx, Missing, OnConnect, Update, Verdict};
+use crate::feed::{EntityIx, Missing, Update, Verdict};
 use crate::key::{Id, IdRef};
 use crate::record::Patch;
-use crate::store::{self, Link};
+use crate::store;
 
 impl Ingest {
-    /// Whether a source that sends, after a reconnect, what was missed is believed now.
-    fn is_trusted(&self) -> bool {
-        self.config.on_connect == OnConnect::Trust && self.bits & Link::GAP == 0
-    }
-
     /// As [`update`](Self::update), while long messages are on their way that came before it.
     #[cold]
     #[inline(never)]
@@ -28,7 +23,7 @@ impl Ingest {
         let Some(id) = self.staging.id(item) else {
             return;
         };
-        let trust = self.is_trusted();
+        let trust = self.trust(item.entity);
         let patch = match item.what {
             What::Patch(number, _) => Some(self.staging.patch(number)),
             _ => None,
@@ -130,7 +125,7 @@ impl Ingest {
         let Some(id) = self.staging.id(item).map(IdRef::to_owned) else {
             return;
         };
-        let trust = self.is_trusted();
+        let trust = self.trust(item.entity);
         let entry = &self.entries[item.entity.index()];
         let Role::Forward(lane) = &entry.role else {
             return;

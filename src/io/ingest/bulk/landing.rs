@@ -6,7 +6,7 @@ use super::What;
 use super::super::{Ingest, Role};
 use super::trail::Became;
 use super::{Arrival, Cargo, Flight, Key, PORTION, Phase, Stamps};
-use crate::feed::{Counters, EntityIx, Missing, OnConnect, Sink, Update, Verdict};
+use crate::feed::{Counters, EntityIx, Missing, Sink, Update, Verdict};
 use crate::key::Id;
 use crate::record::{Patch, SchemaSource};
 use crate::store::{self, EntityWriter, SlotIx};
@@ -180,8 +180,7 @@ impl Ingest {
         patch: Option<Patch>,
     ) {
         let counters = Arc::clone(&self.counters);
-        let trust =
-            self.config.on_connect == OnConnect::Trust && arrival.bits & store::Link::GAP == 0;
+        let trust = self.trust(ix);
         let raised = self.raised;
         let entry = &mut self.entries[ix.index()];
         let (Role::Own(writer), Some(board)) = (&mut entry.role, &mut self.bulk) else {

@@ -24,7 +24,7 @@ pub(super) struct Context {
     pub(super) link: u64,
     /// The sum of invalidations.
     pub(super) invalidation: u64,
-    pub(super) trust: bool,
+    pub(super) trust: u64,
     pub(super) received_at: Time,
     pub(super) turn: u64,
     /// Turn and time at which the feed opened, and from which on numbers are of one connection.

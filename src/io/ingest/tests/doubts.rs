@@ -57,6 +57,58 @@ fn a_trusted_source_heals_by_patches() {
     assert!(is_live(&one));
 }
 
+/// What a gap has lost was sent: no connection sends it again.
+#[test]
+fn a_trusted_source_does_not_heal_a_gap_by_its_next_connection() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Trust);
+    world.deliver(&mut feed, r#"[{"i":1,"v":{"a":1}},{"i":2,"v":{"a":1}}]"#);
+    let (one, two) = (world.slot("e", 1), world.slot("e", 2));
+    feed.local.gap(world.tick());
+    world.deliver(&mut feed, r#"[{"i":2,"v":{"a":2}}]"#);
+    for _ in 0..2 {
+        feed.local.lost(world.tick());
+        feed.local.opened(world.tick());
+        world.deliver(
+            &mut feed,
+            r#"[{"k":"patch","i":1,"v":{"a":3}},{"k":"patch","i":2,"v":{"a":3}}]"#,
+        );
+        assert!(!is_live(&one), "it has the hole");
+        assert!(is_live(&two), "whole since the hole");
+    }
+    world.deliver(&mut feed, r#"[{"i":1,"v":{"a":4}}]"#);
+    assert!(is_live(&one));
+}
+
+#[test]
+fn an_owner_does_not_believe_what_had_a_gap_under_the_one_before() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Trust);
+    world.deliver(&mut feed, r#"[{"i":1,"v":{"a":1}}]"#);
+    let one = world.slot("e", 1);
+    feed.local.gap(world.tick());
+    drop(feed);
+    let mut feed = world.open(OnConnect::Trust);
+    world.deliver(&mut feed, r#"[{"k":"patch","i":1,"v":{"a":3}}]"#);
+    assert!(!is_live(&one));
+    world.deliver(&mut feed, r#"[{"i":1,"v":{"a":4}}]"#);
+    assert!(is_live(&one));
+}
+
+#[test]
+fn a_value_with_a_gap_that_nothing_can_heal_is_reported_of_a_trusted_source_too() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Trust);
+    world.deliver(&mut feed, r#"[{"k":"insert","i":1,"v":{"a":1}}]"#);
+    feed.local.opened(world.tick());
+    world.deliver(&mut feed, r#"[{"k":"patch","i":1,"v":{"a":2}}]"#);
+    assert_eq!(feed.counters.snapshot().unrecoverable, 0);
+    feed.local.gap(world.tick());
+    feed.local.opened(world.tick());
+    world.deliver(&mut feed, r#"[{"k":"patch","i":1,"v":{"a":3}}]"#);
+    assert_eq!(feed.counters.snapshot().unrecoverable, 1);
+}
+
 #[test]
 fn values_that_nothing_can_heal_are_reported() {
     let mut world = World::new();

@@ -149,6 +149,32 @@ fn a_trusted_patch_since_renews_the_link_of_a_result() {
     }
 }
 
+/// A patch after it confirms what was there before, but nothing that has come with the answer.
+#[test]
+fn no_trusted_patch_renews_the_link_of_a_result_from_before_a_gap() {
+    let (mut world, mut feed, slot) = start(OnConnect::Trust);
+    world.deliver(&mut feed, r#"[{"i":1,"v":{"p":1}}]"#);
+    for torn in [0, 1, 2] {
+        let lose = |world: &mut World, feed: &mut Feed| {
+            feed.local.lost(world.tick());
+            feed.local.opened(world.tick());
+        };
+        keep(&mut world, &mut feed, Some(1), F);
+        lose(&mut world, &mut feed);
+        if torn == 1 {
+            feed.local.gap(world.tick());
+        }
+        world.deliver(&mut feed, r#"[{"i":1,"k":"patch","v":{"p":2}}]"#);
+        if torn == 2 {
+            feed.local.gap(world.tick());
+        }
+        lose(&mut world, &mut feed);
+        world.deliver(&mut feed, r#"[{"i":1,"k":"patch","v":{"p":3}}]"#);
+        world.land_one(&mut feed, item(1, r#"{"p":1,"q":1}"#));
+        assert_eq!(is_live(&slot), torn == 0, "{torn}");
+    }
+}
+
 /// Numbers that begin anew with each connection say nothing about an answer from before.
 #[test]
 fn numbers_of_another_connection_are_not_compared() {
