@@ -448,6 +448,8 @@ fn a_change_of_freshness_without_a_publication_wakes_everyone_who_waits() {
     check_told(venue(), |_, feed| feed.gap(), Reasons::GAP);
     let silent = venue().silent_after(5 * SECOND);
     check_told(silent, |_, feed| feed.advance(5 * SECOND), Reasons::SILENT);
+    let silent = venue().entity_silent_after("book", 5 * SECOND);
+    check_told(silent, |_, feed| feed.advance(5 * SECOND), Reasons::SILENT);
     check_told(
         venue(),
         |_, feed| feed.advance(10 * SECOND),

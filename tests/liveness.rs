@@ -235,3 +235,16 @@ fn another_feed_may_take_over_what_fell_silent() {
     take(&mut other, r#"{"entity":"job","id":1,"payload":{"n":1}}"#);
     assert_eq!(cache.entity("job").slot(1).freshness(), LIVE);
 }
+
+#[test]
+fn a_feed_has_nothing_to_say_of_the_silence_of_what_another_one_owns() {
+    let events = Feed::events()
+        .whole()
+        .entity_silent_after("job", 5 * SECOND);
+    let (cache, mut feed) = TestFeed::new(events);
+    let mut other = feed.beside(Feed::events().named("other").whole().entities(["job"]));
+    take(&mut other, r#"{"entity":"job","id":1,"payload":{"n":1}}"#);
+    feed.advance(5 * SECOND);
+    assert_eq!(feed.counters().entity_silences, 1);
+    assert_eq!(cache.entity("job").slot(1).freshness(), LIVE);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tickcache::{Cache, FetchError};
+use tickcache::{Cache, FetchError, Filter};
 
 use crate::kit::*;
 
@@ -133,4 +133,18 @@ fn a_server_that_asks_to_be_left_alone_is_asked_for_nothing() {
     );
     lab.pass(20_000);
     assert!(desk.asked() > at_once + 16);
+}
+
+/// The others wait as a key and a time.
+#[test]
+fn of_a_storm_few_are_queries_before_their_turn() {
+    let desk = Desk::new();
+    let settings = Cache::builder()
+        .background_fetches(4)
+        .resyncs_per_second(1000);
+    let mut lab = storm(settings, &desk);
+    lab.pass(2_000);
+    assert_eq!((desk.asked(), desk.waiting()), (4, 4));
+    let queries = lab.cache.queries(Filter::all()).len();
+    assert!((4..=4 + 16).contains(&queries), "{queries} of {MANY}");
 }

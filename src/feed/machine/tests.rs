@@ -11,6 +11,7 @@ use crate::ws::ProtocolError;
 
 mod attempts;
 mod custom;
+mod sending;
 mod subscriptions;
 
 const EVENT: &str = r#"{"entity":"todos","id":7,"payload":{"done":true}}"#;

@@ -218,6 +218,20 @@ fn a_value_is_worth_no_more_than_when_it_was_received() {
 }
 
 #[test]
+fn a_feed_vouches_in_the_place_of_one_that_has_stopped() {
+    let world = World::new();
+    let mut first = world.feed("first", &[]);
+    let mut second = world.feed("second", &[]);
+    let one = world.slot(1);
+    first.tell(1, 1);
+    assert!(is_live(&one));
+    drop(first);
+    assert!(!is_live(&one), "nobody keeps it up");
+    second.tell(1, 2);
+    assert!(is_live(&one));
+}
+
+#[test]
 fn what_waits_while_a_feed_takes_the_entity_over_comes_first_or_not_at_all() {
     let world = World::new();
     let mut all = world.feed("all", &[]);

@@ -286,6 +286,11 @@ fn limits_are_kept_and_a_refused_patch_does_nothing() {
         Err(Refused::TooDeep)
     );
     assert!(entity.patch.is_empty());
+    // Also where only the first of two is too deep, and the last one counts.
+    assert_eq!(
+        entity.compile(r#"{"x":1,"x":2,"a":{"b":{"c":{}}},"a":1}"#, Mode::Merge),
+        Err(Refused::TooDeep)
+    );
     assert_eq!(
         entity.compile(&format!("\"{}\"", "x".repeat(38)), Mode::Merge),
         Ok(())
@@ -405,4 +410,29 @@ fn a_value_below_the_root_of_the_message_is_compiled_alone() {
         .expect("an element");
     compile(element, Mode::Merge, &limits, &mut schema, &mut patch).expect("within limits");
     assert!(schema.layout().find(&["b"]).is_some());
+}
+
+#[test]
+fn messages_of_one_layout_may_be_for_schemas_that_differ() {
+    let mut decoder = Decoder::new(10);
+    let mut entities = [(); 2].map(|()| Entity::new(Limits::default()));
+    // The same names, in another order.
+    entities[1].apply(r#"{"b":0}"#, Mode::Merge);
+    for n in 0..20 {
+        for entity in &mut entities {
+            let message = format!(r#"{{"a":{n},"b":{}}}"#, 100 + n);
+            let root = decoder.decode(message.as_bytes()).expect("valid").root();
+            let Entity {
+                limits,
+                schema,
+                patch,
+                record,
+                ..
+            } = entity;
+            compile(root, Mode::Merge, limits, schema, patch).expect("within limits");
+            record.apply(patch, Mode::Merge, schema.layout());
+            let read = |name| record.as_ref().get(name).u64();
+            assert_eq!((read("a"), read("b")), (Ok(n), Ok(100 + n)));
+        }
+    }
 }

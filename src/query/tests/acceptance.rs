@@ -333,6 +333,22 @@ fn case_46_mount_and_focus_go_by_their_rule_and_static_wins() {
 }
 
 #[test]
+fn a_mount_loads_what_is_in_doubt_though_it_is_static() {
+    for (rule, expected) in [(Refetch::IfStale, 2), (Refetch::Never, 1)] {
+        let mut rig = Rig::new();
+        let query = rig.fetched(key!["a"]);
+        rig.store.0.entry(query).or_default().unsure = true;
+        let options = ObserverOptions {
+            stale: StaleTime::Static,
+            on_mount: rule,
+            ..ObserverOptions::default()
+        };
+        rig.observe(query, options);
+        assert_eq!(rig.calls(query), expected, "{rule:?}");
+    }
+}
+
+#[test]
 fn case_46_without_data_a_mount_loads_whatever_the_rule() {
     let mut rig = Rig::new();
     let query = rig.query(key!["a"]);

@@ -264,3 +264,29 @@ fn a_place_is_needed_as_well_as_a_time() {
     rig.fetch(called);
     assert!(!rig.queries.is_limited(rig.running[&called].fetch));
 }
+
+#[test]
+fn what_is_marked_again_and_again_waits_behind_the_others() {
+    let (mut rig, queries) = crowd(MAX as u32 + 1);
+    mark_all(&mut rig, &queries);
+    let (first, last) = (queries[0], queries[MAX]);
+    rig.bump(first);
+    rig.land(first);
+    assert!(rig.running.contains_key(&last), "its turn had come");
+    assert!(!rig.running.contains_key(&first), "queued again");
+    rig.land(queries[1]);
+    assert!(rig.running.contains_key(&first));
+}
+
+#[test]
+fn what_is_refetched_does_not_wait_for_the_time_of_a_resync() {
+    let (mut rig, queries, promises) = lost(8);
+    let query = queries[5];
+    let refetched = rig.refetch(&[query], RefetchKind::All, false, Cause::Invalidation);
+    assert!(rig.running.contains_key(&query));
+    assert_eq!(rig.queries.resyncs_waiting(), 6);
+    rig.land(query);
+    for promise in [promises[5], refetched[0]] {
+        assert_eq!(rig.outcome(promise), Some(&Outcome::Data));
+    }
+}

@@ -223,6 +223,20 @@ fn excused_marks_during_a_fetch_are_not_followed_up() {
 }
 
 #[test]
+fn an_excuse_too_many_takes_nothing_from_who_waits_for_a_fetch_after_a_mark() {
+    let mut rig = Rig::new();
+    let query = rig.fetched(key!["a"]);
+    rig.fetch(query);
+    rig.bump(query);
+    let promises = rig.refetch(&[query], RefetchKind::All, false, Cause::Invalidation);
+    rig.queries.excuse(query, 5, rig.now, &rig.store);
+    rig.land(query);
+    assert_eq!((rig.calls(query), rig.outcome(promises[0])), (3, None));
+    rig.land(query);
+    assert_eq!(rig.outcome(promises[0]), Some(&Outcome::Data));
+}
+
+#[test]
 fn a_restart_while_a_result_lands_is_a_fetch_after_it() {
     let mut rig = Rig::new();
     let query = rig.fetched(key!["a"]);

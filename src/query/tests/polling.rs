@@ -47,6 +47,19 @@ fn case_44_an_interval_can_be_a_function_s_answer() {
 }
 
 #[test]
+fn a_function_of_a_disabled_observer_is_not_asked() {
+    let mut rig = Rig::new();
+    let query = rig.fetched(key!["a"]);
+    let options = ObserverOptions {
+        asks: true,
+        ..disabled()
+    };
+    rig.observe(query, options);
+    rig.set(query);
+    assert_eq!(rig.asked, []);
+}
+
+#[test]
 fn a_function_can_stop_and_begin_again() {
     let mut rig = Rig::new();
     let query = rig.query(key!["a"]);

@@ -168,6 +168,18 @@ fn a_failed_decoder_repeats_its_error_until_it_is_reset() {
 }
 
 #[test]
+fn a_reset_forgets_the_message_that_was_open() {
+    let mut decoder = small();
+    assert_eq!(pass(&mut decoder, &frame(0x01, b"of before")), Ok(0));
+    decoder.reset();
+    decoder.extend(&[frame(0x01, b"n"), frame(0x80, b"ew")].concat());
+    assert_eq!(
+        decoder.next(),
+        Ok(Some(Event::Text(&mut b"new".to_owned())))
+    );
+}
+
+#[test]
 fn nothing_is_delivered_after_a_close() {
     let mut decoder = small();
     let bytes = [

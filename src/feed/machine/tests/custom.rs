@@ -6,8 +6,19 @@ use crate::json::Message;
 use crate::key::IdRef;
 
 #[derive(Default)]
-struct Venue {
+pub(super) struct Venue {
     quotes: Option<EntityIx>,
+    pings: bool,
+}
+
+impl Venue {
+    /// One whose heartbeat is a ping of the connection.
+    pub(super) fn pinging() -> Self {
+        Self {
+            pings: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Protocol for Venue {
@@ -37,6 +48,9 @@ impl Protocol for Venue {
     }
 
     fn beat(&mut self, out: &mut Outbox) {
+        if self.pings {
+            return out.ping();
+        }
         // With the queue full there is traffic enough.
         let _ = out.push("ping");
     }

@@ -220,3 +220,16 @@ fn silence_is_told_and_ends_with_data() {
         "what ended it is live as well"
     );
 }
+
+#[test]
+fn a_loss_while_silent_is_a_loss_and_no_silence() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Invalidate);
+    world.deliver(&mut feed, r#"[{"i":1,"v":1}]"#);
+    let one = world.slot("e", 1);
+    world.now = feed.local.deadline().expect("a deadline");
+    feed.local.settle(world.now);
+    assert_eq!(bits(&one), Link::SILENT);
+    feed.local.lost(world.tick());
+    assert_eq!(bits(&one), Link::DOWN);
+}

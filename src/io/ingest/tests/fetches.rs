@@ -7,6 +7,7 @@ use crate::io::command::{
 use std::sync::OnceLock;
 
 mod landing;
+mod numbers;
 
 pub(super) fn obey(world: &mut World, feed: &mut Feed, command: Command) {
     let done = feed.inbox.send(command).expect("room");

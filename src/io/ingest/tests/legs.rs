@@ -208,6 +208,21 @@ fn without_a_number_the_second_is_a_backup() {
 }
 
 #[test]
+fn a_backup_that_was_first_makes_no_value_older() {
+    let mut two = two();
+    for leg in [B, A] {
+        two.says(leg, &whole(r#"{"x":1}"#));
+    }
+    let came = two.slot().head();
+    two.loses(A);
+    let shown = two.slot().head();
+    assert_eq!(
+        (shown.whole_at, shown.received_at),
+        (came.whole_at, came.received_at)
+    );
+}
+
+#[test]
 fn what_the_backup_never_brought_stays_as_it_is() {
     let mut two = two();
     two.says(A, &whole(r#"{"x":1}"#));

@@ -295,3 +295,17 @@ fn the_same_number_again_makes_an_unsubscribed_value_live() {
     world.deliver(&mut feed, message);
     assert_eq!(patches(&feed), [2, 0, 0, 0, 1, 0, 3]);
 }
+
+#[test]
+fn a_value_without_a_number_ends_the_numbers_of_the_connection_before() {
+    let mut world = World::new();
+    let mut feed = world.open(OnConnect::Invalidate);
+    world.deliver(&mut feed, r#"[{"i":1,"v":1,"s":1000,"r":"restarting"}]"#);
+    feed.local.lost(world.tick());
+    feed.local.opened(world.tick());
+    world.deliver(&mut feed, r#"[{"i":1,"v":2}]"#);
+    let one = world.slot("e", 1);
+    assert_eq!(one.head().sequence, None);
+    world.deliver(&mut feed, r#"[{"i":1,"v":3,"s":3,"r":"restarting"}]"#);
+    assert_eq!(value(&one), "3", "numbers have begun anew");
+}

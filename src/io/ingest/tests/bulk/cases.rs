@@ -230,6 +230,22 @@ fn what_may_be_on_its_way_and_logged_is_bounded() {
 }
 
 #[test]
+fn the_bytes_of_what_is_logged_are_bounded_as_well() {
+    let mut desk = desk();
+    desk.later(r#"[{"i":1,"v":{"p":1}}]"#);
+    let long = "x".repeat(1 << 17);
+    let full = (1..=128).find(|n| {
+        desk.now(&format!(
+            r#"[{{"i":1,"k":"patch","v":{{"p":"{n}{long}"}}}}]"#
+        ));
+        desk.target.is_full()
+    });
+    assert!(full.is_some_and(|n| n > 100), "{full:?}: 16 MiB");
+    desk.land_all();
+    assert!(!desk.target.is_full());
+}
+
+#[test]
 fn an_optimistic_write_stays_over_what_lands() {
     let mut desk = desk();
     desk.now(r#"[{"i":1,"v":{"p":1,"q":1}}]"#);

@@ -67,6 +67,24 @@ fn an_optimistic_write_stays_over_what_is_laid() {
 }
 
 #[test]
+fn what_came_since_an_optimistic_write_is_laid_over_it_whoever_is_shown() {
+    let mut two = two();
+    for leg in [B, A] {
+        two.says(leg, &whole(r#"{"x":1,"y":1}"#));
+    }
+    let put = OverlayChange::Put {
+        value: br#"{"x":9,"y":9}"#.to_vec(),
+        mode: Mode::Merge,
+    };
+    two.overlay(1, put);
+    two.says(A, &patch(r#"{"y":2}"#));
+    two.overlay(1, OverlayChange::Commit);
+    two.shows_live(r#"{"x":9,"y":2}"#);
+    two.loses(A);
+    two.shows_live(r#"{"x":9,"y":2}"#);
+}
+
+#[test]
 fn the_end_of_a_subscription_and_a_purge_are_the_end_of_what_is_held() {
     let mut two = two();
     for leg in [A, B] {
