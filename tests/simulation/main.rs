@@ -30,6 +30,7 @@ mod net;
 mod options;
 #[path = "../kit/random.rs"]
 mod random;
+mod resume;
 mod run;
 #[path = "../kit/seeds.rs"]
 mod seeds;
@@ -130,6 +131,8 @@ const USUAL: &[&str] = &[
     "messages",
     "changes",
     "bulk",
+    "resumed",
+    "missed",
     "connections",
     "failures",
     "cuts",
