@@ -13,7 +13,7 @@ use crate::options::{Form, LOST_IN_A_ROW, Options};
 use crate::random::Random;
 use crate::resume::{Log, Place};
 use crate::tally::Tally;
-use crate::truth::{Truth, diff};
+use crate::truth::Truth;
 use crate::venue::{key_of, name};
 
 pub(crate) type ConnId = u64;
@@ -337,12 +337,10 @@ impl Server {
         random: &mut Random,
         tally: &mut Tally,
     ) {
-        let states = self.truth.states(key);
-        let before = states[said].value.as_ref();
-        let after = states[version].value.as_ref();
-        let (Some(before), Some(after), false) = (before, after, self.form.is_whole()) else {
+        let patch = self.truth.between(key, said, version);
+        let Some(patch) = patch.filter(|_| !self.form.is_whole()) else {
             // That a removed value is there again nothing else would say: it is never lost.
-            let is_back = before.is_none();
+            let is_back = self.truth.states(key)[said].value.is_none();
             let losses = self.losses;
             if is_back {
                 self.losses = 0;
@@ -352,7 +350,7 @@ impl Server {
             self.losses = losses;
             return;
         };
-        let mut message = json!({ "t": "upd", "k": name(key), "d": diff(before, after) });
+        let mut message = json!({ "t": "upd", "k": name(key), "d": patch });
         if let Some(number) = self.number(key, version) {
             message["n"] = number.into();
             match self.form {
