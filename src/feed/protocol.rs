@@ -3,6 +3,8 @@
 //! A [`Protocol`] turns messages into patches on a [`Sink`]. It is a type parameter of the
 //! [`Machine`](super::Machine), so that nothing is called through a pointer for each message.
 
+mod address;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +13,6 @@ use thiserror::Error;
 use super::bulk::{BulkId, Deferred, Outcome};
 use super::config::Pace;
 use super::sequence::{Policy, Sequence};
-use super::shown::without_secrets;
 use super::snapshot::Snapshot;
 use crate::json::{Message, Value};
 use crate::key::{Id, IdRef};
@@ -19,6 +20,7 @@ use crate::record::Mode;
 
 use super::outbox::{Outbox, OutboxFull};
 pub use super::refusal::Refusal;
+pub use address::Address;
 
 /// Number of an entity within one [`Sink`]: resolved once, kept by the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -339,24 +341,6 @@ pub enum Covers {
     Unowned,
     /// These.
     Listed(Vec<Box<str>>),
-}
-
-/// Where to connect to. Its `Debug` leaves out the query of the URL, which may hold a token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    /// The whole URL, `ws:` or `wss:`.
-    pub url: String,
-    /// How many of the wanted subscriptions, from the first on, the URL asks for by itself.
-    pub carries: usize,
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address")
-            .field("url", &without_secrets(&self.url))
-            .field("carries", &self.carries)
-            .finish()
-    }
 }
 
 /// One wire format: how to subscribe, and what the messages mean.

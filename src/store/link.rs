@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use crate::store::fault::{Fault, injected};
 use crate::store::marks::{Marks, Point};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, Own};
 
 /// One source's part in the link of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl LinkWord {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,
         });
-        let before = Link::from_word(self.word.load(Ordering::Relaxed));
+        let before = Link::from_word(self.word.own());
         if before.generation == sum.generation {
             return self.word.store(sum.to_word(), Ordering::Release);
         }

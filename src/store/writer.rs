@@ -1,5 +1,7 @@
 //! The owner of an entity: the only one that publishes to its slots.
 
+mod order;
+
 use std::fmt;
 
 use crate::key::IdRef;
@@ -16,6 +18,7 @@ use crate::store::schema::SchemaHandle;
 use crate::store::slot::Slot;
 use crate::store::wake::Batch as WakesBatch;
 use crate::sync::Arc;
+use order::Order;
 
 /// A slot, as its owner names it: its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,10 +42,6 @@ pub(crate) enum Locate {
     Full,
 }
 
-/// So many more ids that come elsewhere than expected than ids that come there, and nothing is
-/// expected any more until that turns.
-const MOST_TRUST: u8 = 16;
-
 /// The one writer of an entity. Dropping it returns the claim.
 ///
 /// Every call is wait-free but for the cold ones: making, growing, purging a slot, and changing a
@@ -53,12 +52,7 @@ pub(crate) struct EntityWriter {
     schema: SchemaHandle,
     /// By number; `None` until the slot's first use here.
     places: Vec<Option<Place<VERSIONS>>>,
-    /// The slot of the message before.
-    last: u32,
-    /// By number: the slot whose message came next, the last time.
-    successors: Vec<u32>,
-    /// How far what is expected is trusted; 0: not at all.
-    trust: u8,
+    order: Order,
     batch: Batch,
     purged: Vec<Arc<Slot>>,
     /// What was published, for those who follow it, and in this batch, for those who wait.
@@ -82,9 +76,7 @@ impl EntityWriter {
             entity,
             schema,
             places: Vec::new(),
-            last: 0,
-            successors: Vec::new(),
-            trust: MOST_TRUST,
+            order: Order::new(),
             batch: Batch::default(),
             purged: Vec::new(),
             changes,
@@ -145,8 +137,7 @@ impl EntityWriter {
         }
     }
 
-    /// The slot of an id, if this owner has used it before. Ids mostly come in the order of before,
-    /// and comparing one is a fraction of hashing it.
+    /// The slot of an id, if this owner has used it before.
     #[inline]
     pub(crate) fn known(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
         match self.expected(id) {
@@ -158,14 +149,10 @@ impl EntityWriter {
     /// The slot of an id, if it is the one that came next the last time.
     #[inline]
     pub(super) fn expected(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
-        if self.trust == 0 {
-            // Nothing of the other slot is looked at: that would be a miss of the cache for nothing.
-            return None;
-        }
-        let next = *self.successors.get(self.last as usize)?;
+        let next = self.order.next()?;
         let place = self.places.get(next as usize)?.as_ref()?;
         place.slot.is(id).then(|| {
-            self.last = next;
+            self.order.came(next);
             SlotIx(next)
         })
     }
@@ -174,30 +161,18 @@ impl EntityWriter {
     /// unless it came twice.
     #[inline(never)]
     fn known_otherwise(&mut self, id: IdRef<'_>) -> Option<SlotIx> {
-        let before = self.last as usize;
-        if let Some(Some(place)) = self.places.get(before)
+        let before = self.order.last();
+        if let Some(Some(place)) = self.places.get(before as usize)
             && place.slot.is(id)
         {
-            return Some(SlotIx(self.last));
+            return Some(SlotIx(before));
         }
         let number = match self.entity.text_of(id) {
             Some(text) => self.look_up(IdRef::Text(text.as_str())),
             None => self.look_up(id),
         }?;
-        self.follow(before, number);
+        self.order.follow(number);
         Some(SlotIx(number))
-    }
-
-    /// A slot came after another one.
-    fn follow(&mut self, before: usize, number: u32) {
-        if let Some(successor) = self.successors.get_mut(before) {
-            self.trust = match *successor == number {
-                true => MOST_TRUST.min(self.trust + 1),
-                false => self.trust.saturating_sub(1),
-            };
-            *successor = number;
-        }
-        self.last = number;
     }
 
     /// A slot that was found before, as [`locate`](Self::locate) would find it.
@@ -220,12 +195,11 @@ impl EntityWriter {
     /// The slot of an id that this owner has not used.
     #[cold]
     fn locate_new(&mut self, id: IdRef<'_>, missing: Missing) -> Result<SlotIx, Locate> {
-        let before = self.last as usize;
         let number = match self.entity.text_of(id) {
             Some(text) => self.adopt(IdRef::Text(text.as_str()), missing),
             None => self.adopt(id, missing),
         }?;
-        self.follow(before, number);
+        self.order.follow(number);
         self.again(SlotIx(number), missing)
     }
 
@@ -262,7 +236,7 @@ impl EntityWriter {
         let number = slot.number();
         if self.places.len() <= number as usize {
             self.places.resize_with(number as usize + 1, || None);
-            self.successors.resize(number as usize + 1, 0);
+            self.order.grow(number as usize + 1);
         }
         self.places[number as usize] = Some(Place::adopt(slot));
         Ok(number)
