@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use tickcache::testing::{self, Wire};
-use tickcache::{Cache, Feed, FetchError, Fetched, OnConnect, Reasons, Slot};
+use tickcache::{Cache, Feed, FetchError, Fetched, Freshness, OnConnect, Reasons, Slot};
 
 use crate::desk::{Asker, Call, Desk};
 use crate::frames;
@@ -32,6 +32,7 @@ impl Case<'_, '_> {
         let options = Options {
             form,
             initial: 1,
+            inserts: false,
             on_connect: OnConnect::Invalidate,
             ..Options::of(0)
         };
@@ -140,6 +141,31 @@ fn a_lost_value_is_fetched_while_a_subscription_keeps_it_up_and_no_longer() {
         let snapshot = case.slot.snapshot();
         assert!(snapshot.freshness().is_live());
         assert_eq!(snapshot.record().to_json(), r#"{"v":10,"all":1}"#);
+    });
+}
+
+#[test]
+fn what_was_removed_may_have_come_back_by_the_time_it_is_subscribed_to_again() {
+    Case::run(Form::PerKey, OnConnect::Invalidate, |case| {
+        case.says(&ack(1));
+        case.says(r#"{"t":"snap","k":"K0","n":1,"d":{"v":1}}"#);
+        case.says(r#"{"t":"del","k":"K0","n":2}"#);
+        case.pass(60_000);
+        assert_eq!(case.slot.freshness(), Freshness::Removed);
+        assert_eq!(case.desk.take_fresh().len(), 0, "it is believed");
+        drop(case.wire.feed().unsubscribe(CHANNEL, [name(0)]));
+        case.pass(0);
+        case.says(&ack(2));
+        drop(case.wire.feed().subscribe(CHANNEL, [name(0)]));
+        case.pass(0);
+        case.says(&ack(3));
+        case.says(r#"{"t":"upd","k":"K0","n":9,"d":{"v":9}}"#);
+        case.pass(2_000);
+        let call = case.call();
+        let answer = Fetched::json(r#"{"v":9,"all":1}"#).as_of(9);
+        case.desk.answer(call.number, Ok(answer));
+        case.pass(0);
+        assert!(case.slot.freshness().is_live());
     });
 }
 

@@ -153,8 +153,8 @@ pub(crate) const LULL: Duration = Duration::from_secs(4);
 /// The longest that what was received waits to be taken apart.
 pub(crate) const ERRAND: Duration = Duration::from_millis(60);
 
-/// Of a hundred numbers those for which the source is trusted: none that was drawn for a seed that
-/// has shown something, so that it means what it meant.
+/// Of a hundred numbers those for which the source is trusted: none that is drawn for a seed that had
+/// shown something before there was this choice, so that it means what it meant.
 const TRUSTED: Range<u64> = 66..96;
 
 impl Options {
