@@ -225,9 +225,9 @@ impl Server {
         session.said.insert(key, present);
         // Some put together what they have to say; and what was removed meanwhile is told as it is now:
         // a whole value of before would begin its numbers anew.
-        let is_one = matches!(self.form, Form::Range | Form::Chained)
+        let is_one = self.form.is_whole()
+            || matches!(self.form, Form::Range | Form::Chained)
             || self.truth.between(key, had, present).is_none();
-        let is_one = is_one || self.form.is_whole();
         let mut said = had;
         while said < present {
             let next = if is_one { present } else { said + 1 };
