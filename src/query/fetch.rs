@@ -179,7 +179,8 @@ impl<E: Clone> Queries<E> {
         flight.no_retry = false;
         flight.cause = flight.cause.joined(cause);
         flight.called |= cause == Cause::User;
-        flight.resyncs |= cause == Cause::Resync;
+        let is_resync = cause == Cause::Resync;
+        flight.resyncs |= is_resync;
         let look = at.look(query);
         let marked = cause.follows_mark() && look.sum > flight.sum;
         // Who comes now wants what the mark was about, also if it was excused before.
@@ -189,12 +190,16 @@ impl<E: Clone> Queries<E> {
             Phase::Landing if restart || flight.discarded => {
                 flight.again = true;
                 flight.next.extend(promises);
+                flight.resyncs_next |= is_resync;
             }
             Phase::Running | Phase::Waiting if restart && look.known() => {
                 flight.promises.extend(promises);
                 self.restart(query, at);
             }
-            Phase::Running | Phase::Landing if marked => flight.next.extend(promises),
+            Phase::Running | Phase::Landing if marked => {
+                flight.next.extend(promises);
+                flight.resyncs_next |= is_resync;
+            }
             Phase::Running | Phase::Landing | Phase::Waiting | Phase::Paused => {
                 flight.promises.extend(promises);
             }
@@ -238,6 +243,7 @@ impl<E: Clone> Queries<E> {
             counted: false,
             promises,
             next: Vec::new(),
+            resyncs_next: false,
             again: false,
             discarded: false,
             before,
@@ -276,6 +282,7 @@ impl<E: Clone> Queries<E> {
         flight.again = false;
         let next = std::mem::take(&mut flight.next);
         flight.promises.extend(next);
+        flight.resyncs_next = false;
         let mass = flight.cause.is_mass();
         if running {
             self.act(Action::Abort { fetch: old });

@@ -144,13 +144,17 @@ impl<E: Clone> Queries<E> {
             0
         };
         let due = marked || look.unsure && !failed && q.doubts <= MAX_DOUBTS;
-        if flight.again {
-            self.begin(query, flight.cause, flight.next, at);
-        } else if due && wanted {
-            self.begin(query, Cause::Invalidation, flight.next, at);
-        } else {
-            q.acted = look.sum;
-            self.settle(flight.next, outcome);
+        let cause = match flight.again {
+            true => flight.cause,
+            false if due && wanted => Cause::Invalidation,
+            false => {
+                q.acted = look.sum;
+                return self.settle(flight.next, outcome);
+            }
+        };
+        self.begin(query, cause, flight.next, at);
+        if let Some(next) = self.registry.get_mut(query).and_then(|q| q.flight.as_mut()) {
+            next.resyncs |= flight.resyncs_next;
         }
     }
 

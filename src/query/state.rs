@@ -107,6 +107,8 @@ pub(super) struct Flight<E> {
     pub(super) promises: Vec<PromiseId>,
     /// Who waits for a fetch that begins later than the present attempt did.
     pub(super) next: Vec<PromiseId>,
+    /// Whether one of those is a resync's.
+    pub(super) resyncs_next: bool,
     /// Whether there must be such a fetch.
     pub(super) again: bool,
     /// Whether the query was reset while the result was landing.

@@ -138,6 +138,13 @@ impl<const K: usize> Slot<K> {
         self.shared.link().load()
     }
 
+    /// The link of the last gap: a value with an older stamp may lack something that no connection
+    /// sends again. Asked after [`link`](Self::link) it is at least as new as that.
+    #[inline]
+    pub(crate) fn torn(&self) -> u64 {
+        self.shared.link().torn()
+    }
+
     /// The sum of invalidations so far: of everything, of the entity, of this slot. A value with a
     /// smaller stamp is invalidated; a fetch that begins now will give a value good for this sum.
     #[inline]

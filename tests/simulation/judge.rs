@@ -31,6 +31,9 @@ pub(crate) struct Known {
 pub(crate) struct Judge {
     form: Form,
     lag: Duration,
+    /// What was missed while there was no connection is told in order, and each message makes its
+    /// value live.
+    catches_up: bool,
     /// A leg that is behind may be shown for so long, and nothing says that it is.
     may_lag: Option<Duration>,
     /// Queries fetch what no subscription keeps up.
@@ -55,6 +58,7 @@ impl Judge {
         Self {
             form: options.form,
             lag: options.lag(),
+            catches_up: options.is_trusted(),
             may_lag: (has_legs && !options.form.compares())
                 .then(|| options.dead_after + Duration::from_millis(200)),
             has_queries: options.asking.queries(),
@@ -158,7 +162,12 @@ impl Judge {
         }
         let version = known.version.unwrap_or_default();
         if let (Some(next), Some(wanted)) = (states.get(version + 1), known.wanted_since) {
-            let behind = now.since(next.at.max(wanted));
+            let caught = if self.catches_up {
+                self.shown.1
+            } else {
+                Time::ZERO
+            };
+            let behind = now.since(next.at.max(wanted).max(caught));
             if behind > self.lag {
                 return wrong(format!(
                     "live at version {version}, which ended {behind:?} ago; {:?} are allowed",

@@ -30,6 +30,7 @@ mod net;
 mod options;
 #[path = "../kit/random.rs"]
 mod random;
+mod resume;
 mod run;
 #[path = "../kit/seeds.rs"]
 mod seeds;
@@ -110,9 +111,11 @@ fn simulate(form: Form, seen: &[&str]) {
 }
 
 /// Seeds that have shown what was wrong: a value with a hole or without a subscription that read live,
-/// an end that came before its answer, a resync that was let go.
+/// an end that came before its answer, a resync that was let go or forgotten; or that showed what no
+/// other test would (what a long message brings under a trusted source after a gap).
 const TELLING: &[u64] = &[
-    218, 1240, 1289, 1408, 2746, 3258, 3446, 4208, 4440, 4622, 5136, 7006, 7282, 9634,
+    218, 1240, 1289, 1408, 2434, 2746, 3254, 3258, 3446, 4208, 4440, 4622, 5136, 7006, 7282, 8816,
+    9634,
 ];
 
 #[test]
@@ -130,6 +133,8 @@ const USUAL: &[&str] = &[
     "messages",
     "changes",
     "bulk",
+    "resumed",
+    "missed",
     "connections",
     "failures",
     "cuts",

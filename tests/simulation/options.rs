@@ -1,9 +1,10 @@
 //! What a seed chooses before a run begins: the venue's form, the feed's settings, the faults.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tickcache::feed::{Across, Policy, Rule};
-use tickcache::{Backoff, Jitter};
+use tickcache::{Backoff, Jitter, OnConnect};
 
 use crate::random::Random;
 
@@ -128,6 +129,9 @@ pub(crate) struct Options {
     pub(crate) bad_fetches: u64,
     /// How long faults happen.
     pub(crate) storm: Duration,
+    /// What is believed after a reconnect. Of a source that is trusted each connection goes on where
+    /// the client says that the one before has ended.
+    pub(crate) on_connect: OnConnect,
 }
 
 /// Before the fault phase ends every attempt to connect has an outcome within this time.
@@ -149,6 +153,10 @@ pub(crate) const LULL: Duration = Duration::from_secs(4);
 /// The longest that what was received waits to be taken apart.
 pub(crate) const ERRAND: Duration = Duration::from_millis(60);
 
+/// Of a hundred numbers those for which the source is trusted: none that is drawn for a seed that had
+/// shown something before there was this choice, so that it means what it meant.
+const TRUSTED: Range<u64> = 66..96;
+
 impl Options {
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x005e_ed0f_0091_0115);
@@ -167,7 +175,7 @@ impl Options {
             0 => Jitter::Full,
             _ => Jitter::Half,
         };
-        Self {
+        let mut options = Self {
             seed,
             form,
             keys,
@@ -197,7 +205,25 @@ impl Options {
                 5 + random.below(10)
             },
             storm: random.millis(6_000, 14_000),
+            on_connect: OnConnect::Invalidate,
+        };
+        if TRUSTED.contains(&random.below(100)) {
+            options.trust();
         }
+        options
+    }
+
+    /// Has the source trusted. Where it goes on after a reconnect a connection says for itself: with
+    /// several of them only numbers tell what that means for the value that is shown.
+    pub(crate) fn trust(&mut self) {
+        self.on_connect = OnConnect::Trust;
+        if !self.form.compares() {
+            (self.redundant, self.lifetime) = (false, None);
+        }
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.on_connect == OnConnect::Trust
     }
 
     /// How long a value that reads live may be behind the server. The connection may be dead, which

@@ -135,6 +135,7 @@ fn runtime() -> tokio::runtime::Handle {
 fn feed(options: &Options, desk: &Desk) -> Feed<Venue> {
     let mut feed = Feed::custom(Venue::new(options))
         .dead_after(options.dead_after)
+        .on_connect(options.on_connect)
         .backoff(options.backoff)
         .settings(|settings| {
             settings.answer_timeout = Duration::from_secs(2);

@@ -50,6 +50,10 @@ tally! {
     dropped,
     /// Messages that were taken apart elsewhere.
     bulk,
+    /// Keys that went on, over a new connection, from where they were.
+    resumed,
+    /// Messages that said what had been missed meanwhile.
+    missed,
     /// Connections made.
     connections,
     /// Attempts that failed.

@@ -66,6 +66,17 @@ impl Truth {
         until.saturating_sub(1)
     }
 
+    /// The patch that does what all changes from one version to another have done, so that it may be
+    /// laid over any version in between as well; `None` if there was no value at one of them.
+    pub(crate) fn between(&self, key: usize, from: usize, to: usize) -> Option<Value> {
+        let mut patch = Value::Object(Map::new());
+        for states in self.keys[key][from..=to].windows(2) {
+            let (old, new) = (states[0].value.as_ref()?, states[1].value.as_ref()?);
+            follow(&mut patch, diff(old, new));
+        }
+        Some(patch)
+    }
+
     /// Changes a part of a value; makes one where there is none.
     pub(crate) fn change(&mut self, key: usize, at: Time, random: &mut Random) {
         let version = self.keys[key].len();
@@ -137,8 +148,23 @@ fn edit(members: &mut Map<String, Value>, random: &mut Random) {
     }
 }
 
+/// Puts a merge patch behind another one. No change makes an object of something else.
+fn follow(patch: &mut Value, next: Value) {
+    let (Value::Object(members), Value::Object(changed)) = (&mut *patch, &next) else {
+        return *patch = next;
+    };
+    for (name, value) in changed {
+        match members.get_mut(name) {
+            Some(before) if before.is_object() => follow(before, value.clone()),
+            _ => {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
 /// The merge patch that makes `new` of `old`.
-pub(crate) fn diff(old: &Value, new: &Value) -> Value {
+fn diff(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return new.clone();
     };

@@ -2,11 +2,12 @@
 //!
 //! `{"t":"snap"|"upd"|"del"|"drop","k":key,"n":last,"u":first,"p":previous,"d":value}`, with `"c"` where
 //! the connection is numbered; `{"t":"many","items":[..]}`; `{"t":"ack","id":request}`;
-//! `{"t":"beat"}`.
+//! `{"t":"beat"}`. Where the source is trusted every message says of which connection it is and which
+//! one (`"s"`, `"c"`), and the next connection begins with `{"op":"resume","s":..,"c":..}` of the last.
 
 use tickcache::feed::{
-    Answer, Asked, Claims, Class, Control, Covers, EntityIx, Missing, Outbox, Policy, Protocol,
-    Refusal, Sequence, Sink, SubscribeError, Subscription, Update,
+    Answer, Asked, Claims, Class, Control, Covers, EntityIx, Missing, Outbox, OutboxFull, Policy,
+    Protocol, Refusal, Sequence, Sink, SubscribeError, Subscription, Update,
 };
 use tickcache::json::{Message, Value};
 use tickcache::key::{Id, IdRef};
@@ -35,6 +36,10 @@ pub(crate) struct Venue {
     policy: Option<Policy>,
     counts_connection: bool,
     missing: Missing,
+    /// It goes on where it was.
+    resumes: bool,
+    /// The last message that came: its connection, and its number there.
+    last: Option<(u64, u64)>,
     entity: Option<EntityIx>,
 }
 
@@ -49,6 +54,8 @@ impl Venue {
             } else {
                 Missing::Ignore
             },
+            resumes: options.is_trusted(),
+            last: None,
             entity: None,
         }
     }
@@ -154,6 +161,15 @@ impl Protocol for Venue {
         Some((ENTITY.into(), Id::from(&*subscription.id)))
     }
 
+    fn opened(&mut self, out: &mut Outbox) -> Result<(), OutboxFull> {
+        match self.last {
+            Some((conn, number)) => {
+                out.push(serde_json::json!({ "op": "resume", "s": conn, "c": number }).to_string())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn subscribe(
         &mut self,
         request: u64,
@@ -179,6 +195,11 @@ impl Protocol for Venue {
         _: &mut Outbox,
     ) -> Result<Class<'a>, Refusal> {
         let root = message.root();
+        if self.resumes {
+            let number = |name| root.get(name).and_then(|number| number.u64());
+            let (conn, number) = (number("s"), number("c"));
+            self.last = Some(conn.zip(number).ok_or(Refusal::BadSequence)?);
+        }
         if self.counts_connection {
             let number = root.get("c").and_then(|number| number.u64());
             sink.advance(number.ok_or(Refusal::BadSequence)?)?;

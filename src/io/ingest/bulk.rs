@@ -358,7 +358,12 @@ impl Ingest {
             return false;
         };
         let flights = board.unnumbered(self.opens);
-        flights > 0 && !board.numbers.open(expected, number, board.last, flights)
+        let may = flights > 0 && !board.numbers.open(expected, number, board.last, flights);
+        if may {
+            // Or they may not: what follows a value that is shown may not follow it at once.
+            board.trails.values_mut().for_each(Trail::doubt);
+        }
+        may
     }
 
     fn arrival(&self) -> Arrival {

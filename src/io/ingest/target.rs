@@ -10,7 +10,7 @@ use super::{Ingest, Role, promote};
 use crate::Time;
 use crate::feed::Leg;
 use crate::key::Id;
-use crate::store::{self, Link, flags};
+use crate::store::{self, Link, State, flags};
 
 impl Ingest {
     /// What nothing kept up is asked for again: the value has missed whatever was said in between.
@@ -34,6 +34,13 @@ impl Ingest {
             }
             self.moved = true;
             self.turns.finish(self.turn);
+        }
+        // What was removed has no gap, and may have come back.
+        let slot = entry.entity.find(id.as_ref());
+        if let Some(slot) = slot.filter(|slot| slot.head().state == State::Removed) {
+            slot.invalidate();
+            self.renew_one(ix);
+            self.scan = true;
         }
     }
 }

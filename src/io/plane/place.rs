@@ -236,7 +236,7 @@ impl Place {
 fn look_slot(place: &SlotPlace) -> Look {
     let slot = place.slot();
     let sum = slot.invalidation();
-    let link = slot.link();
+    let link = LinkLook::of(&slot);
     let head = slot.head();
     if head.state == State::Empty
         && let Some(none) = place.none()
@@ -266,12 +266,28 @@ fn look_slot(place: &SlotPlace) -> Look {
     }
 }
 
+/// What of a slot's link speaks against its value, looked at before the value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkLook {
+    word: u64,
+    torn: u64,
+}
+
+impl LinkLook {
+    pub(super) fn of(slot: &Slot) -> Self {
+        let word = slot.link();
+        let torn = slot.torn();
+        Self { word, torn }
+    }
+}
+
 /// Whether a value needs a fetch whatever its age.
-pub(super) fn is_unsure(head: &Head, link: u64) -> bool {
-    let (held, now) = (Link::from_word(head.link), Link::from_word(link));
+pub(super) fn is_unsure(head: &Head, link: LinkLook) -> bool {
+    let (held, now) = (Link::from_word(head.link), Link::from_word(link.word));
     let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
     head.has_value()
-        && (missed
+        // What a gap has lost no later connection of a trusted source sends.
+        && (missed || head.link < link.torn
             || head.flags & (flags::GAP | flags::RESTORED) != 0
             // An optimistic write over what is known to be nothing leaves nothing to fetch.
             || head.flags & flags::PARTIAL != 0 && head.whole_at == Time::ZERO)

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use super::core::Core;
 use super::heed::Heed;
-use super::place::is_unsure;
+use super::place::{LinkLook, is_unsure};
 use super::query::Query;
 use super::{Place, Plane};
 use crate::Time;
@@ -227,7 +227,7 @@ impl Plane {
 
 /// Whether there is a value, and it was marked or is not sure.
 fn is_stale(slot: &Slot) -> bool {
-    let (sum, link) = (slot.invalidation(), slot.link());
+    let (sum, link) = (slot.invalidation(), LinkLook::of(slot));
     let head = slot.head();
     head.has_value() && (head.invalidation < sum || is_unsure(&head, link))
 }

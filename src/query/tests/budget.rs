@@ -196,6 +196,28 @@ fn a_resync_needs_nobody_who_looks() {
 }
 
 #[test]
+fn a_resync_that_waits_for_the_next_fetch_is_not_forgotten_with_this_one() {
+    let mut rig = Rig::new();
+    let query = rig.fetched(key!["a"]);
+    rig.fetch(query);
+    rig.bump(query);
+    let promise = rig.resync(query);
+    rig.land(query);
+    assert_eq!(
+        rig.outcome(promise),
+        None,
+        "its answer was from before the mark"
+    );
+    // Who calls for it takes its next attempt out of the budget: a resync waits for it all the same.
+    rig.fail(query, Some(ms(500)));
+    rig.fetch(query);
+    rig.advance(ms(700));
+    assert!(rig.queries.is_limited(rig.running[&query].fetch));
+    rig.land(query);
+    assert_eq!(rig.outcome(promise), Some(&Outcome::Data));
+}
+
+#[test]
 fn what_is_healed_before_its_time_is_not_fetched_and_takes_nobody_elses() {
     let (mut rig, queries, promises) = lost(5);
     rig.land(queries[0]);

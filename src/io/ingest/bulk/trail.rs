@@ -84,7 +84,8 @@ pub(super) struct Trail {
     pub(super) touched: bool,
     /// Of the log, what is not shown.
     held: usize,
-    /// A whole value that came after this long message is shown, and nothing is held since.
+    /// A whole value that came after this long message is shown, and nothing is held or may be missing
+    /// since.
     clear: Option<u64>,
     /// It waits for being closed.
     queued: bool,
@@ -284,6 +285,11 @@ impl Trail {
                 Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained
             );
         follows || overtaking == Overtaking::Everything
+    }
+
+    /// Messages may be missing since what is shown came: no patch is shown before that is known.
+    pub(super) fn doubt(&mut self) {
+        self.clear = None;
     }
 
     /// Adds to the log. Whether the trail has to be closed and was not known to need it.

@@ -1,7 +1,7 @@
 //! Which slots of a feed hold a value that it has lost.
 
 use super::{Resyncing, is_down};
-use crate::io::plane::place::is_unsure;
+use crate::io::plane::place::{LinkLook, is_unsure};
 use crate::key::Id;
 use crate::store::{Entity, Slot, State, flags};
 use crate::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) fn look(how: &Resyncing, entity: &Entity, slot: &Slot) -> Standing {
     if is_down(entity) {
         return Standing::Unkept;
     }
-    let (sum, link) = (slot.invalidation(), slot.link());
+    let (sum, link) = (slot.invalidation(), LinkLook::of(slot));
     let head = slot.head();
     let is_wanted = || how.wanted.contains(entity.name(), &slot.id().to_owned());
     match head.state {

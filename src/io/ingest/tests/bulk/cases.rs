@@ -74,6 +74,25 @@ fn a_patch_that_follows_by_its_number_does_not_wait() {
     assert_eq!(desk.counters.snapshot().gaps, 0);
 }
 
+/// A hole in the connection's numbers may be one that the long message fills, or a gap: what comes
+/// after it waits until that is known.
+#[test]
+fn a_patch_after_a_hole_waits_though_its_value_came_whole_since() {
+    let mut desk = desk();
+    desk.now(r#"[{"n":1}]"#);
+    desk.later(r#"[{"n":2,"i":2,"v":{"p":2}}]"#);
+    desk.now(r#"[{"n":3,"i":1,"v":{"p":1,"q":1}}]"#);
+    desk.now(r#"[{"n":4,"i":1,"k":"patch","v":{"p":2}}]"#);
+    assert_eq!(desk.shows(1), text(r#"{"p":2,"q":1}"#), "it follows");
+    desk.now(r#"[{"n":6,"i":1,"k":"patch","v":{"p":3}}]"#);
+    assert_eq!(desk.shows(1), text(r#"{"p":2,"q":1}"#), "5 may have had q");
+    assert!(is_live(&desk.slot(1)));
+    desk.land_all();
+    assert_eq!(desk.shows(1), text(r#"{"p":3,"q":1}"#));
+    assert!(!is_live(&desk.slot(1)));
+    assert_eq!(desk.counters.snapshot().gaps, 1);
+}
+
 #[test]
 fn everything_overtakes_if_that_is_wanted() {
     let mut desk = Desk::new(&owning(&["e"]), Overtaking::Everything);
