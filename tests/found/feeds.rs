@@ -7,59 +7,22 @@
 //! After each: values, freshness and ledgers are those of the model, epochs and turns have not gone
 //! back, and what watchers and subscribers of changes were told covers what has changed.
 
+#[path = "feeds/model.rs"]
+mod model;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tickcache::feed::{Envelope, MessageKind, Missing, OnConnect, Policy, Rule};
+use serde_json::Value;
+use tickcache::feed::{Envelope, Rule};
 use tickcache::testing::TestFeed;
-use tickcache::{Cache, Changes, Completion, Entity, Feed, Freshness, SetError, Slot, Watch};
+use tickcache::{Cache, Changes, Completion, Entity, Freshness, SetError, Slot, Watch};
 
 use crate::bytes::{Bytes, merge};
+use model::{ENTITIES, IDS, Key, Kind, Numbers, SILENCE, Setup, Verdict, spell};
 
-/// The entities of the two feeds, and one that nobody declares.
-const ENTITIES: [&str; 3] = ["first", "second", "free"];
-const IDS: [&str; 2] = ["1", "\"x\""];
 /// More steps than a history needs to go wrong.
 const STEPS: usize = 120;
-const SILENCE: Duration = Duration::from_secs(10);
-
-const RULES: [Rule; 6] = [
-    Rule::None,
-    Rule::SparseRising,
-    Rule::RisingEqualAllowed,
-    Rule::ContiguousPerKey,
-    Rule::ContiguousRange,
-    Rule::Chained,
-];
-
-/// What is the same for a whole history.
-#[derive(Clone, Copy, Debug)]
-struct Setup {
-    rule: Rule,
-    restarts: bool,
-    inserts: bool,
-    trusts: bool,
-    falls_silent: bool,
-}
-
-/// One value, as the model has it.
-#[derive(Clone, Debug, Default)]
-struct Key {
-    value: Option<Value>,
-    /// The number that is held, and of which connection.
-    held: Option<(u64, u64)>,
-    /// Nothing has confirmed it since the connection was lost.
-    unconfirmed: bool,
-    invalidated: bool,
-    /// Something before it is missing: known of this value, or of its connection.
-    gap: bool,
-    link_gap: bool,
-    partial: bool,
-    /// The highest number that was ever sent, to choose the next ones from.
-    sent: u64,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     messages: u64,
@@ -79,29 +42,6 @@ struct Upstream {
     silent: bool,
     heard: Duration,
     counts: Counts,
-}
-
-/// What stands in the numbering of one item.
-#[derive(Clone, Copy, Debug)]
-struct Numbers {
-    first: u64,
-    last: u64,
-    previous: u64,
-}
-
-enum Verdict {
-    Fresh,
-    Older,
-    Duplicate,
-    Gap,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Whole,
-    Patch,
-    Remove,
-    Drop,
 }
 
 struct World {
@@ -128,14 +68,7 @@ struct World {
 /// If the cache and the model differ.
 pub(crate) fn replay(input: &[u8]) {
     let mut bytes = Bytes::new(input);
-    let choice = bytes.byte();
-    let setup = Setup {
-        rule: RULES[bytes.below(RULES.len())],
-        restarts: choice & 1 != 0,
-        inserts: choice & 2 != 0,
-        trusts: choice & 4 != 0,
-        falls_silent: choice & 8 != 0,
-    };
+    let setup = Setup::choose(&mut bytes);
     let mut world = World::new(setup);
     for _ in 0..STEPS {
         if bytes.is_empty() {
@@ -146,54 +79,11 @@ pub(crate) fn replay(input: &[u8]) {
     }
 }
 
-fn envelope(setup: Setup, name: &str) -> Feed<Envelope> {
-    let policy = if setup.restarts {
-        Policy::restarting(setup.rule)
-    } else {
-        Policy::continuing(setup.rule)
-    };
-    let mut envelope = Envelope::builder(name)
-        .entity("/e")
-        .entities([name])
-        .items("/items")
-        .id("/i")
-        .payload("/v")
-        .kind("/k")
-        .word("whole", MessageKind::Whole)
-        .word("patch", MessageKind::Patch)
-        .word("remove", MessageKind::Remove)
-        .word("drop", MessageKind::Invalidate)
-        .missing(if setup.inserts {
-            Missing::Insert
-        } else {
-            Missing::Ignore
-        });
-    if setup.rule != Rule::None {
-        envelope = envelope.sequence("/q", policy);
-    }
-    match setup.rule {
-        Rule::ContiguousRange => envelope = envelope.first_sequence("/f"),
-        Rule::Chained => envelope = envelope.previous_sequence("/p"),
-        _ => {}
-    }
-    let feed = Feed::envelope(envelope.build().expect("the pointers are right"));
-    feed.on_connect(if setup.trusts {
-        OnConnect::Trust
-    } else {
-        OnConnect::Invalidate
-    })
-    .silent_after(if setup.falls_silent {
-        SILENCE
-    } else {
-        Duration::from_secs(1 << 30)
-    })
-}
-
 impl World {
     fn new(setup: Setup) -> Self {
-        let (cache, anchor) = TestFeed::new(envelope(setup, "anchor"));
+        let (cache, anchor) = TestFeed::new(setup.feed("anchor"));
         let feeds = ENTITIES[..2].iter().map(|name| Upstream {
-            feed: Some(anchor.beside(envelope(setup, name))),
+            feed: Some(anchor.beside(setup.feed(name))),
             open: true,
             connection: 1,
             silent: false,
@@ -323,39 +213,6 @@ impl World {
         }
     }
 
-    fn judge(&self, feed: usize, key: &Key, numbers: Numbers, whole: bool) -> Verdict {
-        use Verdict::{Duplicate, Fresh, Gap, Older};
-        let Some((held, connection)) = key.held else {
-            return Fresh;
-        };
-        let Numbers {
-            first,
-            last,
-            previous,
-        } = numbers;
-        let earlier = connection != self.feeds[feed].connection;
-        let anew = earlier && self.setup.restarts;
-        let behind = if last == held { Duplicate } else { Older };
-        match self.setup.rule {
-            Rule::SparseRising | Rule::RisingEqualAllowed => match last {
-                _ if anew => Fresh,
-                _ if last < held => Older,
-                _ if last > held || earlier || self.setup.rule == Rule::RisingEqualAllowed => Fresh,
-                _ => Duplicate,
-            },
-            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if whole => Fresh,
-            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if anew => Gap,
-            Rule::Chained if previous == held && last != held => Fresh,
-            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained if last <= held => {
-                behind
-            }
-            Rule::ContiguousPerKey if last == held + 1 => Fresh,
-            Rule::ContiguousRange if first <= held + 1 => Fresh,
-            Rule::ContiguousPerKey | Rule::ContiguousRange | Rule::Chained => Gap,
-            _ => Fresh,
-        }
-    }
-
     /// What the model makes of one item.
     fn update(&mut self, feed: usize, at: usize, kind: Kind, numbers: Numbers, value: &Value) {
         let counted = self.setup.rule != Rule::None;
@@ -367,7 +224,10 @@ impl World {
         }
         let whole = kind == Kind::Whole;
         let mut gap = false;
-        match self.judge(feed, &key, numbers, whole) {
+        match self
+            .setup
+            .judge(self.feeds[feed].connection, &key, numbers, whole)
+        {
             _ if !counted => {}
             Verdict::Fresh => {}
             Verdict::Older => return self.feeds[feed].counts.older += 1,
@@ -594,7 +454,7 @@ impl World {
 
     fn attach(&mut self, feed: usize) {
         if self.feeds[feed].feed.is_none() {
-            let next = self.anchor.beside(envelope(self.setup, ENTITIES[feed]));
+            let next = self.anchor.beside(self.setup.feed(ENTITIES[feed]));
             self.feeds[feed].feed = Some(next);
             self.feeds[feed].counts = Counts::default();
             self.opened(feed);
@@ -697,28 +557,4 @@ impl World {
             assert_eq!(found, upstream.counts, "{counted:?}");
         }
     }
-}
-
-/// The message as the venue writes it. A spoilt one has an item without an id.
-fn spell(entity: &str, kind: Kind, items: &[(usize, Numbers, Value)], spoilt: bool) -> String {
-    let word = ["whole", "patch", "remove", "drop"][kind as usize];
-    let mut items: Vec<Value> = items
-        .iter()
-        .map(|(id, numbers, value)| {
-            let mut item = json!({
-                "q": numbers.last,
-                "f": numbers.first,
-                "p": numbers.previous,
-                "v": value,
-            });
-            if let Some(id) = IDS.get(*id) {
-                item["i"] = serde_json::from_str(id).expect("JSON");
-            }
-            item
-        })
-        .collect();
-    if spoilt && let Some(last) = items.last_mut() {
-        last.as_object_mut().expect("an object").remove("i");
-    }
-    json!({ "k": word, "e": entity, "items": items }).to_string()
 }
