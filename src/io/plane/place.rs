@@ -285,9 +285,11 @@ impl LinkLook {
 pub(super) fn is_unsure(head: &Head, link: LinkLook) -> bool {
     let (held, now) = (Link::from_word(head.link), Link::from_word(link.word));
     let missed = now.bits & Link::GAP != 0 && held.generation != now.generation;
+    // What a gap has lost no later connection of a trusted source sends.
+    let lost = head.link < link.torn;
     head.has_value()
-        // What a gap has lost no later connection of a trusted source sends.
-        && (missed || head.link < link.torn
+        && (missed
+            || lost
             || head.flags & (flags::GAP | flags::RESTORED) != 0
             // An optimistic write over what is known to be nothing leaves nothing to fetch.
             || head.flags & flags::PARTIAL != 0 && head.whole_at == Time::ZERO)
