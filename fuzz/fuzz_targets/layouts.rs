@@ -6,6 +6,7 @@
 #[path = "../../tests/layouts/replay.rs"]
 mod replay;
 #[path = "../../tests/layouts/twins.rs"]
+#[allow(dead_code, reason = "each target has its own use of it")]
 mod twins;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
