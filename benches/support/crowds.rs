@@ -42,10 +42,20 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
+    /// Messages are merged into the values.
     pub(crate) fn new(slots: usize) -> Self {
+        Self::with(Feed::events(), slots)
+    }
+
+    /// Messages replace the values, which are live.
+    pub(crate) fn whole(slots: usize) -> Self {
+        Self::with(Feed::events().whole(), slots)
+    }
+
+    fn with(feed: Feed<Events>, slots: usize) -> Self {
         let cache = Cache::builder().build().expect("a thread");
         let mut feed = cache
-            .local(Feed::events().missing(Missing::Insert))
+            .local(feed.missing(Missing::Insert))
             .expect("nobody owns anything");
         feed.open();
         let of_step = |step| (0..slots).map(|n| event(&id(n), &change(step))).collect();
