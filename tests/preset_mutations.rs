@@ -128,7 +128,7 @@ impl<P: Protocol> Preset<P> {
     }
 
     fn hammer(&self) {
-        let mut rng = Rng(SEED);
+        let mut rng = Rng::new(SEED);
         assert_eq!(
             self.after(self.messages).len(),
             self.values,

@@ -304,7 +304,7 @@ pub(crate) struct Stamp {
     pub(crate) whole: bool,
     /// A patch renews the stamp of the connection, too, where that is this one or a later one:
     /// [`LinkWord::torn`](super::link::LinkWord::torn) of a source that is trusted to send what was
-    /// missed, else [`NO_TRUST`].
+    /// missed (0 until it has had a gap), else [`NO_TRUST`].
     pub(crate) trust: u64,
     /// The word of the entity's link, read at the start of the batch (or of the fetch).
     pub(crate) link: u64,

@@ -98,15 +98,8 @@ impl LinkWord {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(source).or_default();
         let before = std::mem::replace(part, change(*part));
-        if part.generation > before.generation && part.bits & Link::GAP != 0 {
-            let generation = parts.values().map(|part| part.generation).sum();
-            let torn = Link {
-                generation,
-                bits: 0,
-            };
-            self.torn.store(torn.to_word(), Ordering::Relaxed);
-        }
-        self.sum(marks, &parts);
+        let is_gap = part.generation > before.generation && part.bits & Link::GAP != 0;
+        self.sum(marks, &parts, is_gap);
     }
 
     /// Changes the parts of all sources that have one, and the word with them.
@@ -115,12 +108,12 @@ impl LinkWord {
         for (source, part) in parts.iter_mut() {
             *part = change(*source, *part);
         }
-        self.sum(marks, &parts);
+        self.sum(marks, &parts, false);
     }
 
     /// Under the lock of the parts: stores the word that they make. Where the generation rises it is
-    /// said before at which point.
-    fn sum(&self, marks: &Marks, parts: &HashMap<u64, Link>) {
+    /// said before at which point, and whether for a gap.
+    fn sum(&self, marks: &Marks, parts: &HashMap<u64, Link>, is_gap: bool) {
         let sum = parts.values().fold(Link::default(), |sum, part| Link {
             generation: sum.generation + part.generation,
             bits: sum.bits | part.bits,
@@ -130,6 +123,10 @@ impl LinkWord {
             return self.word.store(sum.to_word(), Ordering::Release);
         }
         self.raised.store(marks.next().get(), Ordering::Relaxed);
+        if is_gap {
+            let torn = Link { bits: 0, ..sum };
+            self.torn.store(torn.to_word(), Ordering::Relaxed);
+        }
         self.word.store(sum.to_word(), Ordering::Release);
         marks.made();
     }

@@ -98,7 +98,7 @@ const EVENTS: [&str; 6] = [
 #[test]
 fn mutated_messages_of_every_preset_mean_the_same_with_and_without_layouts() {
     for (name, compare) in presets() {
-        let mut stream = Stream::new(&samples(name), Rng(0x5eed ^ name.len() as u64));
+        let mut stream = Stream::new(&samples(name), Rng::new(0x5eed ^ name.len() as u64));
         let counted = compare(
             name,
             &mut stream.by_ref().take(ROUNDS * samples(name).len()),
@@ -119,7 +119,7 @@ fn mutated_events_mean_the_same_with_and_without_layouts() {
         "envelope": envelope();
     };
     for (name, compare) in modes {
-        let mut stream = Stream::new(&events, Rng(0xf00d ^ name.len() as u64));
+        let mut stream = Stream::new(&events, Rng::new(0xf00d ^ name.len() as u64));
         let counted = compare(name, &mut stream.by_ref().take(2 * ROUNDS * EVENTS.len()));
         assert!(counted.hits > counted.messages / 4, "{name}: {counted:?}");
         assert!(counted.patches > 0, "{name}: {counted:?}");
@@ -145,7 +145,7 @@ fn every_handle_shows_the_same() {
         .chain(EVENTS.map(str::to_owned))
         .collect();
     for (at, pair) in texts.chunks(2).enumerate() {
-        let stream = Stream::new(pair, Rng(at as u64));
+        let stream = Stream::new(pair, Rng::new(at as u64));
         handles::compare(&mut stream.take(ROUNDS));
     }
 }

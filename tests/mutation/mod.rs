@@ -1,9 +1,14 @@
 //! Messages as trees that can be changed in ways in which no JSON library would let them: members in
 //! any order, names repeated, tokens that are anything.
 
+#[path = "../kit/random.rs"]
+mod random;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
+
+use random::Random;
 
 /// Each so many of [`TOKENS`] is put under a name a second time: an empty text, and others.
 const REPEATED: usize = 5;
@@ -41,20 +46,15 @@ pub(crate) enum Node {
     Object(Vec<(String, Self)>),
 }
 
-pub(crate) struct Rng(pub(crate) u64);
+pub(crate) struct Rng(Random);
 
 impl Rng {
-    /// SplitMix64.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(Random::new(seed))
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        self.0.pick(bound)
     }
 
     pub(crate) fn token(&mut self) -> Node {
@@ -268,7 +268,7 @@ impl Node {
     /// One change of any kind somewhere.
     pub(crate) fn mutate(&mut self, rng: &mut Rng) {
         let (with, other) = (rng.token(), self.clone().any(rng).clone());
-        let (kind, place, at) = (rng.below(7), rng.next() as usize, self.any(rng));
+        let (kind, place, at) = (rng.below(7), rng.0.next() as usize, self.any(rng));
         match (at, kind) {
             (Self::Object(members), 0..=4) if !members.is_empty() => {
                 let i = place % members.len();

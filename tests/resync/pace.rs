@@ -13,6 +13,17 @@ fn symbols() -> Vec<String> {
     (0..MANY).map(|n| format!("S{n}")).collect()
 }
 
+/// A storm whose first four fetches hang, and take all places that there are.
+fn hanging_storm(desk: &Desk) -> Lab {
+    let settings = Cache::builder()
+        .background_fetches(4)
+        .resyncs_per_second(1000);
+    let mut lab = storm(settings, desk);
+    lab.pass(2_000);
+    assert_eq!((desk.asked(), desk.waiting()), (4, 4));
+    lab
+}
+
 /// Many values, and the connection made anew.
 fn storm(settings: tickcache::CacheBuilder, desk: &Desk) -> Lab {
     let mut lab = Lab::with(settings, toy(symbols()).resync(desk.fetcher()));
@@ -92,12 +103,7 @@ fn a_reconnect_of_many_is_spread_out_and_each_is_asked_for_once() {
 #[test]
 fn those_that_hang_hold_up_the_others_for_no_longer_than_their_time() {
     let desk = Desk::new();
-    let settings = Cache::builder()
-        .background_fetches(4)
-        .resyncs_per_second(1000);
-    let mut lab = storm(settings, &desk);
-    lab.pass(2_000);
-    assert_eq!((desk.asked(), desk.waiting()), (4, 4));
+    let mut lab = hanging_storm(&desk);
     lab.pass(10_000);
     assert_eq!(
         (desk.asked(), desk.dropped()),
@@ -139,12 +145,7 @@ fn a_server_that_asks_to_be_left_alone_is_asked_for_nothing() {
 #[test]
 fn of_a_storm_few_are_queries_before_their_turn() {
     let desk = Desk::new();
-    let settings = Cache::builder()
-        .background_fetches(4)
-        .resyncs_per_second(1000);
-    let mut lab = storm(settings, &desk);
-    lab.pass(2_000);
-    assert_eq!((desk.asked(), desk.waiting()), (4, 4));
+    let lab = hanging_storm(&desk);
     let queries = lab.cache.queries(Filter::all()).len();
     assert!((4..=4 + 16).contains(&queries), "{queries} of {MANY}");
 }

@@ -62,6 +62,26 @@ fn who_sees_an_open_sees_what_it_has_invalidated() {
     });
 }
 
+/// A patch of a trusted source renews a stamp with the word of a link, unless the value is from before
+/// its last gap. Who has the word of a gap and not the gap would confirm what has a hole.
+#[test]
+fn who_sees_the_word_of_a_gap_sees_the_gap() {
+    explore(|| {
+        let entity = entity();
+        let torn = entity.clone();
+        let losing = thread::spawn(move || {
+            torn.update_link(0, |part| Link {
+                generation: part.generation + 1,
+                bits: Link::GAP,
+            });
+        });
+        let link = Link::from_word(entity.link().load());
+        let gap = Link::from_word(entity.link().torn());
+        assert!(gap.generation >= link.generation, "a hole is confirmed");
+        losing.join().expect("no panic");
+    });
+}
+
 /// A value that has come into doubt is looked for once: when the count of doubts has moved.
 #[test]
 fn who_sees_the_count_of_doubts_sees_the_doubt() {
