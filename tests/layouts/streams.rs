@@ -43,7 +43,7 @@ impl Iterator for Stream {
             11 => text.push([b' ', b'\n', b'}', b'0'][rng.below(4)]),
             12 => {
                 let at = rng.below(text.len());
-                text[at] = rng.next() as u8;
+                text[at] = rng.below(256) as u8;
             }
             _ => {}
         }
