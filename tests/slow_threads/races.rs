@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tickcache::{Cache, WaitError, key};
+use tickcache::{Cache, FetchError, FetchErrorKind, QueryError, WaitError, key};
 
 use crate::kit::{ASLEEP, Crew, Dice, Driven, LONG, Place};
 use crate::streaming::{Seen, observe};
@@ -21,15 +21,22 @@ fn races() -> u64 {
     std::env::var("RACES").map_or(RACES, |text| text.parse().expect("RACES is a number"))
 }
 
-/// Asks again and again, until so many answers have been brought.
-fn ask(cache: &Cache, id: u64, asked: &AtomicU64, races: u64) {
+/// Asks again and again, until so many answers have been brought; how many were refused as too old.
+fn ask(cache: &Cache, id: u64, asked: &AtomicU64, races: u64) -> u64 {
+    let mut refused = 0;
     while asked.load(Ordering::Relaxed) < races {
         let query = cache.query::<Row>(key!["job", id]);
-        let fetched = query.stale_after(Duration::ZERO).fetch().wait(LONG);
-        if let Err(error) = fetched {
-            panic!("{id}: {error}");
+        match query.stale_after(Duration::ZERO).fetch().wait(LONG) {
+            Ok(_) => {}
+            Err(QueryError::Fetch(error)) if is_too_old(&error) => refused += 1,
+            Err(error) => panic!("{id}: {error}"),
         }
     }
+    refused
+}
+
+fn is_too_old(error: &FetchError) -> bool {
+    matches!(error.kind(), FetchErrorKind::TooOld { as_of, held } if as_of < held)
 }
 
 fn race(numbers: Numbers) {
@@ -38,26 +45,31 @@ fn race(numbers: Numbers) {
     let cache = driven.cache();
     let (truth, asked) = (Venue::default(), Arc::new(AtomicU64::new(0)));
     let (answers, counted) = (truth.clone(), Arc::clone(&asked));
-    cache.defaults(key!["job"]).stale_never().fetch(move |cx| {
-        let (answers, id) = (answers.clone(), cx.id());
-        let nth = counted.fetch_add(1, Ordering::Relaxed);
-        async move {
-            let id: u64 = id?.to_string().parse()?;
-            let answer = answers.older(id, nth % (BACK + 1));
-            // What the stream says meanwhile makes it older still.
-            tokio::task::yield_now().await;
-            answer
-        }
-    });
+    cache
+        .defaults(key!["job"])
+        .stale_never()
+        .retry(0)
+        .fetch(move |cx| {
+            let (answers, id) = (answers.clone(), cx.id());
+            let nth = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                let id: u64 = id?.to_string().parse()?;
+                let answer = answers.older(id, nth % (BACK + 1));
+                // What the stream says meanwhile makes it older still.
+                tokio::task::yield_now().await;
+                answer
+            }
+        });
     // The address is only written down: nothing connects.
     let feed = venue::feed("ws://localhost/", numbers);
     let mut feed = cache.local(feed).expect("nobody owns it");
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, refused) = (Arc::new(AtomicBool::new(false)), Arc::default());
     let mut crew = Crew::new();
     for id in 0..IDS {
         let (cache, asked) = (cache.clone(), Arc::clone(&asked));
+        let refused: Arc<AtomicU64> = Arc::clone(&refused);
         crew.spawn(format!("asks for {id}"), move || {
-            ask(&cache, id, &asked, races);
+            refused.fetch_add(ask(&cache, id, &asked, races), Ordering::Relaxed);
         });
     }
     let mut watchers = Crew::new();
@@ -116,10 +128,9 @@ fn race(numbers: Numbers) {
     cache.close_blocking(LONG).expect("everything ends");
     watchers.join();
     driven.end();
-    println!(
-        "races: {} answers, {numbers:?}",
-        asked.load(Ordering::Relaxed)
-    );
+    let [asked, refused] = [asked, refused].map(|count| count.load(Ordering::Relaxed));
+    assert!(refused > 0, "none of {asked} answers was too old");
+    println!("races: {asked} answers, {refused} of them too old, {numbers:?}");
 }
 
 #[test]
