@@ -203,24 +203,23 @@ impl Sample {
 
 /// Prints the medians of the samples and of their ratios.
 fn tell(name: &str, samples: &[(Sample, Sample)], attempts: u64) {
+    eprintln!("{name} ({attempts} attempts to fetch):");
+    tell_part("mean", samples, |sample| sample.mean);
+    tell_part("p99 of batches", samples, |sample| sample.p99);
+}
+
+fn tell_part(part: &str, samples: &[(Sample, Sample)], of: fn(&Sample) -> f64) {
     let median = |of: &dyn Fn(&(Sample, Sample)) -> f64| {
         let mut values: Vec<_> = samples.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     };
-    eprintln!("{name} ({attempts} attempts to fetch):");
-    let parts: [(&str, fn(&Sample) -> f64); 2] = [
-        ("mean", |sample| sample.mean),
-        ("p99 of batches", |sample| sample.p99),
-    ];
-    for (part, of) in parts {
-        eprintln!(
-            "  {part:15} {:7.1} ns a message, {:7.1} ns alone: {:5.3}x",
-            median(&|(_, beside)| of(beside)),
-            median(&|(alone, _)| of(alone)),
-            median(&|(alone, beside)| of(beside) / of(alone).max(f64::MIN_POSITIVE)),
-        );
-    }
+    eprintln!(
+        "  {part:15} {:7.1} ns a message, {:7.1} ns alone: {:5.3}x",
+        median(&|(_, beside)| of(beside)),
+        median(&|(alone, _)| of(alone)),
+        median(&|(alone, beside)| of(beside) / of(alone).max(f64::MIN_POSITIVE)),
+    );
 }
 
 fn invalidate(criterion: &mut Criterion<CpuTime>) {
