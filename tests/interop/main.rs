@@ -10,6 +10,9 @@
 )]
 
 mod fronts;
+mod nats;
+#[path = "../kit/random.rs"]
+mod random;
 
 mod servers;
 mod story;

@@ -24,7 +24,11 @@ pub(crate) fn installed() -> Option<PathBuf> {
 pub(crate) fn has(program: &str) -> bool {
     let quiet = || Stdio::null();
     let mut asked = Command::new(program);
-    asked.arg("-v").stdin(quiet()).stdout(quiet()).stderr(quiet());
+    asked
+        .arg("-v")
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet());
     let is_there = asked.status().is_ok();
     if !is_there {
         eprintln!("skipped: there is no {program}");
@@ -102,7 +106,12 @@ pub(crate) fn node(folder: &Path, port: u16) -> (Running, u16) {
     // Modules of a script that is piped in are looked up from the working directory.
     let mut command = Command::new("node");
     command.args(["--input-type=module", "-"]);
-    serve(command.arg(port.to_string()).stdin(script).current_dir(folder))
+    serve(
+        command
+            .arg(port.to_string())
+            .stdin(script)
+            .current_dir(folder),
+    )
 }
 
 /// A script for one of PyPI's servers.
