@@ -82,18 +82,18 @@ struct Run {
 
 /// What a thread that reads all the time has seen.
 #[derive(Debug, Default)]
-struct Seen {
-    stop: AtomicBool,
+pub(crate) struct Seen {
+    pub(crate) stop: AtomicBool,
     /// From now on nothing may be stale.
     is_sound: AtomicBool,
     stale: AtomicUsize,
-    wrong: AtomicUsize,
-    back: AtomicUsize,
-    why: std::sync::Mutex<Vec<String>>,
+    pub(crate) wrong: AtomicUsize,
+    pub(crate) back: AtomicUsize,
+    pub(crate) why: std::sync::Mutex<Vec<String>>,
 }
 
 impl Seen {
-    fn read(&self, cache: &Cache) {
+    pub(crate) fn read(&self, cache: &Cache) {
         let mut highest = [0; KEYS.len()];
         while !self.stop.load(Ordering::SeqCst) {
             for (key, highest) in KEYS.iter().zip(&mut highest) {
