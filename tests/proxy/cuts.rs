@@ -9,7 +9,7 @@
 
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tickcache::feed::{Jitter, Rule};
 use tickcache::{Backoff, Feed, Roots};
@@ -115,7 +115,9 @@ impl Run {
                 // Its end is its beginning: who comes back is let in.
                 bound += DEAD_AFTER;
                 self.door.strands();
-                self.heals(kind, bound);
+                let began = Instant::now();
+                self.desk.is_told();
+                self.heals(kind, began, bound);
                 return self.counts(kind, &before);
             }
             Kind::Killed | Kind::BlackHole => {
@@ -133,7 +135,7 @@ impl Run {
             Kind::Slow => self.breaks(Mode::Slow, failed(1 + time.as_millis() as u32 % 2)),
         }
         self.door.heals();
-        self.heals(kind, bound);
+        self.heals(kind, Instant::now(), bound);
         self.counts(kind, &before);
     }
 
@@ -145,8 +147,8 @@ impl Run {
             .until("attempts that are refused", || enough(self));
     }
 
-    fn heals(&mut self, kind: Kind, bound: Duration) {
-        let healed = self.desk.heals();
+    fn heals(&mut self, kind: Kind, since: Instant, bound: Duration) {
+        let healed = self.desk.heals(since);
         self.tally.note(kind.name(), healed, bound);
     }
 

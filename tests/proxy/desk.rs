@@ -86,20 +86,26 @@ impl Desk {
         });
     }
 
-    /// How long it takes, from now on, until a value is live that is as new as now; and all of them.
+    /// How long it takes, from `healed` on, until a value is live that was made after now; and until
+    /// all are live that are as new as now.
     #[track_caller]
-    pub(crate) fn heals(&self) -> Healed {
+    pub(crate) fn heals(&self, healed: Instant) -> Healed {
         let now = KEYS.map(|key| self.world.truth(key).number);
         let before = self.feed.counters();
-        let began = Instant::now();
-        let fresh = |(key, now): (&&str, &u64)| self.live(key).is_some_and(|n| n >= *now);
-        self.until("the first fresh value", || KEYS.iter().zip(&now).any(fresh));
-        let first = began.elapsed();
-        self.until("every fresh value", || KEYS.iter().zip(&now).all(fresh));
+        let number = |(key, now): (&&str, &u64)| Some((self.live(key)?, *now));
+        self.until("the first fresh value", || {
+            let mut numbers = KEYS.iter().zip(&now).filter_map(number);
+            numbers.any(|(live, now)| live > now)
+        });
+        let first = healed.elapsed();
+        self.until("every fresh value", || {
+            let mut numbers = KEYS.iter().zip(&now).map(number);
+            numbers.all(|number| number.is_some_and(|(live, now)| live >= now))
+        });
         let after = self.feed.counters();
         Healed {
             first,
-            all: began.elapsed(),
+            all: healed.elapsed(),
             failures: after.failures - before.failures,
             losses: after.losses - before.losses,
         }
@@ -198,7 +204,7 @@ impl fmt::Display for Tally {
         for (what, line) in &self.0 {
             let mut first = line.first.clone();
             first.sort_unstable();
-            let at = |part: usize| first[(first.len() * part / 100).min(first.len() - 1)];
+            let at = |part: usize| first[(first.len() * part).div_ceil(100) - 1];
             let all = line.all.iter().max().copied().unwrap_or_default();
             let millis = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
             writeln!(

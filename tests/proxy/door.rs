@@ -301,7 +301,7 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
     }
     let mut server = TcpStream::connect(shared.upstream).await?;
     server.set_nodelay(true)?;
-    let mut down = vec![0; 16 << 10];
+    let mut down = Vec::new();
     loop {
         let now = *state.borrow_and_update();
         match now.mode {
@@ -313,21 +313,20 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
             Mode::BadTls | Mode::Refuses | Mode::Slow => return Ok(()),
         }
         let passes = now.mode == Mode::Open && number > now.stranded;
-        if passes && !up.is_empty() {
+        if passes {
             server.write_all(&up).await?;
+            client.write_all(&down).await?;
+            client.flush().await?;
             up.clear();
+            down.clear();
         }
         tokio::select! {
             changed = state.changed() => changed.map_err(io::Error::other)?,
             read = client.read_buf(&mut up) => if read? == 0 { return Ok(()) },
-            read = server.read(&mut down), if passes => {
-                let read = read?;
-                if read == 0 {
-                    return client.shutdown().await;
-                }
-                client.write_all(&down[..read]).await?;
-                client.flush().await?;
-            }
+            // What was read when nothing passes any more is held.
+            read = server.read_buf(&mut down), if passes => if read? == 0 {
+                return client.shutdown().await;
+            },
         }
     }
 }
