@@ -32,7 +32,7 @@ impl Desk {
         let feed = cache.attach(feed).expect("attached");
         let seen = Arc::<Seen>::default();
         let (reader, reading) = (cache.clone(), Arc::clone(&seen));
-        let reading = thread::spawn(move || reading.read(&reader));
+        let reading = thread::spawn(move || reading.read(&reader, pace / 4));
         let desk = Self {
             world,
             feed,

@@ -46,14 +46,23 @@ struct State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: u64,
-    /// How many came while their last connection was still there.
+    /// How many came while somebody was still there.
     pub(crate) at_once: u64,
     /// In a row since the last one that was let through.
     pub(crate) failed: u32,
-    /// When the last one had its refusal.
-    refused: Option<Instant>,
-    /// Which failure in a row, and how long it took until the next one came.
-    pub(crate) pauses: Vec<(u32, Duration)>,
+    /// When the last one was sent away, and how: before it could know.
+    refused: Option<(Mode, Instant)>,
+    pub(crate) pauses: Vec<Pause>,
+}
+
+/// The time from one refusal to the next attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(crate) mode: Mode,
+    /// Refusals in a row before it.
+    pub(crate) failed: u32,
+    /// At least as long as the client's own pause.
+    pub(crate) time: Duration,
 }
 
 struct Shared {
@@ -176,20 +185,20 @@ impl Shared {
         self.seen.lock().expect("no panic")
     }
 
-    /// Somebody was sent away.
-    fn refuse(&self) {
+    /// Somebody is about to be sent away.
+    fn refuse(&self, mode: Mode) {
         let mut seen = self.seen();
         seen.failed += 1;
-        seen.refused = Some(Instant::now());
+        seen.refused = Some((mode, Instant::now()));
     }
 
     /// Somebody has come: their number.
     fn count(&self) -> u64 {
         let mut seen = self.seen();
         seen.connections += 1;
-        if let Some(refused) = seen.refused.take() {
-            let pause = (seen.failed, refused.elapsed());
-            seen.pauses.push(pause);
+        if let Some((mode, refused)) = seen.refused.take() {
+            let (failed, time) = (seen.failed, refused.elapsed());
+            seen.pauses.push(Pause { mode, failed, time });
         }
         seen.connections
     }
@@ -258,12 +267,12 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
     state.wait_for(passes).await.map_err(io::Error::other)?;
     let mode = state.borrow_and_update().mode;
     if mode == Mode::BadTls {
+        shared.refuse(mode);
         let kind = number as usize % (shared.bad.len() + 1);
         match shared.bad.get(kind) {
             Some(bad) => drop(bad.accept(client).await),
             None => no_tls(client).await?,
         }
-        shared.refuse();
         return Ok(());
     }
     let reset = SockRef::from(&client).try_clone()?;
@@ -271,6 +280,7 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
     // What the client has said and nobody has read.
     let mut up = Vec::new();
     if mode == Mode::Slow {
+        shared.refuse(mode);
         let mut request = Vec::new();
         let healed = tokio::select! {
             // The client has had enough.
@@ -278,7 +288,6 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
             healed = state.wait_for(|state| state.mode == Mode::Open) => healed.ok().map(drop),
         };
         if healed.is_none() {
-            shared.refuse();
             return Ok(());
         }
         up = request;
@@ -288,12 +297,11 @@ async fn serve(client: TcpStream, number: u64, shared: &Shared) -> io::Result<()
         while !head.ends_with(b"\r\n\r\n") {
             head.push(client.read_u8().await?);
         }
+        shared.refuse(mode);
         client
             .write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
             .await?;
-        client.shutdown().await?;
-        shared.refuse();
-        return Ok(());
+        return client.shutdown().await;
     }
     {
         let mut seen = shared.seen();

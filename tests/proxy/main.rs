@@ -21,6 +21,7 @@ mod desk;
 mod door;
 mod faults;
 mod legs;
+mod netns;
 #[path = "../kit/random.rs"]
 mod random;
 #[path = "../kit/seeds.rs"]
