@@ -159,6 +159,10 @@ pub(crate) struct Tally(BTreeMap<&'static str, Line>);
 
 #[derive(Debug, Default)]
 struct Line {
+    /// What holds where no packet is lost but by the fault, and how many were within it.
+    plain: Duration,
+    within: usize,
+    /// The longest that was allowed, and how many took longer than they were.
     bound: Duration,
     late: usize,
     first: Vec<Duration>,
@@ -166,8 +170,18 @@ struct Line {
 }
 
 impl Tally {
-    pub(crate) fn note(&mut self, what: &'static str, healed: Healed, bound: Duration) {
+    /// Where packets are lost all along, a cut may take `more` than it does without.
+    pub(crate) fn note(
+        &mut self,
+        what: &'static str,
+        healed: Healed,
+        plain: Duration,
+        more: Duration,
+    ) {
+        let bound = plain + more;
         let line = self.0.entry(what).or_default();
+        line.plain = plain;
+        line.within += usize::from(healed.first <= plain);
         line.bound = line.bound.max(bound);
         line.late += usize::from(healed.first > bound);
         line.first.push(healed.first);
@@ -177,6 +191,8 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: Self) {
         for (what, mut line) in other.0 {
             let own = self.0.entry(what).or_default();
+            own.plain = line.plain;
+            own.within += line.within;
             own.bound = own.bound.max(line.bound);
             own.late += line.late;
             own.first.append(&mut line.first);
@@ -198,8 +214,17 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<22} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>5}",
-            "until fresh, in ms", "cuts", "median", "p99", "max", "max all", "bound", "late"
+            "{:<22} {:>5} {:>7} {:>7} {:>7} {:>7} {:>4} {:>4} {:>7} {:>5}",
+            "until fresh, in ms",
+            "cuts",
+            "median",
+            "p99",
+            "max",
+            "all",
+            "in",
+            "of",
+            "bound",
+            "late"
         )?;
         for (what, line) in &self.0 {
             let mut first = line.first.clone();
@@ -209,12 +234,14 @@ impl fmt::Display for Tally {
             let millis = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
             writeln!(
                 f,
-                "{what:<22} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>5}",
+                "{what:<22} {:>5} {:>7} {:>7} {:>7} {:>7} {:>4} {:>4} {:>7} {:>5}",
                 first.len(),
                 millis(at(50)),
                 millis(at(99)),
                 millis(at(100)),
                 millis(all),
+                line.within,
+                millis(line.plain),
                 millis(line.bound),
                 line.late,
             )?;

@@ -251,10 +251,12 @@ impl Run {
             }
         }
         let healed = self.desk.heals(since);
-        if self.rules.lossy {
-            bound += lossy(&healed);
-        }
-        self.tally.note(kind.name(self.rules.lossy), healed, bound);
+        let more = match self.rules.lossy {
+            true => lossy(&healed),
+            false => Duration::ZERO,
+        };
+        let name = kind.name(self.rules.lossy);
+        self.tally.note(name, healed, bound, more);
     }
 }
 
