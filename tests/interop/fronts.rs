@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tickcache::feed::presets::Events;
 use tickcache::{Cache, ConnectError, Feed, Roots, TlsFailure};
 
-use crate::servers::{Folder, LONG, Running, free_port, has, installed, node, until_open};
+use crate::servers::{Folder, LONG, Port, Running, has, installed, node, until_open};
 use crate::story::{Listener, feed};
 
 /// An authority, and certificates that it signs.
@@ -46,16 +46,16 @@ impl Authority {
 }
 
 /// A TLS port, and the file of its certificate and key.
-type Port = (u16, PathBuf);
+type Door = (Port, PathBuf);
 
 /// How a proxy is started in front of `upstream`; its files go to `folder`.
-type Front = fn(folder: &Path, upstream: u16, ports: &[Port]) -> Command;
+type Front = fn(folder: &Path, upstream: u16, doors: &[Door]) -> Command;
 
 /// As it is configured by default: TLS 1.2.
-fn nginx(folder: &Path, upstream: u16, ports: &[Port]) -> Command {
+fn nginx(folder: &Path, upstream: u16, doors: &[Door]) -> Command {
     let mut servers = String::new();
-    for (port, file) in ports {
-        let file = file.display();
+    for (port, file) in doors {
+        let (port, file) = (port.number, file.display());
         servers.push_str(&format!(
             "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {file}; ssl_certificate_key {file};\n\
              location / {{ proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;\n\
@@ -79,13 +79,13 @@ fn nginx(folder: &Path, upstream: u16, ports: &[Port]) -> Command {
 }
 
 /// TLS 1.3 alone.
-fn haproxy(folder: &Path, upstream: u16, ports: &[Port]) -> Command {
+fn haproxy(folder: &Path, upstream: u16, doors: &[Door]) -> Command {
     let mut config = String::from(
         "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n \
          timeout tunnel 60s\n retries 0\n",
     );
-    for (port, file) in ports {
-        let file = file.display();
+    for (port, file) in doors {
+        let (port, file) = (port.number, file.display());
         config.push_str(&format!(
             "frontend f{port}\n bind 127.0.0.1:{port} ssl crt {file} ssl-min-ver TLSv1.3\n \
              default_backend all\n"
@@ -99,9 +99,9 @@ fn haproxy(folder: &Path, upstream: u16, ports: &[Port]) -> Command {
     command
 }
 
-fn start(front: &mut Command, ports: &[Port]) -> Running {
+fn start(front: &mut Command, doors: &[Door]) -> Running {
     let running = Running::start(front);
-    ports.iter().for_each(|(port, _)| until_open(*port));
+    doors.iter().for_each(|(port, _)| until_open(port.number));
     running
 }
 
@@ -128,34 +128,35 @@ fn refused(feed: Feed<Events>, expected: &TlsFailure) {
 #[track_caller]
 fn ends_tls(front: Front, absent: u16) {
     let Some(folder) = installed() else { return };
-    let (server, upstream) = node(&folder, 0);
+    let upstream = Port::reserve();
+    let server = node(&folder, upstream.number);
     let work = Folder::new();
     let (ours, other) = (Authority::new("ours"), Authority::new("another"));
-    let ports = [
+    let doors = [
         ours.sign(&work.0, "right", "localhost", false),
         ours.sign(&work.0, "expired", "localhost", true),
         ours.sign(&work.0, "misnamed", "elsewhere.example", false),
         other.sign(&work.0, "unknown", "localhost", false),
     ]
-    .map(|file| (free_port(), file));
-    let mut command = front(&work.0, upstream, &ports);
-    let proxy = start(&mut command, &ports);
-    let over = |(port, _): &Port| {
+    .map(|file| (Port::reserve(), file));
+    let mut command = front(&work.0, upstream.number, &doors);
+    let proxy = start(&mut command, &doors);
+    let over = |(port, _): &Door| {
         let roots = Roots::Pem(ours.pem.clone().into_bytes());
-        feed(&format!("wss://localhost:{port}/")).connect(|connect| connect.roots(roots))
+        feed(&format!("wss://localhost:{}/", port.number)).connect(|connect| connect.roots(roots))
     };
-    refused(over(&ports[1]), &TlsFailure::Expired);
-    refused(over(&ports[2]), &TlsFailure::WrongName);
-    refused(over(&ports[3]), &TlsFailure::UnknownIssuer);
+    refused(over(&doors[1]), &TlsFailure::Expired);
+    refused(over(&doors[2]), &TlsFailure::WrongName);
+    refused(over(&doors[3]), &TlsFailure::UnknownIssuer);
 
-    let mut listener = Listener::start(over(&ports[0]));
+    let mut listener = Listener::start(over(&doors[0]));
     drop(proxy);
     listener.loses();
     listener.until("an attempt that nobody answers", |feed| {
         let error = feed.state().last_error;
         error.is_some_and(|error| matches!(&*error, ConnectError::Connect { .. }))
     });
-    let _proxy = start(&mut command, &ports);
+    let _proxy = start(&mut command, &doors);
     listener.hears(4);
     assert_eq!(listener.counted(), (4, 3));
 
@@ -166,7 +167,7 @@ fn ends_tls(front: Front, absent: u16) {
         error.is_some_and(|error| error.status() == Some(absent) && error.is_retryable())
     });
     // A new server counts from 1.
-    let _server = node(&folder, upstream);
+    let _server = node(&folder, upstream.number);
     listener.hears(3);
     assert_eq!(listener.counted(), (7, 6));
     listener.end();

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// Longer than anything takes: reached only by what would never have come.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -119,10 +121,25 @@ pub(crate) fn python(folder: &Path, script: &str) -> (Running, u16) {
     serve(Command::new(folder.join("venv/bin/python")).arg(source(script)))
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
+/// A port that stays ours: others may listen on it, but nobody is given it by chance.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    _held: Socket,
+}
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let held = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        held.set_reuse_address(true).expect("an option");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        held.bind(&any.into()).expect("a port");
+        let address = held.local_addr().expect("bound").as_socket();
+        let number = address.expect("an address").port();
+        Self {
+            number,
+            _held: held,
+        }
+    }
 }
 
 /// Waits until a program listens.

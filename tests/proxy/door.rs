@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -82,6 +82,7 @@ pub(crate) struct Door {
     listens: watch::Receiver<bool>,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
+    _reserved: Socket,
 }
 
 impl Door {
@@ -106,9 +107,9 @@ impl Door {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)));
-        let listener = listener.expect("loopback");
-        let address = listener.local_addr().expect("bound");
+        let (reserved, address) = reserve();
+        let listener = runtime.block_on(TcpListener::bind(address));
+        let listener = listener.expect("it is reserved");
         let (listening, listens) = watch::channel(true);
         runtime.spawn(accept(listener, Arc::clone(&shared), listening));
         Self {
@@ -118,6 +119,7 @@ impl Door {
             listens,
             shared,
             runtime: Some(runtime),
+            _reserved: reserved,
         }
     }
 
@@ -152,6 +154,16 @@ impl Drop for Door {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A port of loopback that nobody else is given while nobody listens there.
+fn reserve() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("an option");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("loopback");
+    let address = socket.local_addr().expect("bound").as_socket();
+    (socket, address.expect("an address"))
 }
 
 /// Someone who signs, and the certificate that says so.
@@ -218,7 +230,7 @@ async fn accept(mut listener: TcpListener, shared: Arc<Shared>, listening: watch
             {
                 return;
             }
-            listener = again(address).await;
+            listener = TcpListener::bind(address).await.expect("it is reserved");
             listening.send_replace(true);
         }
         tokio::select! {
@@ -232,16 +244,6 @@ async fn accept(mut listener: TcpListener, shared: Arc<Shared>, listening: watch
                 tokio::spawn(async move { serve(client, number, &shared).await.ok() });
             }
         }
-    }
-}
-
-/// Listens again where it did; another program may have the port for a moment.
-async fn again(address: SocketAddr) -> TcpListener {
-    loop {
-        if let Ok(listener) = TcpListener::bind(address).await {
-            return listener;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

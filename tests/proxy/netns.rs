@@ -158,7 +158,7 @@ fn kill(port: u16) {
 
 /// How many looks have seen two clients of a port, each of them twice.
 fn looks(port: u16, stop: &AtomicBool, at_once: &AtomicU64) {
-    let pause = || thread::sleep(Duration::from_millis(3));
+    let pause = || thread::sleep(Duration::from_millis(10));
     while !stop.load(Ordering::SeqCst) {
         let mut there = clients(port);
         for _ in 0..2 {

@@ -16,7 +16,7 @@ use tickcache::feed::{CounterValues, Refusal};
 use tickcache::{Backoff, Cache, Feed};
 
 use crate::random::Random;
-use crate::servers::{Folder, LONG, Running, free_port, has, installed, until_open};
+use crate::servers::{Folder, LONG, Port, Running, has, installed, until_open};
 use link::{Link, Said};
 
 const MESSAGES: u64 = 10_000;
@@ -34,6 +34,8 @@ const HERE: usize = 4000;
 /// A server that can be started again on the same port and with the same store.
 struct Nats {
     port: u16,
+    /// That of the WebSocket and NATS' own, which it cannot do without.
+    _ports: [Port; 2],
     folder: Folder,
     running: Option<Running>,
 }
@@ -41,7 +43,8 @@ struct Nats {
 impl Nats {
     fn start() -> Self {
         let folder = Folder::new();
-        let (port, own) = (free_port(), free_port());
+        let ports = [Port::reserve(), Port::reserve()];
+        let [port, own] = ports.each_ref().map(|port| port.number);
         let store = folder.0.join("store");
         let config = format!(
             "listen: \"127.0.0.1:{own}\"\nmax_payload: {LONGEST}\n\
@@ -52,6 +55,7 @@ impl Nats {
         fs::write(folder.0.join("nats.conf"), config).expect("written");
         let mut nats = Self {
             port,
+            _ports: ports,
             folder,
             running: None,
         };
