@@ -130,7 +130,7 @@ fn ends_tls(front: Front, absent: u16) {
     let Some(folder) = installed() else { return };
     let upstream = Port::reserve();
     let server = node(&folder, upstream.number);
-    let work = Folder::new();
+    let work = Folder::of(&upstream);
     let (ours, other) = (Authority::new("ours"), Authority::new("another"));
     let doors = [
         ours.sign(&work.0, "right", "localhost", false),

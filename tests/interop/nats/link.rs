@@ -143,7 +143,7 @@ impl Link {
             match event {
                 Event::Binary(bytes) => self.bytes.extend_from_slice(bytes),
                 Event::Ping(payload) => {
-                    encode::pong(&mut pongs, [1, 2, 3, 4], payload).expect("short")
+                    encode::pong(&mut pongs, [1, 2, 3, 4], payload).expect("short");
                 }
                 Event::Pong(payload) => assert_eq!(payload, b"still here?"),
                 Event::Close(_) => is_over = true,

@@ -42,8 +42,8 @@ struct Nats {
 
 impl Nats {
     fn start() -> Self {
-        let folder = Folder::new();
         let ports = [Port::reserve(), Port::reserve()];
+        let folder = Folder::of(&ports[0]);
         let [port, own] = ports.each_ref().map(|port| port.number);
         let store = folder.0.join("store");
         let config = format!(
@@ -91,10 +91,10 @@ fn payload(number: u64) -> Vec<u8> {
     let mut random = Random::new(number);
     let length = match number {
         1..=4 => [0, 1, LONGEST, LONGEST - 1][number as usize - 1],
-        _ if number % 1000 == 0 => random.pick(LONGEST),
-        _ if number % 50 == 0 => random.pick(70_000),
+        _ if number.is_multiple_of(1000) => random.pick(LONGEST),
+        _ if number.is_multiple_of(50) => random.pick(70_000),
         // Around the lengths at which headers of frames grow.
-        _ if number % 10 == 0 => 110 + random.pick(30),
+        _ if number.is_multiple_of(10) => 110 + random.pick(30),
         _ => random.pick(300),
     };
     (0..length).map(|_| random.next() as u8).collect()
