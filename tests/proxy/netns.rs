@@ -11,8 +11,8 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -110,56 +110,56 @@ impl Rules {
 
     /// How many packets were lost at random.
     fn lost(&self) -> u64 {
-        let listed = Command::new("nft")
-            .args(["list", "table", "inet", &format!("p{}", self.port)])
-            .output();
-        let listed = String::from_utf8(listed.expect("nft").stdout).expect("text");
+        let table = format!("p{}", self.port);
+        let listed = run("nft", &["list", "table", "inet", &table], "");
         let counted = |line: &str| {
-            line.split_once("packets ")?
-                .1
-                .split(' ')
-                .next()?
-                .parse::<u64>()
-                .ok()
+            let count = line.split_once("packets ")?.1.split(' ').next()?;
+            count.parse::<u64>().ok()
         };
-        listed.lines().filter_map(counted).sum::<u64>()
+        listed.lines().filter_map(counted).sum()
     }
 }
 
 fn nft(rules: &str) {
-    let mut command = Command::new("nft");
-    let mut running = command
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("nft");
-    let mut input = running.stdin.take().expect("piped");
-    input.write_all(rules.as_bytes()).expect("it reads");
-    drop(input);
-    assert!(running.wait().expect("nft").success(), "{rules}");
+    run("nft", &["-f", "-"], rules);
 }
 
 /// Has the kernel end the connections to a port.
 fn kill(port: u16) {
-    let killed = Command::new("ss")
-        .args([
-            "-K",
-            "-t",
-            "-n",
-            "dst",
-            "127.0.0.1",
-            "dport",
-            "=",
-            &format!(":{port}"),
-        ])
-        .output();
-    assert!(killed.expect("ss").status.success());
+    let port = format!(":{port}");
+    let to = ["-K", "-t", "-n", "dst", "127.0.0.1", "dport", "=", &port];
+    run("ss", &to, "");
 }
 
-/// How many looks have seen two clients of a port, each of them twice.
+/// Written while a program is started: until it runs, it holds copies of all our sockets, and those
+/// that are closed meanwhile stay.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Runs a program with this input; what it says.
+#[track_caller]
+fn run(program: &str, arguments: &[&str], input: &str) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = {
+        let _alone = STARTING.write().expect("no panic");
+        command.spawn()
+    };
+    let mut running = started.expect("the program is installed");
+    let mut to = running.stdin.take().expect("piped");
+    to.write_all(input.as_bytes()).expect("it reads");
+    drop(to);
+    let said = running.wait_with_output().expect("it ends");
+    let error = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{program}: {error} {input}");
+    String::from_utf8(said.stdout).expect("text")
+}
+
+/// How many looks have seen two clients of a port, the same two three times over.
 fn looks(port: u16, stop: &AtomicBool, at_once: &AtomicU64) {
     let pause = || thread::sleep(Duration::from_millis(10));
     while !stop.load(Ordering::SeqCst) {
+        let nobody_starts = STARTING.read().expect("no panic");
         let mut there = clients(port);
         for _ in 0..2 {
             if there.len() > 1 {
@@ -168,6 +168,7 @@ fn looks(port: u16, stop: &AtomicBool, at_once: &AtomicU64) {
                 there.retain(|client| still.contains(client));
             }
         }
+        drop(nobody_starts);
         at_once.fetch_add(u64::from(there.len() > 1), Ordering::SeqCst);
         pause();
     }
