@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use tickcache::{Cache, FetchError, FetchErrorKind, QueryError, WaitError, key};
+use tickcache::feed::Envelope;
+use tickcache::{Cache, FetchError, FetchErrorKind, LocalFeed, QueryError, WaitError, key};
 
 use crate::kit::{ASLEEP, Crew, Dice, Driven, LONG, Place};
 use crate::streaming::{Seen, observe};
@@ -65,25 +67,24 @@ fn race(numbers: Numbers) {
     let feed = venue::feed("ws://localhost/", numbers);
     let mut feed = cache.local(feed).expect("nobody owns it");
     let over = Arc::new(AtomicBool::new(false));
-    let mut watchers = Crew::new();
-    for id in 0..IDS {
-        let mut observer = observe(&cache, id);
-        watchers.spawn(format!("watches {id}"), move || {
-            let mut seen = Seen::default();
-            loop {
-                match observer.wait(ASLEEP) {
-                    Ok(state) => seen.look(id, &state),
-                    Err(WaitError::Closed) => return,
-                    Err(error) => panic!("{id}: {error}"),
-                }
-            }
-        });
-    }
     let (streaming, stop) = (truth.clone(), Arc::clone(&over));
+    let (begun, begins) = channel();
     let mut writer = Crew::new();
     writer.spawn("the feed", move || {
         let mut dice = Dice::new(races);
         feed.open();
+        // Where numbers need not follow each other, nobody could tell what an answer that is older
+        // than its own request lacks under what came since, unless there is a value that is newer.
+        let every = |feed: &mut LocalFeed<Envelope>| {
+            for id in 0..IDS {
+                let mut text = streaming.whole(id).into_bytes();
+                feed.message(&mut text).expect("it is right");
+            }
+        };
+        if numbers == Numbers::Rising {
+            every(&mut feed);
+        }
+        begun.send(()).expect("somebody waits");
         while !stop.load(Ordering::Acquire) {
             let mut batch = feed.batch();
             for _ in 0..dice.roll(BURST) {
@@ -98,16 +99,27 @@ fn race(numbers: Numbers) {
             drop(batch);
             feed.settle();
         }
-        // The last of each, as it is.
         if numbers == Numbers::Rising {
-            for id in 0..IDS {
-                let mut text = streaming.whole(id).into_bytes();
-                feed.message(&mut text).expect("it is right");
-            }
+            every(&mut feed);
         }
         let counters = feed.counters();
         assert!(counters.balanced(), "{counters:?}");
     });
+    begins.recv_timeout(LONG).expect("it begins");
+    let mut watchers = Crew::new();
+    for id in 0..IDS {
+        let mut observer = observe(&cache, id);
+        watchers.spawn(format!("watches {id}"), move || {
+            let mut seen = Seen::default();
+            loop {
+                match observer.wait(ASLEEP) {
+                    Ok(state) => seen.look(id, &state),
+                    Err(WaitError::Closed) => return,
+                    Err(error) => panic!("{id}: {error}"),
+                }
+            }
+        });
+    }
     // Each answer has to come in time; all of them may take as long as they like.
     let refused: u64 = thread::scope(|scope| {
         let ask = |id| ask(&cache, id, &asked, races);
