@@ -7,7 +7,7 @@
 //!
 //! | variable | what | default |
 //! |---|---|---|
-//! | `SCHEDULES` | interleavings of each composition | 600 |
+//! | `SCHEDULES` | interleavings of each composition | 2000 |
 //! | `SEED` | what they are drawn from | 0 |
 //! | `SCHEDULE` | one to be run again, as it was printed, by the test that printed it | |
 
@@ -15,16 +15,17 @@ use shuttle::scheduler::{
     PctScheduler, RandomScheduler, ReplayScheduler, Scheduler,
     UncontrolledNondeterminismCheckScheduler,
 };
-use shuttle::{Config, Runner};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use shuttle::{Config, FailurePersistence, Runner};
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 
 /// How often priorities change in one run, and one more.
 const DEPTH: usize = 4;
 
-/// Within so many interleavings of either kind a fault has to be noticed.
-const CAUGHT_WITHIN: usize = 20_000;
+/// Within so many interleavings of one kind or the other a fault has to be noticed.
+const CAUGHT_WITHIN: usize = 5_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
@@ -66,7 +67,7 @@ pub(crate) fn compose(body: impl Fn() + Send + Sync + 'static) {
         run(Box::new(ReplayScheduler::new_from_encoded(schedule.trim())));
         return;
     }
-    let (seed, schedules) = (number("SEED", 0), number("SCHEDULES", 600) as usize);
+    let (seed, schedules) = (number("SEED", 0), number("SCHEDULES", 2000) as usize);
     let each = (schedules / 2).max(1);
     let mut says = Says("drawn evenly, and then again, to see that it is the same");
     let few = RandomScheduler::new_from_seed(seed, each.min(5));
@@ -78,41 +79,67 @@ pub(crate) fn compose(body: impl Fn() + Send + Sync + 'static) {
     println!("{runs} schedules from seed {seed}");
 }
 
-/// Explores a composition of which a step is broken, by both ways of drawing: it has to fail, and to say
-/// `expected`.
+std::thread_local! {
+    /// What the first panic of an interleaving has said, where one is expected.
+    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has panics that are expected noted instead of printed. shuttle keeps what they say to itself where a
+/// destructor of the thread that fails meets another thread.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if EXPECTED.get() {
+                let said = panic.payload_as_str().unwrap_or_default();
+                SAID.with_borrow_mut(|first| {
+                    first.get_or_insert_with(|| said.to_owned());
+                });
+            } else {
+                print(panic);
+            }
+        }));
+    });
+}
+
+/// Explores a composition of which a step is broken, by one way of drawing and then by the other: it
+/// has to fail, and to say `expected`.
 ///
 /// # Panics
 /// If it does not.
 pub(crate) fn caught(expected: &str, body: impl Fn() + Send + Sync + 'static) {
     let seed = number("SEED", 0);
     let body = Arc::new(body);
-    let even = RandomScheduler::new_from_seed(seed, CAUGHT_WITHIN);
     let pct = PctScheduler::new_from_seed(seed, DEPTH, CAUGHT_WITHIN);
+    let even = RandomScheduler::new_from_seed(seed, CAUGHT_WITHIN);
     let schedulers: [(_, Box<dyn Scheduler + Send>); 2] = [
-        ("drawn evenly", Box::new(even)),
         ("drawn by priorities", Box::new(pct)),
+        ("drawn evenly", Box::new(even)),
     ];
+    note_panics();
     for (how, scheduler) in schedulers {
         let runs = Arc::new(AtomicUsize::new(0));
         let (body, counted) = (Arc::clone(&body), Arc::clone(&runs));
         let mut config = config();
-        config.failure_persistence = shuttle::FailurePersistence::None;
+        config.failure_persistence = FailurePersistence::None;
+        EXPECTED.set(true);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             Runner::new(scheduler, config).run(move || {
                 counted.fetch_add(1, Ordering::Relaxed);
                 body();
             })
         }));
+        EXPECTED.set(false);
         let runs = runs.load(Ordering::Relaxed);
-        let Err(payload) = outcome else {
-            panic!("not noticed in {runs} schedules {how}");
-        };
-        let said = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or_default();
-        assert!(said.contains(expected), "{how}: it says {said:?}");
-        println!("noticed by schedule {runs} {how}");
+        if outcome.is_err() {
+            let said = SAID.take().unwrap_or_default();
+            assert!(said.contains(expected), "{how}: it says {said:?}");
+            println!("noticed by schedule {runs} {how}");
+            return;
+        }
+        println!("not noticed by {runs} schedules {how}");
     }
+    panic!("nobody has noticed");
 }

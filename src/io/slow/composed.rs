@@ -121,7 +121,7 @@ fn hand_over() {
         let work = Arc::clone(&work);
         thread::spawn(move || own(&work, commands, &bell))
     };
-    let mut threads: Vec<_> = (0..SENDERS)
+    let mut threads: Vec<_> = (1..SENDERS)
         .map(|who| {
             let inbox = inbox.clone();
             thread::spawn(move || send(&inbox, who))
@@ -135,12 +135,12 @@ fn hand_over() {
         let work = Arc::clone(&work);
         thread::spawn(move || write(&work))
     });
+    // The first of the senders, until it has seen enough.
+    let mut taken = vec![send(&inbox, 0)];
     inbox.stop();
     owner.join().expect("the owner ends");
-    let taken: Vec<_> = threads
-        .into_iter()
-        .map(|thread| thread.join().expect("it ends"))
-        .collect();
+    let others = threads.into_iter().map(thread::JoinHandle::join);
+    taken.extend(others.map(|taken| taken.expect("it ends")));
     assert_eq!(inbox.len(), 0, "a closed inbox is empty");
     assert_eq!(work.waiting(), 0, "left lying");
     let done = work.with(|done| done.items.clone());

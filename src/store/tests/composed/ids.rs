@@ -106,6 +106,8 @@ fn own(world: &World) {
             );
         }
         writer.end_batch(&mut wakes.batch());
+        // The next bytes are waited for.
+        thread::yield_now();
         if life < LIVES {
             for id in world.ids.come_and_go {
                 let at = writer
@@ -155,6 +157,7 @@ fn keep_handle(world: &World, id: i128) {
 /// Reads by key: what stays is always found, what comes and goes is itself whenever it is found.
 fn read_by_key(world: &World) {
     for _ in 0..4 {
+        thread::yield_now();
         for id in world.ids.stay {
             let found = world
                 .entity
@@ -173,6 +176,7 @@ fn read_by_key(world: &World) {
 fn read_by_table(world: &World) {
     let mut lookup = Lookup::new(Arc::clone(&world.entity));
     for _ in 0..3 {
+        thread::yield_now();
         for id in world.ids.stay.into_iter().chain(world.ids.come_and_go) {
             let id_ref = IdRef::Int(id);
             let known = lookup.known(id_ref, |slot| {
@@ -211,7 +215,8 @@ fn ids() {
         ids: Ids::new(),
         hub,
     });
-    for id in world.ids.stay {
+    // In this order: what stays comes to lie behind what is going to be purged, and is moved.
+    for id in [world.ids.come_and_go, world.ids.stay].concat() {
         world.entity.slot(IdRef::Int(id)).expect("room");
     }
     let hub_thread = spawn_hub(runner);
