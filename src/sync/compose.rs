@@ -24,8 +24,11 @@ use std::sync::{Arc, Once};
 /// How often priorities change in one run, and one more.
 const DEPTH: usize = 4;
 
-/// Within so many interleavings of one kind or the other a fault has to be noticed.
-const CAUGHT_WITHIN: usize = 5_000;
+/// Within so many interleavings of either kind a fault has to be noticed.
+const CAUGHT_WITHIN: u64 = 20_000;
+
+/// Of which so many are drawn in one way before the other has its turn.
+const AT_A_TIME: u64 = 500;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
@@ -104,42 +107,42 @@ fn note_panics() {
     });
 }
 
-/// Explores a composition of which a step is broken, by one way of drawing and then by the other: it
-/// has to fail, and to say `expected`.
+/// Explores a composition of which a step is broken, by both ways of drawing in turn: it has to fail,
+/// and to say `expected`.
 ///
 /// # Panics
 /// If it does not.
 pub(crate) fn caught(expected: &str, body: impl Fn() + Send + Sync + 'static) {
-    let seed = number("SEED", 0);
+    let first = number("SEED", 0);
     let body = Arc::new(body);
-    let pct = PctScheduler::new_from_seed(seed, DEPTH, CAUGHT_WITHIN);
-    let even = RandomScheduler::new_from_seed(seed, CAUGHT_WITHIN);
-    let schedulers: [(_, Box<dyn Scheduler + Send>); 2] = [
-        ("drawn by priorities", Box::new(pct)),
-        ("drawn evenly", Box::new(even)),
-    ];
     note_panics();
-    for (how, scheduler) in schedulers {
-        let runs = Arc::new(AtomicUsize::new(0));
-        let (body, counted) = (Arc::clone(&body), Arc::clone(&runs));
-        let mut config = config();
-        config.failure_persistence = FailurePersistence::None;
-        EXPECTED.set(true);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            Runner::new(scheduler, config).run(move || {
-                counted.fetch_add(1, Ordering::Relaxed);
-                body();
-            })
-        }));
-        EXPECTED.set(false);
-        let runs = runs.load(Ordering::Relaxed);
-        if outcome.is_err() {
-            let said = SAID.take().unwrap_or_default();
-            assert!(said.contains(expected), "{how}: it says {said:?}");
-            println!("noticed by schedule {runs} {how}");
-            return;
+    let runs = Arc::new(AtomicUsize::new(0));
+    for seed in first..first + CAUGHT_WITHIN / AT_A_TIME {
+        let few = AT_A_TIME as usize;
+        let pct = PctScheduler::new_from_seed(seed, DEPTH, few);
+        let even = RandomScheduler::new_from_seed(seed, few);
+        let schedulers: [(_, Box<dyn Scheduler + Send>); 2] =
+            [("by priorities", Box::new(pct)), ("evenly", Box::new(even))];
+        for (how, scheduler) in schedulers {
+            let (body, counted) = (Arc::clone(&body), Arc::clone(&runs));
+            let mut config = config();
+            config.failure_persistence = FailurePersistence::None;
+            EXPECTED.set(true);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                Runner::new(scheduler, config).run(move || {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    body();
+                })
+            }));
+            EXPECTED.set(false);
+            if outcome.is_err() {
+                let said = SAID.take().unwrap_or_default();
+                assert!(said.contains(expected), "it says {said:?}");
+                let runs = runs.load(Ordering::Relaxed);
+                println!("noticed by schedule {runs}, drawn {how} from seed {seed}");
+                return;
+            }
         }
-        println!("not noticed by {runs} schedules {how}");
     }
     panic!("nobody has noticed");
 }
