@@ -7,7 +7,7 @@
 //!
 //! | variable | what | default |
 //! |---|---|---|
-//! | `SCHEDULES` | interleavings of each composition | 2000 |
+//! | `SCHEDULES` | interleavings of each composition | 8000 |
 //! | `SEED` | what they are drawn from | 0 |
 //! | `SCHEDULE` | one to be run again, as it was printed, by the test that printed it | |
 
@@ -70,7 +70,7 @@ pub(crate) fn compose(body: impl Fn() + Send + Sync + 'static) {
         run(Box::new(ReplayScheduler::new_from_encoded(schedule.trim())));
         return;
     }
-    let (seed, schedules) = (number("SEED", 0), number("SCHEDULES", 2000) as usize);
+    let (seed, schedules) = (number("SEED", 0), number("SCHEDULES", 8000) as usize);
     let each = (schedules / 2).max(1);
     let mut says = Says("drawn evenly, and then again, to see that it is the same");
     let few = RandomScheduler::new_from_seed(seed, each.min(5));

@@ -139,7 +139,7 @@ fn read_values(market: &Market) {
                 readers[at].read(fields)
             };
             let n = checked(raw(&x), raw(&y), raw(&long));
-            assert_eq!(head.epoch, n, "of another publication");
+            assert_eq!(head.epoch, n, "torn: of another publication");
             assert!(n >= last[at], "backwards");
             last[at] = n;
             thread::yield_now();
@@ -157,7 +157,7 @@ fn take_snapshots(market: &Market) {
             let record = snapshot.record();
             let member = |name| raw(&record.get(name));
             let n = checked(member("x"), member("y"), member("long"));
-            assert_eq!(snapshot.head.epoch, n, "of another publication");
+            assert_eq!(snapshot.head.epoch, n, "torn: of another publication");
             assert!(n >= last[at], "backwards");
             last[at] = n;
             let kept = slot.cached.load().as_ref().map_or(0, |kept| kept.epoch);
