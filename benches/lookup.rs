@@ -6,7 +6,7 @@
 //! the key of entity and id that a plain stack makes for each look-up. Ours looks up the slot, reads
 //! tokens, and says that they are live: through a reader that a thread keeps, which is what its
 //! documentation says is quickest, through the shared index, and by making a handle first; `to f64`
-//! parses them too.
+//! parses them too. The bound is a ring with the words of ours and nothing else, in a map that never changes.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -15,6 +15,7 @@ use std::sync::{Arc, RwLock};
 use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group};
 use dashmap::DashMap;
+use support::bare::Bare;
 use support::cpu::CpuTime;
 use support::ours::Ours;
 use support::paired::Contest;
@@ -83,6 +84,9 @@ fn by_key() {
         .map(|(id, ticker)| (id, ArcSwap::from_pointee(ticker)))
         .collect();
     let frozen = ArcSwap::from_pointee(frozen);
+    // Made in one order and put into the map in another, as those of a stream are.
+    let rings = in_random_order((0..SLOTS).map(|_| Bare::new(7)));
+    let rings: HashMap<String, Bare, Fast> = (0..SLOTS).map(id).zip(rings).collect();
     let locked: Arc<RwLock<HashMap<String, Ticker>>> = Arc::new(RwLock::new(all().collect()));
 
     Contest::new("lookup/key of 10k")
@@ -142,6 +146,12 @@ fn by_key() {
         .row(
             "std RwLock<HashMap> read",
             each(|id| both(locked.read().expect("no panic").get(id).expect("there"))),
+        )
+        .row(
+            "bound: a frozen map of bare rings, foldhash",
+            each(|id| {
+                black_box(rings.get(id).expect("there").read(black_box([0, 2])));
+            }),
         )
         .run();
 }

@@ -3,7 +3,8 @@
 //! In `at hand` the patch has been parsed before. Ours merges it into the cells of the next version
 //! and publishes that; `merge alone` is the pure function under it (`record::apply`), which publishes
 //! nothing. The peers clone the object, merge, and store it in an `arc_swap`, which is what it takes
-//! to give readers whole objects without locks; `under a Mutex` they do without both. In `from bytes`
+//! to give readers whole objects without locks; `under a Mutex` they do without both. The
+//! bound is a ring with the words of ours, into which six cells are put and nothing else. In `from bytes`
 //! the same begins with the text of a message: it is parsed, its key is looked up, and the outcome is
 //! published.
 //!
@@ -18,6 +19,7 @@ use criterion::{Criterion, criterion_group};
 use simd_json::OwnedValue;
 use simd_json::prelude::*;
 use sonic_rs::{JsonContainerTrait as _, JsonValueMutTrait as _, JsonValueTrait as _};
+use support::bare::Bare;
 use support::cpu::{CpuTime, thread_cpu};
 use support::json::{
     STEPS, change, event, merge_serde, merge_serde_ref, merge_simd, merge_simd_ref, whole,
@@ -105,6 +107,9 @@ fn at_hand(slots: usize) {
     let mut alone = Alone::new(slots);
     let mut alone_at = 0;
 
+    let (mut bare, mut bare_at) = (in_random_order((0..slots).map(|_| Bare::new(20))), 0);
+    let mut step = 0;
+
     let patches = (0..STEPS).map(|step| serde_json::from_str(&change(step)).expect("valid"));
     let mut patches = Round::<serde_json::Value>::new(patches.collect());
     let mut kept = patches.clone();
@@ -160,6 +165,12 @@ fn at_hand(slots: usize) {
                 let mut value = sonic_rs::Value::clone(&slot.load());
                 merge_sonic(&mut value, black_box(sonic_patches.next()));
                 slot.store(Arc::new(value));
+            });
+        })
+        .row("bound: a bare ring of two", |times| {
+            visit(&mut bare, &mut bare_at, times, |bare| {
+                step += 1;
+                bare.publish(black_box([0, 1, 2, 3, 4, 5].map(|cell| (cell, [step; 2]))));
             });
         })
         .run();

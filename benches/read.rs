@@ -4,7 +4,8 @@
 //! times a second, while it is read and not otherwise (a turn without such a writer is repeated).
 //! Ours hands out the tokens as they were received, and says in the same breath that they are live;
 //! `to f64` parses them too, which the peers, who keep numbers, have done when they wrote. The peers
-//! say nothing about what a value is worth. Look-ups by key are in the bench `lookup`.
+//! say nothing about what a value is worth. The bound is a ring with the words of ours and nothing
+//! else. Look-ups by key are in the bench `lookup`.
 
 use std::hint::black_box;
 use std::sync::{Arc, RwLock};
@@ -12,6 +13,7 @@ use std::sync::{Arc, RwLock};
 use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group};
 use support::background::Paced;
+use support::bare::Bare;
 use support::cpu::CpuTime;
 use support::json::STEPS;
 use support::ours::{Ours, Published};
@@ -27,6 +29,10 @@ mod support;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SLOTS: usize = 10_000;
+
+/// Members of the value, and those of them that are read.
+const CELLS: usize = 8;
+const READ: [usize; 2] = [0, 2];
 
 /// The value as a message brings it.
 fn payload(step: usize) -> String {
@@ -65,6 +71,7 @@ fn by_handle(name: &str, slots: usize) {
         .iter()
         .map(|swap| arc_swap::Cache::new(Arc::clone(swap)));
     let (mut caches, mut cache_at): (Vec<_>, _) = (caches.collect(), 0);
+    let (mut bare, mut bare_at) = (in_random_order((0..slots).map(|_| Bare::new(CELLS))), 0);
     let senders: Vec<_> = tickers().map(watch::Sender::new).collect();
     let watches = senders.iter().map(watch::Sender::subscribe);
     let (mut watches, mut watch_at) = (in_random_order(watches), 0);
@@ -109,6 +116,11 @@ fn by_handle(name: &str, slots: usize) {
                 both(&lock.read().expect("no panic"));
             });
         })
+        .row("bound: a bare ring of two", |times| {
+            visit(&mut bare, &mut bare_at, times, |bare| {
+                black_box(bare.read(black_box(READ)));
+            });
+        })
         .run();
 }
 
@@ -137,6 +149,13 @@ fn while_written() {
     let mut next = tickers.clone();
     let absorbing = Paced::at_a_million_a_second(move || {
         writer.append(SetTicker(0, *next.next())).publish();
+    });
+    let bare = Bare::new(CELLS);
+    let written = bare.clone();
+    let mut step = 0;
+    let ringing = Paced::at_a_million_a_second(move || {
+        step += 1;
+        written.publish([0, 1, 2, 3].map(|cell| (cell, [step; 2])));
     });
     let lock = Arc::new(RwLock::new(Ticker::at(0)));
     let written = Arc::clone(&lock);
@@ -179,6 +198,11 @@ fn while_written() {
         .row_beside("std RwLock read", &locking, |times| {
             for _ in 0..times {
                 both(&black_box(&lock).read().expect("no panic"));
+            }
+        })
+        .row_beside("bound: a bare ring of two", &ringing, |times| {
+            for _ in 0..times {
+                black_box(black_box(&bare).read(black_box(READ)));
             }
         })
         .run();

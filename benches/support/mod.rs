@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod background;
+pub(crate) mod bare;
 pub(crate) mod cpu;
 pub(crate) mod curve;
 pub(crate) mod json;

@@ -121,17 +121,27 @@ impl Ours {
         thread_cpu() - start
     }
 
-    /// As [`time`](Self::time), with a look at what other threads ask for after each batch.
-    pub(crate) fn time_settling(&mut self, messages: &mut Round<Vec<u8>>, count: u64) -> Duration {
+    /// As [`time`](Self::time), with a look at what other threads ask for after each batch; what each
+    /// batch took is put into `batches`.
+    pub(crate) fn time_settling(
+        &mut self,
+        messages: &mut Round<Vec<u8>>,
+        count: u64,
+        batches: &mut Vec<Duration>,
+    ) -> Duration {
         let start = thread_cpu();
+        let mut last = start;
         let mut left = count as usize;
         while left > 0 {
             let batch = messages.some(left.min(BATCH));
             left -= batch.len();
             self.batch(batch, || {});
             self.settle();
+            let now = thread_cpu();
+            batches.push(now - last);
+            last = now;
         }
-        thread_cpu() - start
+        last - start
     }
 
     /// How many messages were refused: none, in a bench that measures what it says.

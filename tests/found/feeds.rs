@@ -7,6 +7,10 @@
 //! After each: values, freshness and ledgers are those of the model, epochs and turns have not gone
 //! back, and what watchers and subscribers of changes were told covers what has changed.
 
+#[path = "feeds/checks.rs"]
+mod checks;
+#[path = "feeds/clients.rs"]
+mod clients;
 #[path = "feeds/model.rs"]
 mod model;
 
@@ -23,6 +27,7 @@ use model::{ENTITIES, IDS, Key, Kind, Numbers, SILENCE, Setup, Verdict, spell};
 
 /// More steps than a history needs to go wrong.
 const STEPS: usize = 120;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     messages: u64,
@@ -339,89 +344,6 @@ impl World {
         asked.result().expect("it was settled").is_ok()
     }
 
-    /// The number that the source has reached stays, unless it counts anew.
-    fn held_after_write(&self, at: usize) -> Option<(u64, u64)> {
-        let (number, connection) = self.keys[at].held?;
-        let now = self.feeds.get(at / 2)?.connection;
-        let compares = connection == now || !self.setup.restarts;
-        (compares || self.owner(at).is_none()).then_some((number, now))
-    }
-
-    fn write(&mut self, at: usize, bytes: &mut Bytes<'_>) {
-        let value = bytes.object();
-        let asked = self.slots[at].set(&value);
-        assert!(self.done(asked), "nothing is wrong with {value}");
-        let owner = self.owner(at);
-        if let Some(feed) = owner {
-            self.feeds[feed].counts.published += 1;
-        }
-        // The slow plane vouches for nothing that belongs to a feed that has gone.
-        let unconfirmed = match owner {
-            Some(feed) => !self.feeds[feed].open,
-            None => at / 2 < 2,
-        };
-        let key = Key {
-            value: Some(value),
-            unconfirmed,
-            held: self.held_after_write(at),
-            sent: self.keys[at].sent,
-            ..Key::default()
-        };
-        self.put(at, key);
-    }
-
-    fn remove(&mut self, at: usize) {
-        let was_there = self.keys[at].value.is_some();
-        let asked = self.slots[at].remove();
-        assert!(self.done(asked));
-        if let Some(feed) = self.owner(at) {
-            let counts = &mut self.feeds[feed].counts;
-            *(if was_there {
-                &mut counts.published
-            } else {
-                &mut counts.missing
-            }) += 1;
-        }
-        if was_there {
-            let key = Key {
-                value: None,
-                held: self.held_after_write(at),
-                ..self.keys[at].clone()
-            };
-            self.put(at, key);
-        }
-    }
-
-    fn purge(&mut self, at: usize) {
-        let asked = self.slots[at].purge();
-        self.done(asked);
-        let key = Key {
-            sent: self.keys[at].sent,
-            ..Key::default()
-        };
-        self.put(at, key);
-    }
-
-    fn client_invalidates(&mut self, at: usize, bytes: &mut Bytes<'_>) {
-        let marked = match bytes.below(4) {
-            0 => {
-                self.cache.invalidate_all();
-                0..self.keys.len()
-            }
-            1 => {
-                self.entities[at / 2].invalidate();
-                at / 2 * 2..at / 2 * 2 + 2
-            }
-            _ => {
-                self.slots[at].invalidate();
-                at..at + 1
-            }
-        };
-        self.keys[marked]
-            .iter_mut()
-            .for_each(|key| key.invalidated = true);
-    }
-
     /// A connection says nothing in the very nanosecond of its open: by the time alone is known of
     /// what brings no news that it came after.
     fn pass_a_moment(&mut self) {
@@ -459,102 +381,6 @@ impl World {
             self.feeds[feed].counts = Counts::default();
             self.opened(feed);
             self.pass_a_moment();
-        }
-    }
-
-    fn watched(&mut self, at: usize) {
-        let tick = self.watches[at].take();
-        if std::mem::take(&mut self.unseen[at]) {
-            let tick = tick.expect("the value has changed");
-            assert_eq!(tick.epoch(), self.slots[at].epoch());
-        }
-    }
-
-    fn polled(&mut self) {
-        for (entity, changes) in self.changes.iter_mut().enumerate() {
-            let mut named = BTreeSet::new();
-            changes.poll(|slot| {
-                named.insert(slot.id().to_string());
-            });
-            for at in 2 * entity..2 * entity + 2 {
-                // Whoever purges an id says that he has no more use for it.
-                let changed = std::mem::take(&mut self.unpolled[at]);
-                if changed && self.keys[at].value.is_some() {
-                    let id = self.slots[at].id().to_string();
-                    assert!(named.contains(&id), "{id} has changed, of {named:?}");
-                }
-            }
-        }
-    }
-
-    fn cut(&mut self) {
-        let slots = &self.slots[..2];
-        if self.feeds[0].feed.is_none() {
-            return;
-        }
-        let cut = self.cache.cut(slots).expect("nobody writes meanwhile");
-        assert!(cut.turn() >= self.turn, "turns go back");
-        self.turn = cut.turn();
-        for (record, key) in cut.records().zip(&self.keys) {
-            let value = (!record.is_absent()).then(|| record.to_json());
-            let value = value.map(|text| serde_json::from_str(&text).expect("JSON"));
-            assert_eq!(value, key.value);
-        }
-    }
-
-    fn check(&mut self) {
-        for (at, key) in self.keys.iter().enumerate() {
-            let slot = &self.slots[at];
-            let snapshot = slot.snapshot();
-            let record = snapshot.record();
-            let value = (!record.is_absent()).then(|| record.to_json());
-            let value: Option<Value> = value.map(|text| serde_json::from_str(&text).expect("JSON"));
-            assert_eq!(value, key.value, "key {at}: {key:?}");
-            let carried = match self.feeds.get(at / 2) {
-                Some(upstream) => upstream.open && !upstream.silent,
-                None => true,
-            };
-            let doubted = [
-                key.unconfirmed,
-                key.invalidated,
-                key.gap,
-                key.link_gap,
-                key.partial,
-            ];
-            let live = carried && key.value.is_some() && !doubted.contains(&true);
-            let freshness = snapshot.freshness();
-            assert_eq!(
-                freshness.is_live(),
-                live,
-                "key {at} is {freshness:?}: {key:?}"
-            );
-            assert_eq!(freshness, slot.freshness(), "key {at}");
-            let present = !matches!(freshness, Freshness::Empty | Freshness::Removed);
-            assert_eq!(present, key.value.is_some(), "key {at} is {freshness:?}");
-            let epoch = slot.epoch();
-            assert!(epoch >= self.epochs[at], "the epoch of key {at} goes back");
-            self.epochs[at] = epoch;
-        }
-        for (entity, keys) in self.entities.iter().zip(self.keys.chunks(2)) {
-            let present = keys.iter().filter(|key| key.value.is_some()).count();
-            assert_eq!(entity.iter().count(), present, "{}", entity.name());
-        }
-        for upstream in &self.feeds {
-            let Some(feed) = &upstream.feed else {
-                continue;
-            };
-            let counted = feed.counters();
-            assert!(counted.balanced(), "{counted:?}");
-            let found = Counts {
-                messages: counted.messages,
-                refused: counted.refused,
-                published: counted.applied + counted.unchanged,
-                missing: counted.missing,
-                older: counted.older,
-                duplicate: counted.duplicate,
-                gaps: counted.gaps,
-            };
-            assert_eq!(found, upstream.counts, "{counted:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 // A server on npm's `ws`. Each connection tells the same story, of its own number, and ends in its
-// own way: the first is destroyed, the second closed with 1012, later ones stay.
+// own way: the first is destroyed, the second closed with 1012, later ones stay. The port may be given.
 import { WebSocketServer } from "ws";
 
-const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });
+const port = Number(process.argv[2] ?? 0);
+const server = new WebSocketServer({ host: "127.0.0.1", port, perMessageDeflate: true });
 server.on("listening", () => console.log(`port ${server.address().port}`));
 
 let connections = 0;

@@ -13,6 +13,9 @@ mod merge;
 mod nesting;
 mod numbers;
 mod oracle;
+mod pairs;
+#[path = "../kit/random.rs"]
+mod random;
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 #[path = "../reference/tree.rs"]
 mod tree;

@@ -1,9 +1,12 @@
-//! Random patches against an oracle: RFC 7396 walked over trees, line by line, which shares no code
-//! with the engine.
+//! Random patches against two oracles that share no code with the engine: RFC 7396 walked over trees,
+//! line by line, and the crate `json-patch`.
 //!
 //! `MERGES=1000000` for as many by hand; `SEED` for another run, or the same again.
 
+use serde_json::Value;
+
 use crate::merge::Merger;
+use crate::random::Random;
 use crate::tree::Tree;
 
 const MERGES: u64 = 100_000;
@@ -67,22 +70,14 @@ const TOKENS: [&str; 22] = [
 /// of paths, which take their time and are all in the form of documents.
 const NAMES_AT_ONCE: usize = 4;
 
-/// A small generator of one's own: the same numbers from the same seed, for ever.
-struct Random {
-    state: u64,
+struct Writer {
+    random: Random,
     names: [&'static str; NAMES_AT_ONCE],
 }
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
+impl Writer {
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        self.random.pick(bound)
     }
 
     fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
@@ -142,24 +137,47 @@ fn number(name: &str, otherwise: u64) -> u64 {
     })
 }
 
+/// What the crate `json-patch` makes of the same patches. It reads numbers as floats, so what no float
+/// holds is written smaller for it, and for what it is held against.
+struct Foreign([Value; IDS as usize]);
+
+impl Foreign {
+    fn new() -> Self {
+        Self([const { Value::Null }; IDS as usize])
+    }
+
+    fn read(text: &str) -> Value {
+        serde_json::from_str(&text.replace("1e400", "1e300")).expect("JSON")
+    }
+
+    #[track_caller]
+    fn merge(&mut self, id: usize, patch: &str, shown: Option<&Tree>) {
+        json_patch::merge(&mut self.0[id], &Self::read(patch));
+        let shown = shown.map_or(Value::Null, |tree| Self::read(&tree.to_string()));
+        assert_eq!(shown, self.0[id], "{patch}");
+    }
+}
+
 #[test]
 fn random_patches_agree_with_the_oracle() {
     let (merges, seed) = (number("MERGES", MERGES), number("SEED", 7396));
-    let mut random = Random {
-        state: seed,
+    let mut writer = Writer {
+        random: Random::new(seed),
         names: [""; NAMES_AT_ONCE],
     };
     let mut merger = Merger::new();
+    let mut foreign = Foreign::new();
     let mut expected: [Option<Tree>; IDS as usize] = [const { None }; IDS as usize];
     for nth in 0..merges {
         if nth % 2_000 == 0 {
             // Names are learned for good: a new cache has a small schema again.
             merger = Merger::new();
-            random.other_names();
+            foreign = Foreign::new();
+            writer.other_names();
             expected = [const { None }; IDS as usize];
         }
-        let id = random.below(IDS as usize);
-        let patch = random.patch();
+        let id = writer.below(IDS as usize);
+        let patch = writer.patch();
         merger.merge(id as u64, &patch);
         let parsed = Tree::parse(&patch).expect("JSON");
         let slot = &mut expected[id];
@@ -174,5 +192,6 @@ fn random_patches_agree_with_the_oracle() {
             shown, *slot,
             "seed {seed}, merge {nth} of {merges}: {patch}"
         );
+        foreign.merge(id, &patch, shown.as_ref());
     }
 }

@@ -82,18 +82,19 @@ struct Run {
 
 /// What a thread that reads all the time has seen.
 #[derive(Debug, Default)]
-struct Seen {
-    stop: AtomicBool,
+pub(crate) struct Seen {
+    pub(crate) stop: AtomicBool,
     /// From now on nothing may be stale.
     is_sound: AtomicBool,
     stale: AtomicUsize,
-    wrong: AtomicUsize,
-    back: AtomicUsize,
-    why: std::sync::Mutex<Vec<String>>,
+    pub(crate) wrong: AtomicUsize,
+    pub(crate) back: AtomicUsize,
+    pub(crate) why: std::sync::Mutex<Vec<String>>,
 }
 
 impl Seen {
-    fn read(&self, cache: &Cache) {
+    /// Looks at everything, again and again, with a pause in between.
+    pub(crate) fn read(&self, cache: &Cache, pause: Duration) {
         let mut highest = [0; KEYS.len()];
         while !self.stop.load(Ordering::SeqCst) {
             for (key, highest) in KEYS.iter().zip(&mut highest) {
@@ -116,7 +117,7 @@ impl Seen {
                 *highest = number.max(*highest);
             }
             // The other threads have two cores at most.
-            thread::sleep(Duration::from_micros(60));
+            thread::sleep(pause);
         }
     }
 
@@ -160,7 +161,7 @@ impl Run {
         let feed = cache.attach(feed).expect("attached");
         let seen = Arc::<Seen>::default();
         let (reader, reading) = (cache.clone(), Arc::clone(&seen));
-        let reading = thread::spawn(move || reading.read(&reader));
+        let reading = thread::spawn(move || reading.read(&reader, Duration::from_micros(60)));
         Self {
             setting,
             world,

@@ -1,7 +1,8 @@
 //! A bad network between a server and the engine: frames are dropped, doubled, swapped, delayed,
 //! cut and corrupted, connections are reset or hang. Real sockets, seeded chance.
 //!
-//! `SEED=n` runs one seed, `COUNT=n` so many of each kind. In every run
+//! `SEED=n` runs one seed, `COUNT=n` so many of each kind; `CUTS=n` cuts whole connections so often
+//! (`cuts.rs`), and `.ci/netns` has the kernel lose packets (`netns.rs`). In every run
 //!
 //! * whoever reads sees no live value that does not add up, wherever the numbering can show that
 //!   something is missing;
@@ -15,12 +16,17 @@
     reason = "the rules are the library's: this is another process in all but name"
 )]
 
+mod cuts;
+mod desk;
+mod door;
 mod faults;
 mod legs;
+mod netns;
 #[path = "../kit/random.rs"]
 mod random;
 #[path = "../kit/seeds.rs"]
 mod seeds;
+mod sockets;
 mod wire;
 mod world;
 

@@ -17,6 +17,7 @@ mod closing;
 mod fetchers;
 mod hammer;
 mod kit;
+mod races;
 mod streaming;
 mod venue;
 mod waking;

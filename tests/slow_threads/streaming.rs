@@ -18,8 +18,8 @@ const CONNECTIONS: u64 = 3;
 
 /// What an observer has seen: never goes back, and what is live is right.
 #[derive(Default)]
-struct Seen {
-    n: u64,
+pub(crate) struct Seen {
+    pub(crate) n: u64,
     states: u64,
     /// The last few, for the message.
     last: VecDeque<String>,
@@ -27,7 +27,7 @@ struct Seen {
 
 impl Seen {
     #[track_caller]
-    fn look(&mut self, id: u64, state: &QueryState<Row>) {
+    pub(crate) fn look(&mut self, id: u64, state: &QueryState<Row>) {
         self.states += 1;
         self.last.push_back(format!("{}: {state:?}", state.epoch()));
         if self.last.len() > 6 {
@@ -92,7 +92,7 @@ fn serve(
     }
 }
 
-fn observe(cache: &Cache, id: u64) -> Observer<Row> {
+pub(crate) fn observe(cache: &Cache, id: u64) -> Observer<Row> {
     cache.query(key!["job", id]).observe()
 }
 

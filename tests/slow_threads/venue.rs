@@ -87,13 +87,17 @@ impl Venue {
 
     /// What a fetcher brings: the present version, or, now and then, an older one.
     pub(crate) fn answer(&self, id: u64) -> Result<Fetched, FetchError> {
-        let mut truth = self.lock();
-        truth.calls += 1;
-        let back = match truth.calls % 5 {
-            0 => 2,
-            _ => 0,
+        let calls = {
+            let mut truth = self.lock();
+            truth.calls += 1;
+            truth.calls
         };
-        let version = truth.versions[id as usize].saturating_sub(back);
+        self.older(id, if calls.is_multiple_of(5) { 2 } else { 0 })
+    }
+
+    /// What the value was so many versions ago.
+    pub(crate) fn older(&self, id: u64, back: u64) -> Result<Fetched, FetchError> {
+        let version = self.version(id).saturating_sub(back);
         Ok(Fetched::json(Row::at(version).json()).as_of(version))
     }
 

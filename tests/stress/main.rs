@@ -11,6 +11,7 @@
 
 #![allow(clippy::disallowed_types, reason = "what tests share needs no model")]
 
+mod loads;
 #[cfg(tickcache_planted)]
 mod planted;
 mod readers;

@@ -107,6 +107,11 @@ fn a_value_with_a_gap_that_nothing_can_heal_is_reported_of_a_trusted_source_too(
     feed.local.opened(world.tick());
     world.deliver(&mut feed, r#"[{"k":"patch","i":1,"v":{"a":3}}]"#);
     assert_eq!(feed.counters.snapshot().unrecoverable, 1);
+    // What came after the gap is confirmed by patches as before.
+    world.deliver(&mut feed, r#"[{"k":"insert","i":2,"v":{"a":1}}]"#);
+    feed.local.opened(world.tick());
+    world.deliver(&mut feed, r#"[{"k":"patch","i":2,"v":{"a":2}}]"#);
+    assert_eq!(feed.counters.snapshot().unrecoverable, 1);
 }
 
 #[test]
