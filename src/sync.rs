@@ -1,12 +1,12 @@
 //! Atomics, locks and shared pointers: the real ones, or the model checker's, chosen once.
 //!
-//! Under `--cfg tickcache_loom` every primitive here is loom's, so that the models in
+//! Under `--cfg tickcache_model` every primitive here is loom's, so that the models in
 //! `store/tests` run the code that ships. arc-swap cannot be modelled from outside: there its
 //! stand-in is a mutex around the `Arc`, which keeps the contract that is relied on (a load gives
 //! the last store or one concurrent with it; the loads of one thread never go back) and shows
 //! nothing about arc-swap's own orderings.
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -19,6 +19,7 @@ mod real {
     pub(crate) type ArcSwapOption<T> = arc_swap::ArcSwapOption<T>;
     pub(crate) type Arc<T> = std::sync::Arc<T>;
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
     pub(crate) type OnceLock<T> = std::sync::OnceLock<T>;
     pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
     pub(crate) type AtomicU32 = std::sync::atomic::AtomicU32;
@@ -37,7 +38,7 @@ mod real {
     }
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 pub(crate) use real::*;
 
 /// Of two threads that each change something, call this, and look at what the other one changes,
@@ -60,7 +61,7 @@ pub(crate) trait Own {
     type Word;
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 impl Own for AtomicU64 {
     type Word = u64;
 
@@ -70,7 +71,7 @@ impl Own for AtomicU64 {
     }
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 impl Own for AtomicU32 {
     type Word = u32;
 
@@ -80,48 +81,57 @@ impl Own for AtomicU32 {
     }
 }
 
+#[cfg(all(test, tickcache_shuttle))]
+pub(crate) mod compose;
+
 #[cfg(tickcache_loom)]
+use loom as checker;
+#[cfg(tickcache_shuttle)]
+use shuttle as checker;
+
+#[cfg(tickcache_model)]
 mod model {
+    use super::checker;
+
     /// The real one, also in models: loom's cannot hold a `dyn` or a slice, and no protocol here
     /// leans on the orderings of a reference count.
     pub(crate) type Arc<T> = std::sync::Arc<T>;
-    pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
-    pub(crate) type Condvar = loom::sync::Condvar;
-    pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
-    pub(crate) type AtomicUsize = loom::sync::atomic::AtomicUsize;
+    pub(crate) type Mutex<T> = checker::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = checker::sync::MutexGuard<'a, T>;
+    pub(crate) type Condvar = checker::sync::Condvar;
+    pub(crate) type AtomicBool = checker::sync::atomic::AtomicBool;
+    pub(crate) type AtomicUsize = checker::sync::atomic::AtomicUsize;
     pub(crate) use super::stand_in::{
         ArcSwap, ArcSwapOption, ArrayQueue, AtomicU32, AtomicU64, OnceLock,
     };
-    pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::{Ordering, fence};
-    pub(crate) use loom::thread;
+    pub(crate) use checker::hint::spin_loop;
+    pub(crate) use checker::sync::atomic::{Ordering, fence};
+    pub(crate) use checker::thread;
 }
 
-#[cfg(tickcache_loom)]
+#[cfg(tickcache_model)]
 pub(crate) use model::*;
 
-/// What loom has no model of, built from what it has one of.
-#[cfg(tickcache_loom)]
+/// What the checkers have no model of, built from what they have one of.
+#[cfg(tickcache_model)]
 mod stand_in {
-    use super::{Arc, Own};
-    use loom::sync::Mutex;
-    use loom::sync::atomic::{AtomicBool, Ordering};
+    use super::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Own, checker};
     use std::collections::VecDeque;
     use std::sync::PoisonError;
 
-    /// loom's, and what was stored last, for [`Own`].
+    /// The checker's, and what was stored last, for [`Own`].
     macro_rules! atomic {
         ($Atomic:ident, $word:ty) => {
             #[derive(Debug)]
             pub(crate) struct $Atomic {
-                word: loom::sync::atomic::$Atomic,
+                word: checker::sync::atomic::$Atomic,
                 stored: std::sync::atomic::$Atomic,
             }
 
             impl $Atomic {
                 pub(crate) fn new(value: $word) -> Self {
                     Self {
-                        word: loom::sync::atomic::$Atomic::new(value),
+                        word: checker::sync::atomic::$Atomic::new(value),
                         stored: std::sync::atomic::$Atomic::new(value),
                     }
                 }
@@ -148,7 +158,7 @@ mod stand_in {
 
             /// Loads, and what reads and writes at once; for a word that is [`Own`] only loads.
             impl std::ops::Deref for $Atomic {
-                type Target = loom::sync::atomic::$Atomic;
+                type Target = checker::sync::atomic::$Atomic;
 
                 fn deref(&self) -> &Self::Target {
                     &self.word
@@ -229,7 +239,7 @@ mod stand_in {
             }
         }
 
-        fn items(&self) -> loom::sync::MutexGuard<'_, VecDeque<T>> {
+        fn items(&self) -> MutexGuard<'_, VecDeque<T>> {
             self.items.lock().unwrap_or_else(PoisonError::into_inner)
         }
 

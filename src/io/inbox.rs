@@ -12,6 +12,7 @@ pub use completion::Completion;
 pub(crate) use completion::Reply;
 pub(crate) use completion::Request;
 
+use super::fault::{lets_go_early, rings_first};
 use super::latch::WakeOn;
 use crate::feed::{Counters, Refusal, SubscribeError};
 use crate::sync::{self, ArrayQueue};
@@ -108,22 +109,6 @@ impl<C> Shared<C> {
     fn state(&self) -> impl DerefMut<Target = State> + '_ {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a model wants the senders' lock given up too early.
-#[cfg(not(all(test, tickcache_loom)))]
-#[inline]
-const fn lets_go_early() -> bool {
-    false
-}
-#[cfg(all(test, tickcache_loom))]
-use models::{lets_go_early, rings_first};
-
-/// Whether a model wants the bell rung before there is anything to hear.
-#[cfg(not(all(test, tickcache_loom)))]
-#[inline]
-const fn rings_first() -> bool {
-    false
 }
 
 /// The senders' end.
@@ -276,5 +261,5 @@ impl<C> fmt::Debug for Commands<C> {
 #[cfg(all(test, tickcache_loom))]
 mod models;
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests;

@@ -9,6 +9,7 @@
 pub(crate) mod bulk;
 pub(crate) mod clock;
 pub(crate) mod command;
+mod fault;
 pub(crate) mod inbox;
 pub(crate) mod ingest;
 pub(crate) mod latch;

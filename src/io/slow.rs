@@ -8,6 +8,8 @@
 //! the link of an entity stays as the feeds have left it.
 
 mod combine;
+#[cfg(all(test, tickcache_shuttle))]
+mod composed;
 
 use super::clock::Clock;
 use super::command::Command;

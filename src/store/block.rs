@@ -74,7 +74,7 @@ pub(super) struct Block<const K: usize> {
 }
 
 /// Bytes at the beginning of a block that every read looks at.
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 pub(super) const HOT: usize = std::mem::offset_of!(Block<VERSIONS>, layout);
 
 #[derive(Debug)]

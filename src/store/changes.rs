@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::PoisonError;
 
 /// Places of the first ring; models make it tiny so that it laps and grows.
-const FIRST: u32 = if cfg!(tickcache_loom) { 2 } else { 64 };
+const FIRST: u32 = if cfg!(tickcache_model) { 2 } else { 64 };
 
 const _: () = assert!(FIRST.is_power_of_two());
 

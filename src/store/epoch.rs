@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(dead.before(2).number(), 9);
     }
 
-    #[cfg(not(tickcache_loom))]
+    #[cfg(not(tickcache_model))]
     #[test]
     fn a_copy_holds_until_the_ring_comes_round() {
         for versions in [2, 3, 4] {
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    #[cfg(not(tickcache_loom))]
+    #[cfg(not(tickcache_model))]
     #[test]
     fn closing_keeps_the_number() {
         let word = EpochWord::new(Epoch::empty(3));

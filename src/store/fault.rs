@@ -4,7 +4,7 @@
 /// One step left out, or done in the wrong order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(test, tickcache_loom)),
+    not(all(test, tickcache_model)),
     allow(dead_code, reason = "only the models inject")
 )]
 pub(in crate::store) enum Fault {
@@ -44,7 +44,7 @@ pub(in crate::store) enum Fault {
     ClaimTaken,
 }
 
-#[cfg(all(test, tickcache_loom))]
+#[cfg(all(test, tickcache_model))]
 mod injection {
     use super::Fault;
     use std::cell::Cell;
@@ -72,11 +72,11 @@ mod injection {
     }
 }
 
-#[cfg(all(test, tickcache_loom))]
+#[cfg(all(test, tickcache_model))]
 pub(in crate::store) use injection::{inject, injected};
 
 /// Whether a model wants this step broken.
-#[cfg(not(all(test, tickcache_loom)))]
+#[cfg(not(all(test, tickcache_model)))]
 #[inline]
 pub(in crate::store) const fn injected(_: Fault) -> bool {
     false

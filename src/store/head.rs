@@ -473,5 +473,5 @@ impl Head {
     }
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests;

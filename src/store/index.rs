@@ -16,18 +16,22 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::PoisonError;
 
+/// The same in each run of a model, so that a schedule can be run again.
+#[cfg(tickcache_model)]
+use foldhash::fast::FixedState as RandomState;
+#[cfg(not(tickcache_model))]
 use foldhash::fast::RandomState;
 
 use crate::key::IdRef;
 use crate::store::fault::{Fault, injected};
 use crate::store::slot::Slot;
 use crate::sync::{
-    Arc, ArcSwapOption, AtomicU32, AtomicU64, Mutex, OnceLock, Ordering, Own, fence,
+    Arc, ArcSwapOption, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, Own, fence,
 };
 
 const SHARDS: usize = 16;
 /// Entries of a shard's first table, and slots of the first segment.
-const FIRST: usize = if cfg!(tickcache_loom) { 4 } else { 32 };
+const FIRST: usize = if cfg!(tickcache_model) { 4 } else { 32 };
 const LEVELS: usize = 16;
 const SEGMENTS: usize = 20;
 
@@ -453,14 +457,9 @@ impl Numbers {
 }
 
 /// Locks; a panic of another thread under the lock leaves nothing half-done here.
-fn lock<T>(mutex: &Mutex<T>) -> Guard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(not(tickcache_loom))]
-type Guard<'a, T> = std::sync::MutexGuard<'a, T>;
-#[cfg(tickcache_loom)]
-type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
 
 #[cfg(test)]
 mod tests;

@@ -132,7 +132,7 @@ impl LinkWord {
     }
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests {
     use super::*;
 

@@ -37,7 +37,7 @@ pub(super) struct Place<const K: usize> {
     behind: Behind,
 }
 
-#[cfg(all(not(tickcache_loom), target_pointer_width = "64"))]
+#[cfg(all(not(tickcache_model), target_pointer_width = "64"))]
 const _: () = assert!(
     size_of::<Option<Place<2>>>() == 24,
     "a slot's share of a list"

@@ -37,7 +37,7 @@ pub(crate) struct Slot<const K: usize = VERSIONS> {
     pub(super) cached: ArcSwapOption<Cached>,
 }
 
-#[cfg(all(not(tickcache_loom), target_pointer_width = "64"))]
+#[cfg(all(not(tickcache_model), target_pointer_width = "64"))]
 const _: () = {
     use crate::store::block::HOT;
     use std::mem::{offset_of, size_of};
@@ -117,7 +117,7 @@ impl<const K: usize> Slot<K> {
             // "Closed" was stored after the next block was set, and acquired with the epoch.
             let next = block.next();
             debug_assert!(next.is_some(), "a closed block has a successor");
-            #[cfg(tickcache_loom)]
+            #[cfg(tickcache_model)]
             assert!(next.is_some(), "a closed block has a successor");
             let Some(next) = next else { break };
             block = next;

@@ -146,7 +146,7 @@ impl StampsOf<'_> {
     }
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests {
     use super::*;
 

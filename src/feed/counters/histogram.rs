@@ -222,7 +222,7 @@ impl fmt::Debug for Histogram {
     }
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests {
     use super::*;
 

@@ -212,7 +212,7 @@ impl Since {
     }
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests {
     use super::*;
 

@@ -2,23 +2,9 @@
 //! checker knows.
 
 use super::*;
+use crate::io::fault::{Fault, inject};
 use loom::thread;
-use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-// The threads of a model are coroutines of the one thread that explores it.
-std::thread_local! {
-    static EARLY: Cell<bool> = const { Cell::new(false) };
-    static FIRST: Cell<bool> = const { Cell::new(false) };
-}
-
-pub(super) fn lets_go_early() -> bool {
-    EARLY.get()
-}
-
-pub(super) fn rings_first() -> bool {
-    FIRST.get()
-}
 
 /// Explores `model`, and asserts that there was more than one way to run it.
 fn explore(model: impl Fn() + Send + Sync + 'static) {
@@ -75,15 +61,7 @@ fn no_command_is_left_lying() {
 #[test]
 #[should_panic(expected = "left lying")]
 fn a_sender_that_lets_go_early_leaves_its_command_lying() {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            EARLY.set(false);
-        }
-    }
-    let _reset = Reset;
-    EARLY.set(true);
-    explore(hand_over);
+    inject(Fault::LetsGoEarly, || explore(hand_over));
 }
 
 /// Two senders for one place: no command is lost, doubled or taken twice.
@@ -157,13 +135,5 @@ fn an_owner_that_sleeps_hears_that_it_is_to_stop() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn a_bell_that_is_rung_first_is_not_heard() {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            FIRST.set(false);
-        }
-    }
-    let _reset = Reset;
-    FIRST.set(true);
-    explore(shutdown);
+    inject(Fault::RingsFirst, || explore(shutdown));
 }

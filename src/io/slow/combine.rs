@@ -17,6 +17,7 @@
 //! has locked since, whose own fence comes later still. `models.rs` shows what becomes of it without
 //! the second look.
 
+use crate::io::fault::looks_once;
 use crate::sync::{ArrayQueue, Mutex, full_fence};
 use std::fmt;
 use std::ops::DerefMut;
@@ -117,17 +118,8 @@ impl<S, T> fmt::Debug for Combining<S, T> {
     }
 }
 
-/// Whether a model wants the second look left out.
-#[cfg(not(all(test, tickcache_loom)))]
-#[inline]
-const fn looks_once() -> bool {
-    false
-}
-#[cfg(all(test, tickcache_loom))]
-use models::looks_once;
-
 #[cfg(all(test, tickcache_loom))]
 mod models;
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests;

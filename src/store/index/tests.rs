@@ -28,7 +28,7 @@ impl Dice {
     }
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[test]
 fn numbers_lie_in_segments_one_after_the_other() {
     let mut next = (0, 0);
@@ -47,7 +47,7 @@ fn numbers_lie_in_segments_one_after_the_other() {
     }
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[test]
 fn it_holds_what_a_map_holds() {
     let shared = shared();
@@ -93,7 +93,7 @@ fn it_holds_what_a_map_holds() {
     assert!(index.numbers() <= 4_000, "numbers are used again");
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[test]
 fn the_bound_counts_what_is_there() {
     let shared = shared();
@@ -119,7 +119,7 @@ fn the_bound_counts_what_is_there() {
     assert_eq!(index.len(), 2);
 }
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[test]
 fn whoever_asks_first_makes_the_slot_for_all() {
     let shared = shared();
@@ -143,7 +143,7 @@ fn whoever_asks_first_makes_the_slot_for_all() {
 }
 
 /// An id that stays is found by every look-up, whatever comes and goes around it.
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 #[test]
 fn moving_entries_hides_none() {
     let shared = shared();

@@ -1,56 +1,62 @@
 //! Tests of the store's protocols, and their models.
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod at_once;
 #[cfg(tickcache_loom)]
 mod beside_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod changes;
 #[cfg(tickcache_loom)]
 mod changes_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(tickcache_shuttle)]
+mod composed;
+#[cfg(not(tickcache_model))]
 mod kit;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod live;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod locate;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod lookup;
 #[cfg(tickcache_loom)]
 mod marks_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod oracle;
 #[cfg(tickcache_loom)]
 mod owner_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod replace;
 #[cfg(tickcache_loom)]
 mod ring_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod slot;
 #[cfg(tickcache_loom)]
 mod slot_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod slot_stress;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod wake;
 #[cfg(tickcache_loom)]
 mod wake_models;
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod wake_stress;
 
+#[cfg(not(tickcache_shuttle))]
 use super::wake::{Bell, Seen, Watched};
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 use super::{changes::Producer, wake::Wakes};
+#[cfg(not(tickcache_shuttle))]
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// The least that can be waited for: an epoch, a generation, a bell.
+#[cfg(not(tickcache_shuttle))]
 pub(super) struct Cell {
     epoch: AtomicU64,
     link: AtomicU64,
     bell: Bell,
 }
 
+#[cfg(not(tickcache_shuttle))]
 impl Cell {
     fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -77,6 +83,7 @@ impl Cell {
     }
 }
 
+#[cfg(not(tickcache_shuttle))]
 impl Watched for Cell {
     fn bell(&self) -> &Bell {
         &self.bell
@@ -88,7 +95,7 @@ impl Watched for Cell {
 }
 
 /// Ends a batch over these cells, which are the slots by number.
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 fn flush(wakes: &mut Wakes, moved: &mut Producer, cells: &[Arc<Cell>]) {
     let mut batch = wakes.batch();
     moved.end_batch(cells.len() as u32, |slot| {
@@ -100,7 +107,7 @@ fn flush(wakes: &mut Wakes, moved: &mut Producer, cells: &[Arc<Cell>]) {
 }
 
 /// Runs a test that would hang if it failed; then it fails after a minute instead.
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 fn guarded(test: impl FnOnce() + Send + 'static) {
     let (done, finished) = std::sync::mpsc::channel();
     let body = std::thread::spawn(move || {

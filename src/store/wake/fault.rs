@@ -4,7 +4,7 @@
 /// One step left out, or done in the wrong order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(test, tickcache_loom)),
+    not(all(test, tickcache_model)),
     allow(dead_code, reason = "only the models inject")
 )]
 pub(in crate::store) enum Fault {
@@ -32,7 +32,7 @@ pub(in crate::store) enum Fault {
     PositionLate,
 }
 
-#[cfg(all(test, tickcache_loom))]
+#[cfg(all(test, tickcache_model))]
 mod injection {
     use super::Fault;
     use std::cell::Cell;
@@ -60,11 +60,11 @@ mod injection {
     }
 }
 
-#[cfg(all(test, tickcache_loom))]
+#[cfg(all(test, tickcache_model))]
 pub(in crate::store) use injection::{inject, injected};
 
 /// Whether a model wants this step broken.
-#[cfg(not(all(test, tickcache_loom)))]
+#[cfg(not(all(test, tickcache_model)))]
 pub(in crate::store) const fn injected(_: Fault) -> bool {
     false
 }
@@ -72,5 +72,5 @@ pub(in crate::store) const fn injected(_: Fault) -> bool {
 /// Whether a model has failed and its threads are being dropped where they stand: loom's
 /// primitives panic then when touched, and a second panic would hide what the first one says.
 pub(super) fn torn_down() -> bool {
-    cfg!(tickcache_loom) && std::thread::panicking()
+    cfg!(tickcache_model) && std::thread::panicking()
 }

@@ -14,11 +14,11 @@ use crossbeam_utils::CachePadded;
 use std::fmt;
 
 /// How many wakers are taken before the lock is released to call them.
-pub(super) const CHUNK: usize = if cfg!(tickcache_loom) { 1 } else { 32 };
+pub(super) const CHUNK: usize = if cfg!(tickcache_model) { 1 } else { 32 };
 
 /// How many waiters or sources are looked at before the lock is released, whether or not anybody
 /// is to be woken: waiters wait for this lock.
-pub(super) const LOOKS: usize = if cfg!(tickcache_loom) { 2 } else { 128 };
+pub(super) const LOOKS: usize = if cfg!(tickcache_model) { 2 } else { 128 };
 
 /// Why the hub is woken. A set of bits: what is raised twice is done once.
 pub(super) mod reason {
@@ -189,7 +189,7 @@ impl Hub {
         for sleeper in woken.drain(..) {
             // A waker is a user's code, and one that panics must not silence all the others. In a
             // model a panic is loom's own, and not to be caught.
-            #[cfg(not(tickcache_loom))]
+            #[cfg(not(tickcache_model))]
             {
                 use std::panic::{AssertUnwindSafe, catch_unwind};
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| sleeper.wake())) {
@@ -198,7 +198,7 @@ impl Hub {
                     std::mem::forget(payload);
                 }
             }
-            #[cfg(tickcache_loom)]
+            #[cfg(tickcache_model)]
             sleeper.wake();
         }
     }

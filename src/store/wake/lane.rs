@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 
 /// Keys that one owner may have under way. More is answered by a scan, which costs the hub a look
 /// at each waiter; models make it tiny so that this happens.
-pub(super) const LANE: usize = if cfg!(tickcache_loom) { 2 } else { 1024 };
+pub(super) const LANE: usize = if cfg!(tickcache_model) { 2 } else { 1024 };
 
 const _: () = assert!(LANE.is_power_of_two());
 

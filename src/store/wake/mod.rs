@@ -51,7 +51,7 @@ mod waiters;
 
 pub(crate) use batch::{Batch, Wakes};
 pub(crate) use bell::Bell;
-#[cfg(all(test, tickcache_loom))]
+#[cfg(all(test, tickcache_model))]
 pub(super) use fault::inject;
 pub(super) use fault::{Fault, injected};
 pub(crate) use hub::Hub;
@@ -59,7 +59,7 @@ pub(crate) use hub::Hub;
 pub(crate) use hub::Runner;
 pub(crate) use registration::{Registration, Woken};
 
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use std::sync::PoisonError;
 
 /// What a waiter has seen of one source; it waits until the source differs from it.
@@ -95,14 +95,9 @@ fn key_of(bell: &Bell) -> Key {
 }
 
 /// Locks; a panic of another thread under the lock leaves nothing half-done here.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuardOf<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(not(tickcache_loom))]
-type MutexGuardOf<'a, T> = std::sync::MutexGuard<'a, T>;
-#[cfg(tickcache_loom)]
-type MutexGuardOf<'a, T> = loom::sync::MutexGuard<'a, T>;
 
 /// A plain level that can be waited for: a feed that finished, a command that was done.
 ///

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 pub(super) use real::Parker;
 
-#[cfg(tickcache_loom)]
+#[cfg(tickcache_model)]
 pub(super) use model::Parker;
 
-#[cfg(not(tickcache_loom))]
+#[cfg(not(tickcache_model))]
 mod real {
     use super::Duration;
     use crate::sync::{OnceLock, thread};
@@ -55,7 +55,7 @@ mod real {
 
 /// loom's own `unpark` is lost when it meets a thread that waits for a lock, so a model sleeps on
 /// a condition. It never times out: whatever is modelled must not lean on a timeout.
-#[cfg(tickcache_loom)]
+#[cfg(tickcache_model)]
 mod model {
     use super::Duration;
     use crate::sync::{Condvar, Mutex};

@@ -294,7 +294,7 @@ pub(super) fn moved(sources: &[Arc<dyn Watched>], seen: &[Seen]) -> bool {
         .any(|(source, seen)| source.moved(seen))
 }
 
-#[cfg(all(test, not(tickcache_loom)))]
+#[cfg(all(test, not(tickcache_model)))]
 mod tests {
     use super::*;
     use crate::store::wake::Flag;

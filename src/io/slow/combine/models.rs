@@ -2,20 +2,11 @@
 //! items of one thread are done in their order.
 
 use super::*;
+use crate::io::fault::{Fault, inject};
 use crate::sync;
 use loom::thread;
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-// The threads of a model are coroutines of the one thread that explores it.
-std::thread_local! {
-    static ONCE: Cell<bool> = const { Cell::new(false) };
-}
-
-pub(super) fn looks_once() -> bool {
-    ONCE.get()
-}
 
 struct Done {
     items: Vec<u32>,
@@ -89,15 +80,7 @@ fn nothing_is_left_lying_and_order_is_kept() {
 #[test]
 #[should_panic(expected = "left lying")]
 fn without_the_second_look_it_is_left_lying() {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            ONCE.set(false);
-        }
-    }
-    let _reset = Reset;
-    ONCE.set(true);
-    explore(two_that_push);
+    inject(Fault::LooksOnce, || explore(two_that_push));
 }
 
 /// One that waits for the lock, and one that does not: what comes while the first has the lock is
