@@ -148,15 +148,16 @@ impl Entity {
         }
     }
 
+    /// Hands on the id as the entity knows it: a text, where ids are texts.
     #[inline]
-    fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
+    pub(crate) fn read_id<R>(&self, id: IdRef<'_>, then: impl FnOnce(IdRef<'_>) -> R) -> R {
         match self.text_of(id) {
             Some(text) => then(IdRef::Text(text.as_str())),
             None => then(id),
         }
     }
 
-    /// The id as the entity knows it: a text, where ids are texts.
+    /// As [`read_id`](Self::read_id), to keep.
     pub(crate) fn canonical(&self, id: IdRef<'_>) -> Id {
         self.read_id(id, |id| id.to_owned())
     }

@@ -5,6 +5,7 @@ use super::apply::{behind_answer, confirms, judge, restarts};
 use super::attention::{Position, covers_gap};
 use super::{Ingest, Role};
 use crate::feed::{Missing, Update, Verdict};
+use crate::key::IdRef;
 use crate::record::SchemaSource;
 use crate::store::{self, NO_SEQUENCE, Outcome, flags};
 use std::sync::Arc;
@@ -15,21 +16,35 @@ impl Ingest {
     #[cold]
     #[inline(never)]
     pub(super) fn update_if_attended(&mut self, at: usize) -> bool {
+        if !self.is_attended(at) {
+            return false;
+        }
         let item = self.item(at);
-        let is_attended = self.is_attended(&item);
-        if is_attended && let What::Patch(_, update) | What::Remove(update) = item.what {
+        if let What::Patch(_, update) | What::Remove(update) = item.what {
             self.update_attended(at, &item, &update);
         }
-        is_attended
+        true
     }
 
-    fn is_attended(&self, item: &Item) -> bool {
-        let entry = &self.entries[item.entity.index()];
-        let id = self.staging.id(item);
-        let (Some(attention), Some(id)) = (&entry.attention, id) else {
+    /// Looks at the id where it is: nearly all items that are asked for are of other ids, and go on
+    /// by their slots.
+    fn is_attended(&self, at: usize) -> bool {
+        let Some(item) = self.staging.get(at) else {
             return false;
         };
-        self.is_logging(item.entity, id) || attention.covers(&entry.entity.canonical(id))
+        let entry = &self.entries[item.entity.index()];
+        let Some(attention) = &entry.attention else {
+            return false;
+        };
+        let id = match (item.slot(), &entry.role) {
+            (None, _) => self.staging.id(item),
+            (Some(slot), Role::Own(writer)) => writer.id(slot),
+            (Some(_), _) => None,
+        };
+        id.is_some_and(|id| {
+            let covers = |id: IdRef<'_>| attention.covers(id);
+            self.is_logging(item.entity, id) || entry.entity.read_id(id, covers)
+        })
     }
 
     /// As [`update`](Self::update), for an id that is fetched, or has optimistic writes.

@@ -9,7 +9,7 @@ use super::super::command::KeepId;
 use super::overlay::Overlaid;
 use crate::Time;
 use crate::feed::{Missing, Policy, Rule, Sequence, Update};
-use crate::key::Id;
+use crate::key::{Id, IdRef};
 use crate::record::{Composed, Layout, Mode, Patch, SchemaSource};
 use crate::store::{Moment, Stamp, flags};
 use hashbrown::HashMap;
@@ -273,8 +273,8 @@ impl Attention {
     }
 
     /// Whether anything about the id is to be noted.
-    pub(super) fn covers(&self, id: &Id) -> bool {
-        !self.lists.is_empty() || self.slots.contains_key(id)
+    pub(super) fn covers(&self, id: IdRef<'_>) -> bool {
+        !self.lists.is_empty() || self.slots.contains_key(&id)
     }
 
     pub(super) fn keep(&self, fetch: KeepId) -> Option<&Keep> {
@@ -387,7 +387,7 @@ impl Attention {
 
     /// The value of an id got these flags by something that is no update.
     pub(super) fn mark(&mut self, id: &Id, flags: u8) {
-        if !self.covers(id) {
+        if !self.covers(id.as_ref()) {
             return;
         }
         let attended = self.attend(id, None);

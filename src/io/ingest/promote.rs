@@ -264,7 +264,7 @@ impl Ingest {
             Some(slot.id().to_owned())
         });
         let mut attended = match (&mut entry.attention, &key) {
-            (Some(attention), Some(key)) if attention.covers(key) => {
+            (Some(attention), Some(key)) if attention.covers(key.as_ref()) => {
                 Some(attention.attend(key, head.sequence))
             }
             _ => None,

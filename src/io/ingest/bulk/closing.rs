@@ -92,7 +92,7 @@ impl Ingest {
             writer.replace(slot, &record, &terms);
         }
         let record = head.has_value().then_some(record);
-        let attention = entry.attention.as_mut().filter(|it| it.covers(id));
+        let attention = entry.attention.as_mut().filter(|it| it.covers(id.as_ref()));
         let mut attended = attention.map(|it| it.attend(id, None));
         if let Some(attended) = &mut attended {
             // The order in which a fetch was to lay it over its answer is gone.
