@@ -1,5 +1,5 @@
-//! Caches that come and go leave nothing behind: what a process holds after a hundred of them is
-//! what it held after ten.
+//! Caches and connections that come and go leave nothing behind: what a process holds after hundreds
+//! of them is what it held after some.
 
 #![cfg(feature = "net")]
 #![allow(missing_docs, reason = "a test binary")]
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use counting::{Meter, alone};
 use server::{Server, event};
+use tickcache::feed::{Backoff, Missing};
 use tickcache::{Cache, Feed};
 
 /// Longer than anything takes: reached only by what would never have come.
@@ -55,7 +56,7 @@ fn a_cache_that_is_fed_by_hand() {
         let cache = Cache::builder().build().expect("a cache");
         let feed = Feed::events()
             .whole()
-            .missing(tickcache::feed::Missing::Insert)
+            .missing(Missing::Insert)
             .entities(["job"]);
         let mut feed = cache.local(feed).expect("a feed");
         feed.open();
@@ -75,7 +76,7 @@ fn a_cache_with_a_connection() {
         let cache = Cache::builder().build().expect("a cache");
         let feed = Feed::events()
             .whole()
-            .missing(tickcache::feed::Missing::Insert)
+            .missing(Missing::Insert)
             .entities(["job"])
             .url(&server.url());
         let mut watch = cache.entity("job").slot(1).watch();
@@ -84,4 +85,45 @@ fn a_cache_with_a_connection() {
         cache.close_blocking(LONG).expect("every thread ends");
         assert!(feed.counters().balanced());
     });
+}
+
+#[test]
+fn a_server_that_flaps_for_long_makes_nothing_grow() {
+    let _alone = alone();
+    // Says something, leaves a frame half said, and goes: again and again.
+    let server = Server::start(|connection| {
+        let number = connection.number;
+        connection
+            .say(&event(number))
+            .bytes(&[0x81, 100, b'{'])
+            .drop_it()
+    });
+    let cache = Cache::builder().build().expect("a cache");
+    let mut watch = cache.entity("job").slot(1).watch();
+    let feed = Feed::events()
+        .whole()
+        .missing(Missing::Insert)
+        .entities(["job"])
+        .url(&server.url())
+        .backoff(Backoff::fixed(Duration::from_millis(1)));
+    let feed = cache.attach(feed).expect("attached");
+    let mut last = 0;
+    let mut play = |opens: u64| {
+        while feed.counters().opens < opens {
+            let tick = watch.wait(LONG).expect("news");
+            let number = tick.snapshot().record().get("n").u64().unwrap_or_default();
+            assert!(number >= last, "never back");
+            last = number;
+        }
+    };
+    play(100);
+    let meter = Meter::start();
+    play(600);
+    // 500 connections that each left as much as a read buffer behind would hold 32 MiB.
+    let left = meter.growth();
+    assert!(left < 1 << 20, "500 connections left {left} B");
+    cache.close_blocking(LONG).expect("every thread ends");
+    let counters = feed.counters();
+    assert!(counters.balanced(), "{counters:?}");
+    assert_eq!(counters.reconnects + 1, counters.opens);
 }
