@@ -1,7 +1,7 @@
 //! Atomics, locks and shared pointers: the real ones, or the model checker's, chosen once.
 //!
-//! Under `--cfg tickcache_model` every primitive here is loom's, so that the models in
-//! `store/tests` run the code that ships. arc-swap cannot be modelled from outside: there its
+//! Under `--cfg tickcache_model` every primitive here is loom's or shuttle's, so that models and
+//! compositions run the code that ships. arc-swap cannot be modelled from outside: there its
 //! stand-in is a mutex around the `Arc`, which keeps the contract that is relied on (a load gives
 //! the last store or one concurrent with it; the loads of one thread never go back) and shows
 //! nothing about arc-swap's own orderings.
@@ -83,6 +83,7 @@ impl Own for AtomicU32 {
 
 #[cfg(all(test, tickcache_shuttle))]
 pub(crate) mod compose;
+pub(crate) mod fault;
 
 #[cfg(tickcache_loom)]
 use loom as checker;

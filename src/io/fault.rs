@@ -17,42 +17,8 @@ pub(in crate::io) enum Fault {
 }
 
 #[cfg(all(test, tickcache_model))]
-mod injection {
-    use super::Fault;
-    use std::cell::Cell;
-
-    // The threads of a model are coroutines of the one thread that explores it.
-    std::thread_local! {
-        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
-    }
-
-    /// Runs `model` with one step broken.
-    pub(in crate::io) fn inject(fault: Fault, model: impl FnOnce()) {
-        struct Reset;
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                FAULT.set(None);
-            }
-        }
-        let _reset = Reset;
-        FAULT.set(Some(fault));
-        model();
-    }
-
-    pub(super) fn injected(fault: Fault) -> bool {
-        FAULT.get() == Some(fault)
-    }
-}
-
-#[cfg(all(test, tickcache_model))]
-pub(in crate::io) use injection::inject;
-#[cfg(all(test, tickcache_model))]
-use injection::injected;
-
-#[cfg(not(all(test, tickcache_model)))]
-const fn injected(_: Fault) -> bool {
-    false
-}
+pub(in crate::io) use crate::sync::fault::inject;
+use crate::sync::fault::injected;
 
 /// Whether a model wants the senders' lock given up too early.
 #[inline]

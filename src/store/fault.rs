@@ -45,39 +45,5 @@ pub(in crate::store) enum Fault {
 }
 
 #[cfg(all(test, tickcache_model))]
-mod injection {
-    use super::Fault;
-    use std::cell::Cell;
-
-    // The threads of a model are coroutines of the one thread that explores it.
-    std::thread_local! {
-        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
-    }
-
-    /// Runs `model` with one step of the protocol broken.
-    pub(in crate::store) fn inject(fault: Fault, model: impl FnOnce()) {
-        struct Reset;
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                FAULT.set(None);
-            }
-        }
-        let _reset = Reset;
-        FAULT.set(Some(fault));
-        model();
-    }
-
-    pub(in crate::store) fn injected(fault: Fault) -> bool {
-        FAULT.get() == Some(fault)
-    }
-}
-
-#[cfg(all(test, tickcache_model))]
-pub(in crate::store) use injection::{inject, injected};
-
-/// Whether a model wants this step broken.
-#[cfg(not(all(test, tickcache_model)))]
-#[inline]
-pub(in crate::store) const fn injected(_: Fault) -> bool {
-    false
-}
+pub(in crate::store) use crate::sync::fault::inject;
+pub(in crate::store) use crate::sync::fault::injected;
